@@ -1,0 +1,2 @@
+//! Starts Bulkhead from QEMU's -kernel through a PVH note.
+fn main() {}

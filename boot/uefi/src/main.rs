@@ -1,0 +1,2 @@
+//! BOOTX64.EFI: starts Bulkhead from UEFI firmware.
+fn main() {}

@@ -1,0 +1,2 @@
+//! What crosses the hypervisor's boundary: TLFS types, hypercalls, MSRs, CPUID leaves.
+#![no_std]

@@ -1,0 +1,2 @@
+//! The hypervisor: partitions, virtual processors, and nothing else.
+#![no_std]

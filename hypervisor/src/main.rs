@@ -1,0 +1,2 @@
+//! The hypervisor's image.
+fn main() {}

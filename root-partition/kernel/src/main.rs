@@ -1,0 +1,2 @@
+//! The root partition's kernel.
+fn main() {}

@@ -1,0 +1,2 @@
+//! The virtual machine management service: CLI and store of VM definitions.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Whole-machine tests: Bulkhead booted in QEMU, driven over its console.

@@ -1,0 +1,2 @@
+//! VMBus: protocol, rings and channels, both ends.
+#![no_std]

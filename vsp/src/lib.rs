@@ -1,0 +1,2 @@
+//! The virtualization service providers: storage and the integration services.
+#![no_std]
