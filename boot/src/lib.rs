@@ -1,2 +1,249 @@
-//! The structure that the boot loaders hand to the hypervisor and to the root partition's kernel.
+//! The hand-off: the one structure that a boot loader gives to the hypervisor, and the hypervisor to the root kernel.
+//!
+//! Invariants:
+//! * A loader fills every field; a reader checks [`HandOff::MAGIC`] and [`HandOff::VERSION`] before it looks at another.
+//! * Every address is system-physical. All of it lies in RAM that the memory map calls [`RegionKind::Loader`], so that
+//!   the root partition can use that RAM once it has copied what it wants.
+//! * The memory map is sorted, does not overlap, and is page aligned. The hypervisor turns what it keeps into
+//!   [`RegionKind::Hypervisor`], in place, before the root kernel sees it.
 #![no_std]
+#![forbid(unsafe_code)]
+
+/// How many ranges the memory map can hold.
+pub const MAX_REGIONS: usize = 256;
+/// How many modules a loader can hand over.
+pub const MAX_MODULES: usize = 8;
+/// The longest command line, in bytes.
+pub const MAX_COMMAND_LINE: usize = 1024;
+
+/// What a range of physical memory is for.
+///
+/// An open enumeration: a reader treats a value that it does not know as [`RegionKind::RESERVED`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct RegionKind(pub u32);
+
+impl RegionKind {
+    /// Not RAM that anybody may use (firmware, holes, bad memory).
+    pub const RESERVED: Self = Self(0);
+    /// Free RAM.
+    pub const USABLE: Self = Self(1);
+    /// RAM that holds the loader's page tables, the hand-off, the modules and the root kernel's image; the root
+    /// partition owns it.
+    pub const LOADER: Self = Self(2);
+    /// The hypervisor's own: absent from every partition.
+    pub const HYPERVISOR: Self = Self(3);
+    /// ACPI tables, reclaimable once they are read.
+    pub const ACPI: Self = Self(4);
+    /// The root kernel's image.
+    pub const ROOT_IMAGE: Self = Self(5);
+}
+
+/// One range of physical memory.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Region {
+    /// First byte; a multiple of 4096.
+    pub base: u64,
+    /// Length in bytes; a multiple of 4096.
+    pub length: u64,
+    /// What it is for.
+    pub kind: RegionKind,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// An ELF image that the loader placed in RAM and mapped.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Image {
+    /// First byte of the RAM that holds it; 2 MiB aligned.
+    pub base: u64,
+    /// Length of that RAM in bytes.
+    pub length: u64,
+    /// The virtual address at which `base` is mapped.
+    pub virtual_base: u64,
+    /// Virtual address of the first instruction.
+    pub entry: u64,
+    /// CR3 for the entry: an identity map of RAM and the first 4 GiB, and the image at `virtual_base`, W^X.
+    pub page_table: u64,
+    /// RSP for the entry: the identity-mapped top of a stack of at least 64 KiB.
+    pub stack: u64,
+}
+
+/// A file that the loader read into RAM.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Module {
+    /// Its name, padded with zeros ("vmms", "worker").
+    pub name: [u8; 32],
+    /// First byte; page aligned.
+    pub base: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+impl Module {
+    /// The name as text; empty where it is not UTF-8.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        let text = self.name.split(|&byte| byte == 0).next().unwrap_or_default();
+        core::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// The firmware's linear framebuffer; all zero where there is none.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Framebuffer {
+    /// First byte.
+    pub base: u64,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Bytes from one line to the next.
+    pub stride: u32,
+    /// 0: blue, green, red, reserved (a byte each); 1: red, green, blue, reserved.
+    pub format: u32,
+}
+
+/// What a loader hands over.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct HandOff {
+    /// [`HandOff::MAGIC`].
+    pub magic: u64,
+    /// [`HandOff::VERSION`].
+    pub version: u32,
+    /// Size of this structure in bytes.
+    pub size: u32,
+    /// The ACPI root pointer, or 0.
+    pub rsdp: u64,
+    /// The framebuffer.
+    pub framebuffer: Framebuffer,
+    /// The hypervisor; all zero when the root kernel runs on the bare machine.
+    pub hypervisor: Image,
+    /// The root partition's kernel.
+    pub root: Image,
+    /// How many of `regions` count.
+    pub region_count: u32,
+    /// How many of `modules` count.
+    pub module_count: u32,
+    /// How many bytes of `command_line` count.
+    pub command_line_length: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// The files.
+    pub modules: [Module; MAX_MODULES],
+    /// The memory map.
+    pub regions: [Region; MAX_REGIONS],
+    /// The command line, UTF-8.
+    pub command_line: [u8; MAX_COMMAND_LINE],
+}
+
+impl HandOff {
+    /// "BULKHEAD" in memory order.
+    pub const MAGIC: u64 = u64::from_le_bytes(*b"BULKHEAD");
+    /// The layout that this file describes.
+    pub const VERSION: u32 = 1;
+
+    /// An empty hand-off of this version.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            magic: Self::MAGIC,
+            version: Self::VERSION,
+            size: u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX),
+            rsdp: 0,
+            framebuffer: Framebuffer::default(),
+            hypervisor: Image::default(),
+            root: Image::default(),
+            region_count: 0,
+            module_count: 0,
+            command_line_length: 0,
+            reserved: 0,
+            modules: [Module::default(); MAX_MODULES],
+            regions: [Region::default(); MAX_REGIONS],
+            command_line: [0; MAX_COMMAND_LINE],
+        }
+    }
+
+    /// Whether this structure is one that this build understands.
+    #[must_use]
+    pub fn is_valid(&self) -> bool {
+        self.magic == Self::MAGIC && self.version == Self::VERSION && self.size as usize == size_of::<Self>()
+    }
+
+    /// The memory map.
+    #[must_use]
+    pub fn regions(&self) -> &[Region] {
+        self.regions.get(..self.region_count as usize).unwrap_or(&self.regions)
+    }
+
+    /// The files.
+    #[must_use]
+    pub fn modules(&self) -> &[Module] {
+        self.modules.get(..self.module_count as usize).unwrap_or(&self.modules)
+    }
+
+    /// The file called `name`.
+    #[must_use]
+    pub fn module(&self, name: &str) -> Option<&Module> {
+        self.modules().iter().find(|module| module.name() == name)
+    }
+
+    /// The command line; empty where it is not UTF-8.
+    #[must_use]
+    pub fn command_line(&self) -> &str {
+        let bytes = self.command_line.get(..self.command_line_length as usize).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl Default for HandOff {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const _: () = {
+    assert!(size_of::<Region>() == 24);
+    assert!(size_of::<Module>() == 48);
+    assert!(size_of::<Image>() == 48);
+    assert!(core::mem::offset_of!(HandOff, hypervisor) == 48);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_hand_off_is_valid_and_empty() {
+        let hand_off = HandOff::new();
+        assert!(hand_off.is_valid());
+        assert!(hand_off.regions().is_empty() && hand_off.modules().is_empty());
+        assert_eq!(hand_off.command_line(), "");
+    }
+
+    #[test]
+    fn counts_beyond_the_arrays_are_harmless() {
+        let mut hand_off = HandOff::new();
+        hand_off.region_count = u32::MAX;
+        hand_off.module_count = u32::MAX;
+        hand_off.command_line_length = u32::MAX;
+        assert_eq!(hand_off.regions().len(), MAX_REGIONS);
+        assert_eq!(hand_off.modules().len(), MAX_MODULES);
+        assert_eq!(hand_off.command_line(), "");
+    }
+
+    #[test]
+    fn a_module_is_found_by_its_whole_name() {
+        let mut hand_off = HandOff::new();
+        hand_off.modules[0].name[..4].copy_from_slice(b"vmms");
+        hand_off.modules[0].base = 0x1000;
+        hand_off.module_count = 1;
+        assert_eq!(hand_off.module("vmms").map(|module| module.base), Some(0x1000));
+        assert!(hand_off.module("vmm").is_none());
+    }
+}
