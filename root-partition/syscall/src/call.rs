@@ -1,0 +1,139 @@
+//! The system calls.
+//!
+//! In the tables below `h` is a handle of the named kind, `*T[n]` a pointer and a count in two arguments, and a call
+//! that waits says so.
+
+macro_rules! calls {
+    ($($(#[$doc:meta])* $name:ident = $number:literal,)*) => {
+        /// The number of a system call (RAX).
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(u64)]
+        pub enum Call { $($(#[$doc])* $name = $number,)* }
+
+        impl Call {
+            /// The call with this number.
+            #[must_use]
+            pub fn from_number(number: u64) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+calls! {
+    // ---- the process itself
+    /// `(code)`: ends the process.
+    Exit = 0,
+    /// `(level, *u8[n])`: a line for the host log (level as in [`LogLevel`](crate::LogLevel)).
+    Log = 1,
+    /// `(h)`: closes any handle; the object goes with its last handle.
+    Close = 2,
+    /// `(bytes)`: maps fresh zeroed pages; the address.
+    MemoryAllocate = 3,
+    /// `(clock)`: the time of a [`Clock`](crate::Clock) in units of 100 ns.
+    ClockGet = 4,
+    /// `(*mut WaitEntry[n], deadline)`: waits until an entry is ready or the monotonic clock reaches `deadline`
+    /// (`u64::MAX`: never); writes each entry's `ready`; the number of ready entries.
+    Wait = 5,
+
+    // ---- channels: pairs of message queues that carry bytes and handles
+    /// `(*mut [u32; 2])`: makes a channel; its two ends.
+    ChannelCreate = 10,
+    /// `(h, *u8[n], *u32[m])`: sends a message of at most [`MESSAGE_MAX`](crate::MESSAGE_MAX) bytes and
+    /// [`MESSAGE_HANDLES_MAX`](crate::MESSAGE_HANDLES_MAX) handles (which move); `WouldBlock` when the queue is full.
+    ChannelSend = 11,
+    /// `(h, *mut u8[n], *mut u32[m])`: takes the next message; its length | handles << 32. `WouldBlock`, `PeerClosed`,
+    /// `TooSmall` (the message stays).
+    ChannelReceive = 12,
+
+    // ---- processes (System handle)
+    /// `(system, *u8[n] name, channel h)`: starts the program of that name from the boot modules; the channel becomes
+    /// its handle 0; a Process handle.
+    ProcessSpawn = 20,
+    /// `(process, *mut ProcessStatus)`: what became of it. A Process handle is ready in `Wait` once it has ended.
+    ProcessStatus = 21,
+    /// `(process)`: ends it at once.
+    ProcessKill = 22,
+
+    // ---- console
+    /// `(console, *mut u8[n])`: the bytes that were typed; `WouldBlock` when there are none.
+    ConsoleRead = 30,
+    /// `(console, *u8[n])`: writes all of them. Waits.
+    ConsoleWrite = 31,
+
+    // ---- block devices and files
+    /// `(system, *mut BlockInfo[n])`: the disks and their GPT partitions; how many there are.
+    BlockList = 40,
+    /// `(system, index)`: a File handle on the whole of that device or partition.
+    BlockOpen = 41,
+    /// `(file on a device, *const FileCreate)`: a File handle on the given extents of that device: bytes at
+    /// consecutive offsets, read and written without a file system.
+    FileCreate = 42,
+    /// `(file, offset, *mut u8[n])`: reads n bytes (a multiple of nothing: unaligned is allowed). Waits; `Io`.
+    FileRead = 43,
+    /// `(file, offset, *u8[n])`: writes n bytes. Waits.
+    FileWrite = 44,
+    /// `(file)`: everything written is on the medium when it returns. Waits.
+    FileFlush = 45,
+    /// `(file)`: its length in bytes.
+    FileLength = 46,
+
+    // ---- virtual machines
+    /// `(system, *const VmCreate)`: makes a partition with its memory and virtual processors, all stopped; a Vm handle.
+    VmCreate = 60,
+    /// `(vm)`: maps the VM's memory into this process; the address of guest-physical address 0 of the RAM (RAM is
+    /// contiguous from GPA 0 up to `memory`, but for the hole of [`RAM_HOLE`](crate::RAM_HOLE)).
+    VmMapMemory = 61,
+    /// `(vm, vp)`: maps the VP's register page and, right behind it, its intercept-message page; the address.
+    VmMapPages = 62,
+    /// `(vm, vp, *const VmRegister[n])`: sets registers of a stopped VP.
+    VmSetRegisters = 63,
+    /// `(vm, vp, *mut VmRegister[n])`: reads registers of a stopped VP.
+    VmGetRegisters = 64,
+    /// `(vm)`: lets VP 0 run.
+    VmStart = 65,
+    /// `(vm, resume, channel h, deadline)`: resumes VP `resume` (whose intercept has been answered in its pages;
+    /// [`NO_VP`](crate::NO_VP): none), then waits for the next [`VmEvent`](crate::VmEvent); its encoding.
+    VmRun = 66,
+    /// `(vm, *const InterruptRequest)`: asserts an interrupt on the local APICs.
+    VmInterrupt = 67,
+    /// `(vm, *const DiskAttach)`: offers a File as a SCSI disk.
+    VmAttachDisk = 68,
+    /// `(vm, *mut VmStatus)`: state, uptime, heartbeat, counters.
+    VmStatus = 69,
+    /// `(vm)`: asks the guest to shut down through its integration service; `InvalidState` when it has none.
+    VmShutdown = 70,
+    /// `(vm, reason)`: stops every VP for good; the worker's next `VmRun` says [`VmEvent::Stopped`](crate::VmEvent).
+    /// The partition and its memory go when the last Vm handle is closed.
+    VmStop = 71,
+    /// `(vm, *mut u64[n])`: the counters of [`VmCounter`](crate::VmCounter) summed over its VPs; how many were written.
+    VmCounters = 72,
+
+    // ---- the host (System handle)
+    /// `(system, *mut HostInfo)`: what machine this is.
+    HostInfo = 80,
+    /// `(system, offset, *mut u8[n])`: the host log from byte `offset` on; how many bytes were copied.
+    HostLog = 81,
+    /// `(system, [`HostAction`](crate::HostAction))`: powers off or resets the machine; does not return.
+    HostPower = 82,
+    /// `(system, *mut u8[n])`: the boot command line; its length.
+    HostCommandLine = 83,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Call;
+
+    #[test]
+    fn numbers_are_decoded_to_their_call_only() {
+        let known = (0..1000).filter_map(Call::from_number);
+        for call in known {
+            assert_eq!(Call::from_number(call as u64), Some(call));
+        }
+        assert_eq!(Call::from_number(u64::MAX), None);
+        assert_eq!(Call::from_number(Call::HostPower as u64 + 1), None);
+    }
+}
