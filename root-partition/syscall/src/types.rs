@@ -263,7 +263,7 @@ pub enum VmCounter {
 pub const VM_COUNTERS: usize = 14;
 
 /// What [`Call::HostInfo`](crate::Call::HostInfo) writes.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct HostInfo {
     /// RAM of the machine in bytes.
