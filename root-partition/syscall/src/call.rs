@@ -134,6 +134,6 @@ mod tests {
             assert_eq!(Call::from_number(call as u64), Some(call));
         }
         assert_eq!(Call::from_number(u64::MAX), None);
-        assert_eq!(Call::from_number(Call::HostPower as u64 + 1), None);
+        assert_eq!(Call::from_number(Call::HostCommandLine as u64 + 1), None);
     }
 }
