@@ -1,0 +1,85 @@
+//! A guest of a few kilobytes that measures, probes and attacks the hypervisor below it.
+//!
+//! It starts through its PVH note, under Bulkhead or on the bare machine. Its command line names what it does:
+//!
+//! | word | what it does |
+//! |---|---|
+//! | `bench` | prints the cost of exits, a line each, and powers off |
+//! | `hostile [SEED]` | executes what no guest should, prints `HOSTILE SURVIVED`, and powers off |
+//! | `spin` | loops with interrupts off |
+//! | `triple-fault` | ends in a triple fault |
+//! | `echo` | sends back every line it reads from the serial port; `off` powers off |
+#![no_std]
+#![no_main]
+
+mod bench;
+mod entry;
+mod hostile;
+mod serial;
+mod start_info;
+mod trap;
+
+use serial::{outb, read};
+
+/// I/O port of the ACPI sleep control register that Bulkhead's worker gives a guest, and the value for S5
+/// (ACPI 4.8.3.7: SLP_EN, SLP_TYP 5).
+const SLEEP_CONTROL: (u16, u8) = (0x604, 0x34);
+
+/// Powers the machine off.
+pub fn power_off() -> ! {
+    outb(SLEEP_CONTROL.0, SLEEP_CONTROL.1);
+    loop {
+        trap::halt();
+    }
+}
+
+/// What the entry calls: `start_info` is the physical address of `hvm_start_info`.
+extern "C" fn main(start_info: u32) -> ! {
+    trap::install();
+    let mut words = start_info::command_line(start_info).split_ascii_whitespace();
+    match words.next() {
+        Some("bench") => bench::run(),
+        Some("hostile") => hostile::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(1)),
+        Some("spin") => {
+            say!("SPINNING");
+            loop {
+                core::hint::spin_loop();
+            }
+        }
+        Some("triple-fault") => trap::triple_fault(),
+        Some("echo") => echo(),
+        other => say!("test-guest: no program called {other:?}"),
+    }
+    power_off()
+}
+
+/// Sends lines back.
+fn echo() {
+    say!("ECHO");
+    let mut line = [0_u8; 128];
+    let mut length = 0;
+    loop {
+        match read() {
+            b'\r' | b'\n' => {
+                let text = core::str::from_utf8(line.get(..length).unwrap_or_default()).unwrap_or("?");
+                if text == "off" {
+                    return;
+                }
+                say!("echo: {text}");
+                length = 0;
+            }
+            byte => {
+                if let Some(slot) = line.get_mut(length) {
+                    *slot = byte;
+                    length += 1;
+                }
+            }
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    say!("PANIC {info}");
+    power_off()
+}
