@@ -1,8 +1,8 @@
 //! The register page of a VP: the part of its state that the root reads and writes without a hypercall.
 //!
 //! The hypervisor writes all of it when an intercept ends a dispatch. The root changes values and sets the dirty bits
-//! of their groups; the next dispatch takes those groups and clears the bits. Control registers, EFER, DR7 and below
-//! are for reading only.
+//! of their groups; the next dispatch takes those groups and clears the bits. Control registers, EFER, DR7 and what
+//! is below are for reading only, but for `pending_interruption` and `interrupt_vectors`.
 
 use bitfield_struct::bitfield;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -26,8 +26,10 @@ pub struct HvRegisterPageDirty {
     pub segments: bool,
     /// `rflags`.
     pub flags: bool,
+    /// Own: `pending_interruption`, to inject an exception or an NMI.
+    pub pending_interruption: bool,
     /// 0.
-    #[bits(27)]
+    #[bits(26)]
     pub reserved: u32,
 }
 

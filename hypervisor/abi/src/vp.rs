@@ -326,6 +326,8 @@ open_enum! {
         SUSPEND = 1,
         /// An intercept: the message is in the intercept-message page, the registers in the register page.
         INTERCEPT = 2,
+        /// Own: a message or an event flag arrived in the caller's own SynIC pages; no interrupt was raised for it.
+        ROOT_SIGNAL = 3,
     }
 }
 
