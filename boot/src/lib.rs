@@ -53,6 +53,11 @@ pub struct Region {
     pub reserved: u32,
 }
 
+impl Region {
+    /// No region.
+    pub const NONE: Self = Self { base: 0, length: 0, kind: RegionKind::RESERVED, reserved: 0 };
+}
+
 /// An ELF image that the loader placed in RAM and mapped.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -71,6 +76,11 @@ pub struct Image {
     pub stack: u64,
 }
 
+impl Image {
+    /// No image.
+    pub const NONE: Self = Self { base: 0, length: 0, virtual_base: 0, entry: 0, page_table: 0, stack: 0 };
+}
+
 /// A file that the loader read into RAM.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
@@ -84,6 +94,9 @@ pub struct Module {
 }
 
 impl Module {
+    /// No module.
+    pub const NONE: Self = Self { name: [0; 32], base: 0, length: 0 };
+
     /// The name as text; empty where it is not UTF-8.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -106,6 +119,11 @@ pub struct Framebuffer {
     pub stride: u32,
     /// 0: blue, green, red, reserved (a byte each); 1: red, green, blue, reserved.
     pub format: u32,
+}
+
+impl Framebuffer {
+    /// No framebuffer.
+    pub const NONE: Self = Self { base: 0, width: 0, height: 0, stride: 0, format: 0 };
 }
 
 /// What a loader hands over.
@@ -150,21 +168,21 @@ impl HandOff {
 
     /// An empty hand-off of this version.
     #[must_use]
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
             magic: Self::MAGIC,
             version: Self::VERSION,
-            size: u32::try_from(size_of::<Self>()).unwrap_or(u32::MAX),
+            size: size_of::<Self>() as u32,
             rsdp: 0,
-            framebuffer: Framebuffer::default(),
-            hypervisor: Image::default(),
-            root: Image::default(),
+            framebuffer: Framebuffer::NONE,
+            hypervisor: Image::NONE,
+            root: Image::NONE,
             region_count: 0,
             module_count: 0,
             command_line_length: 0,
             reserved: 0,
-            modules: [Module::default(); MAX_MODULES],
-            regions: [Region::default(); MAX_REGIONS],
+            modules: [Module::NONE; MAX_MODULES],
+            regions: [Region::NONE; MAX_REGIONS],
             command_line: [0; MAX_COMMAND_LINE],
         }
     }

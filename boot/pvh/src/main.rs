@@ -1,2 +1,113 @@
-//! Starts Bulkhead from QEMU's -kernel through a PVH note.
-fn main() {}
+//! Starts Bulkhead from QEMU's `-kernel` through a PVH note, in a fraction of a second.
+//!
+//! The one module (`-initrd`) is a cpio archive with the files `hypervisor`, `kernel` and the programs of the root
+//! partition. Without a `hypervisor` in it the root kernel is entered on the bare machine: a development aid.
+#![no_std]
+#![no_main]
+
+mod console;
+mod enter;
+mod entry;
+mod memory;
+mod start_info;
+
+use handoff::{HandOff, Image, MAX_COMMAND_LINE, MAX_MODULES, Module, RegionKind};
+use loader::{PAGE, PhysicalMemory, cpio, image, memory_map};
+
+use memory::Memory;
+use start_info::StartInfo;
+
+/// The identity map reaches at least this far: devices below 4 GiB.
+const IDENTITY_MIN: u64 = 4 << 30;
+
+/// What the entry calls: `start_info` is the physical address of `hvm_start_info`.
+extern "C" fn main(start_info: u32) -> ! {
+    match start(start_info) {
+        Ok(()) => unreachable!("the image that was entered does not return"),
+        Err(message) => {
+            say!("Bulkhead: {}{}", message.file, message.problem);
+            enter::stop()
+        }
+    }
+}
+
+/// Why the boot ends here.
+struct Failure {
+    file: &'static str,
+    problem: &'static str,
+}
+
+fn failure(file: &'static str, problem: &'static str) -> Failure {
+    Failure { file, problem }
+}
+
+fn start(start_info: u32) -> Result<(), Failure> {
+    let info = StartInfo::read(start_info).ok_or(failure("", "not started by the PVH protocol"))?;
+    let (archive_address, archive) =
+        info.archive().ok_or(failure("", "no modules: give the archive with -initrd"))?;
+    let hand_off = memory::hand_off();
+    *hand_off = HandOff::new();
+    hand_off.rsdp = info.rsdp;
+    set_command_line(hand_off, info.command_line());
+    for (base, length, kind) in info.memory_map() {
+        memory_map::add(hand_off, base, length, kind);
+    }
+    let (own, own_length) = memory::own_image();
+    memory_map::reserve(hand_off, own, own_length, RegionKind::LOADER);
+    memory_map::reserve(hand_off, archive_address, archive.len() as u64, RegionKind::LOADER);
+    let top = hand_off.regions().iter().filter(|region| region.kind == RegionKind::USABLE);
+    let identity = top.map(|region| region.base + region.length).fold(IDENTITY_MIN, u64::max);
+    let mut memory = Memory::new(hand_off);
+    let hypervisor = load(archive, "hypervisor", identity, &mut memory)?;
+    let root =
+        load(archive, "kernel", identity, &mut memory)?.ok_or(failure("kernel", ": not in the archive"))?;
+    copy_modules(archive, &mut memory)?;
+    let hand_off = memory.into_hand_off();
+    hand_off.root = root;
+    hand_off.hypervisor = hypervisor.unwrap_or_default();
+    enter::enter(&hypervisor.unwrap_or(root), hand_off)
+}
+
+fn set_command_line(hand_off: &mut HandOff, text: &str) {
+    let length = text.len().min(MAX_COMMAND_LINE);
+    hand_off.command_line[..length].copy_from_slice(&text.as_bytes()[..length]);
+    hand_off.command_line_length = length as u32;
+}
+
+/// Loads the image `name`; `None` when the archive does not have it.
+fn load(
+    archive: &'static [u8],
+    name: &'static str,
+    identity: u64,
+    memory: &mut Memory,
+) -> Result<Option<Image>, Failure> {
+    let Some((_, range)) = cpio::files(archive).find(|(file, _)| *file == name) else { return Ok(None) };
+    let image = image::load(&archive[range], identity, memory);
+    image.map(Some).map_err(|error| {
+        say!("Bulkhead: {name}: {error}");
+        failure(name, " can not be loaded")
+    })
+}
+
+/// Copies every other file to pages of its own.
+fn copy_modules(archive: &'static [u8], memory: &mut Memory) -> Result<(), Failure> {
+    let others = cpio::files(archive).filter(|(name, _)| !matches!(*name, "hypervisor" | "kernel"));
+    for (name, range) in others.take(MAX_MODULES) {
+        let content = &archive[range];
+        let length = content.len() as u64;
+        let base = memory.allocate(length.max(1).next_multiple_of(PAGE), PAGE);
+        let base = base.ok_or(failure("", "not enough memory for the modules"))?;
+        memory.bytes(base, length).copy_from_slice(content);
+        let mut module = Module { base, length, ..Module::default() };
+        let name = &name.as_bytes()[..name.len().min(module.name.len())];
+        module.name[..name.len()].copy_from_slice(name);
+        memory.add_module(module);
+    }
+    Ok(())
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    say!("Bulkhead: the loader failed: {info}");
+    enter::stop()
+}

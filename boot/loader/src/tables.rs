@@ -1,0 +1,93 @@
+//! The page tables that an image is entered with (APM vol. 2, 5.3): an identity map, and the image's own pages.
+
+use crate::{LARGE_PAGE, LoadError, PAGE, PhysicalMemory};
+
+const PRESENT: u64 = 1;
+const WRITABLE: u64 = 1 << 1;
+const LARGE: u64 = 1 << 7;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
+
+/// What a page of an image allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Access {
+    /// It can be written.
+    pub writable: bool,
+    /// It can be executed.
+    pub executable: bool,
+}
+
+/// A set of page tables in the making.
+pub struct Tables {
+    root: u64,
+}
+
+impl Tables {
+    /// Empty tables.
+    ///
+    /// # Errors
+    /// [`LoadError::Memory`].
+    pub fn new(memory: &mut impl PhysicalMemory) -> Result<Self, LoadError> {
+        Ok(Self { root: memory.allocate(PAGE, PAGE).ok_or(LoadError::Memory)? })
+    }
+
+    /// The physical address of the root table.
+    #[must_use]
+    pub fn root(&self) -> u64 {
+        self.root
+    }
+
+    /// Maps the first `bytes` of physical memory at their own addresses, writable and executable: whoever is entered
+    /// leaves this map at once.
+    ///
+    /// # Errors
+    /// [`LoadError::Memory`].
+    pub fn identity(&mut self, bytes: u64, memory: &mut impl PhysicalMemory) -> Result<(), LoadError> {
+        for address in (0..bytes).step_by(LARGE_PAGE as usize) {
+            let entry = self.entry(address, 1, memory)?;
+            memory.write(entry, address | PRESENT | WRITABLE | LARGE);
+        }
+        Ok(())
+    }
+
+    /// Maps a 4 KiB page.
+    ///
+    /// # Errors
+    /// [`LoadError::Memory`].
+    pub fn map_page(
+        &mut self,
+        address: u64,
+        physical: u64,
+        access: Access,
+        memory: &mut impl PhysicalMemory,
+    ) -> Result<(), LoadError> {
+        let writable = if access.writable { WRITABLE } else { 0 };
+        let no_execute = if access.executable { 0 } else { NO_EXECUTE };
+        let entry = self.entry(address, 0, memory)?;
+        memory.write(entry, physical | PRESENT | writable | no_execute);
+        Ok(())
+    }
+
+    /// The physical address of the entry for `address` at `level` (0: pages of 4 KiB), with tables made on the way.
+    fn entry(
+        &mut self,
+        address: u64,
+        level: u32,
+        memory: &mut impl PhysicalMemory,
+    ) -> Result<u64, LoadError> {
+        let slot = |table: u64, level: u32| table + ((address >> (12 + 9 * level)) & 511) * 8;
+        let mut table = self.root;
+        for level in (level + 1..4).rev() {
+            let entry = slot(table, level);
+            let value = memory.read(entry);
+            table = if value & PRESENT == 0 {
+                let table = memory.allocate(PAGE, PAGE).ok_or(LoadError::Memory)?;
+                memory.write(entry, table | PRESENT | WRITABLE);
+                table
+            } else {
+                value & ADDRESS
+            };
+        }
+        Ok(slot(table, level))
+    }
+}
