@@ -1,2 +1,17 @@
 //! The hypervisor: partitions, virtual processors, and nothing else.
+//!
+//! It owns its image, the partitions' pools and second-level tables, and the state of virtual processors; it has no
+//! scheduler, no device driver, no device model, no instruction decoder. What must always hold:
+//!
+//! 1. No partition's second-level table maps a hypervisor page, nor a page of another partition that its owner did not
+//!    map there.
+//! 2. Creating and deleting a partition returns every page.
+//! 3. Any hypercall with any input from any partition answers a status.
+//!
+//! This library is architecture-neutral above the seams [`backend`] (the vendor's extension) and [`machine`] (memory
+//! windows, time, other processors), so that host tests run it over fakes.
 #![no_std]
+#![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
+
+pub mod backend;
+pub mod machine;

@@ -1,0 +1,214 @@
+//! The vendor seam: what a processor's virtualization extension must offer, and why it came back.
+//!
+//! Above this trait nothing names a vendor; below it nothing knows what a partition is. The choice is made once at
+//! boot: all code above is generic over the backend, so there is no dispatch per exit.
+
+use hv_abi::SpaPage;
+use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
+use hv_abi::status::HvResult;
+
+/// The general registers, in the processor's own order (also that of the register page).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+#[expect(missing_docs, reason = "the registers' own names")]
+pub struct Gprs {
+    pub rax: u64,
+    pub rcx: u64,
+    pub rdx: u64,
+    pub rbx: u64,
+    pub rsp: u64,
+    pub rbp: u64,
+    pub rsi: u64,
+    pub rdi: u64,
+    pub r8: u64,
+    pub r9: u64,
+    pub r10: u64,
+    pub r11: u64,
+    pub r12: u64,
+    pub r13: u64,
+    pub r14: u64,
+    pub r15: u64,
+}
+
+impl Gprs {
+    /// In the order of the register page.
+    #[inline]
+    pub const fn to_array(&self) -> [u64; 16] {
+        [
+            self.rax, self.rcx, self.rdx, self.rbx, self.rsp, self.rbp, self.rsi, self.rdi, self.r8, self.r9,
+            self.r10, self.r11, self.r12, self.r13, self.r14, self.r15,
+        ]
+    }
+    /// From the order of the register page.
+    #[inline]
+    pub const fn from_array(a: [u64; 16]) -> Self {
+        let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = a;
+        Self { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15 }
+    }
+}
+
+/// What is delivered at the next entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An external interrupt.
+    Interrupt(u8),
+    /// A non-maskable interrupt.
+    Nmi,
+    /// An exception.
+    Exception {
+        /// Vector, below 32.
+        vector: u8,
+        /// Its error code, for those that have one.
+        error_code: Option<u32>,
+    },
+}
+
+impl Event {
+    /// #GP(0).
+    pub const GENERAL_PROTECTION: Self = Self::Exception { vector: 13, error_code: Some(0) };
+    /// #UD.
+    pub const UNDEFINED_INSTRUCTION: Self = Self::Exception { vector: 6, error_code: None };
+}
+
+/// From what state a VP starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// RESET or INIT: the reset vector.
+    Init,
+    /// SIPI: real mode, CS selector = vector << 8.
+    Startup(u8),
+}
+
+/// What was tried at a guest physical address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read.
+    Read,
+    /// Write.
+    Write,
+    /// Fetch.
+    Execute,
+}
+
+/// A port access.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortAccess {
+    /// The port.
+    pub port: u16,
+    /// 1, 2 or 4 bytes.
+    pub size: u8,
+    /// OUT, not IN.
+    pub write: bool,
+    /// INS or OUTS.
+    pub string: bool,
+    /// With REP.
+    pub repeat: bool,
+}
+
+/// A fault in the second-level table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SecondLevelFault {
+    /// Guest physical address.
+    pub gpa: u64,
+    /// What was tried.
+    pub access: Access,
+    /// Guest virtual address, where the processor says it.
+    pub gva: Option<u64>,
+    /// Something is mapped there, but not for this access.
+    pub mapped: bool,
+    /// Instruction bytes, where the processor says them.
+    pub instruction: [u8; 15],
+    /// How many of them count.
+    pub instruction_length: u8,
+}
+
+/// Why the guest stopped. For an instruction RIP is still at it; [`VirtualProcessorBackend::advance`] completes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each says itself")]
+pub enum Exit {
+    Cpuid,
+    MsrRead,
+    MsrWrite,
+    Hypercall,
+    IoPort(PortAccess),
+    SecondLevelFault(SecondLevelFault),
+    Halt,
+    /// The guest can take an interrupt now.
+    InterruptWindow,
+    /// A physical interrupt is pending: for the root.
+    PhysicalInterrupt,
+    /// A physical NMI (a kick among them) was taken.
+    Nmi,
+    TripleFault,
+    Xsetbv,
+    WriteBackInvalidate,
+    /// An instruction that this guest does not have: #UD.
+    UndefinedInstruction,
+    /// An intercepted exception, to be passed on.
+    Exception {
+        vector: u8,
+        error_code: Option<u32>,
+    },
+    /// Something the backend has dealt with: go on.
+    Handled,
+    /// The processor refuses the guest's state.
+    InvalidState,
+}
+
+/// One virtual processor on this vendor's extension.
+///
+/// An implementor keeps: `gprs`, RIP and RFLAGS are the guest's between runs; what is written before a run is what the
+/// guest has after the entry.
+pub trait VirtualProcessorBackend: Sized {
+    /// Makes one in the state of [`Reset::Init`], using `page` (zeroed) as its control page. The second-level table is
+    /// set later.
+    fn new(page: SpaPage) -> Self;
+    /// Runs the guest until it exits. Interrupts are off before and after.
+    fn run(&mut self) -> Exit;
+
+    /// General registers.
+    fn gprs(&self) -> &Gprs;
+    /// General registers.
+    fn gprs_mut(&mut self) -> &mut Gprs;
+    /// RIP.
+    fn rip(&self) -> u64;
+    /// Moves RIP.
+    fn set_rip(&mut self, rip: u64);
+    /// RFLAGS.
+    fn rflags(&self) -> u64;
+    /// Length of the instruction that exited (0: not known).
+    fn instruction_length(&self) -> u8;
+    /// Completes the instruction that exited: RIP behind it, no interrupt shadow.
+    fn advance(&mut self);
+    /// Current privilege level.
+    fn cpl(&self) -> u8;
+
+    /// A register of the TLFS that lives here (not the APIC's, the SynIC's, the timers').
+    fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue>;
+    /// Writes one; `INVALID_PARAMETER` for a name that is not here or a value the processor would refuse.
+    fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()>;
+
+    /// Sets what the next entry delivers. Replaces what is pending.
+    fn inject(&mut self, event: Event);
+    /// What the next entry delivers.
+    fn pending(&self) -> HvPendingInterruption;
+    /// RFLAGS.IF, no shadow, nothing pending.
+    fn interruptible(&self) -> bool;
+    /// No NMI in progress, no shadow, nothing pending.
+    fn nmi_deliverable(&self) -> bool;
+    /// Exit as soon as the guest can take an interrupt (or no longer).
+    fn request_interrupt_window(&mut self, on: bool);
+
+    /// Where guest physical addresses are translated.
+    fn set_second_level_root(&mut self, root: SpaPage);
+    /// Forget cached translations before the next entry.
+    fn flush_second_level(&mut self);
+    /// Puts the state after INIT or SIPI.
+    fn reset(&mut self, reset: Reset);
+    /// Validates and sets XCR0 (XSETBV); false: #GP.
+    fn set_xcr0(&mut self, value: u64) -> bool;
+    /// The bits that this guest's CPUID.80000007H:EDX[8] promises. Nothing by default.
+    fn tsc_is_invariant(&self) -> bool {
+        true
+    }
+}
