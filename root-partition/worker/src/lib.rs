@@ -5,10 +5,19 @@
 extern crate alloc;
 
 pub mod acpi;
+mod bus;
 pub mod console;
 pub mod device;
 #[cfg(test)]
 mod fake;
 pub mod loader;
+pub mod machine;
 pub mod memory;
+pub mod mmio;
+pub mod paging;
 pub mod ports;
+pub mod registers;
+mod string_io;
+mod vm;
+
+pub use vm::{StartError, Worker};
