@@ -15,11 +15,16 @@ const STACK: u64 = 64 << 10;
 const IMAGE_MAX: u64 = 64 << 20;
 
 /// Loads the ELF file `file`: copies its segments to contiguous RAM and maps them where they are linked, no page both
-/// writable and executable, beside an identity map of the first `identity` bytes.
+/// writable and executable, beside an identity map of the first `identity` bytes. `no_execute`: the processor has NX.
 ///
 /// # Errors
 /// A [`LoadError`] when the file is damaged or memory is short.
-pub fn load(file: &[u8], identity: u64, memory: &mut impl PhysicalMemory) -> Result<Image, LoadError> {
+pub fn load(
+    file: &[u8],
+    identity: u64,
+    no_execute: bool,
+    memory: &mut impl PhysicalMemory,
+) -> Result<Image, LoadError> {
     let elf = ElfBytes::<LittleEndian>::minimal_parse(file).map_err(|_| LoadError::NotElf)?;
     if elf.ehdr.e_machine != EM_X86_64 || elf.ehdr.e_type != ET_EXEC {
         return Err(LoadError::NotElf);
@@ -28,7 +33,7 @@ pub fn load(file: &[u8], identity: u64, memory: &mut impl PhysicalMemory) -> Res
     let (start, end) = bounds(segments())?;
     let length = (end - start).next_multiple_of(LARGE_PAGE);
     let base = memory.allocate(length, LARGE_PAGE).ok_or(LoadError::Memory)?;
-    let mut tables = Tables::new(memory)?;
+    let mut tables = Tables::new(no_execute, memory)?;
     tables.identity(identity, memory)?;
     let mut entered = false;
     for segment in segments() {

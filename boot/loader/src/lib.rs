@@ -1,16 +1,16 @@
 //! What every boot loader of Bulkhead does: ELF images, page tables, the hand-off structure.
 //!
 //! Invariants:
-//! * Nothing here touches hardware or firmware: memory is reached through [`PhysicalMemory`], so all of it runs in host
-//!   tests.
+//! * Nothing but [`mod@enter`] touches hardware or firmware: memory is reached through [`PhysicalMemory`], so the rest
+//!   runs in host tests.
 //! * A file from the boot medium can hold anything; what is wrong with it comes back as a [`LoadError`].
 #![no_std]
-#![forbid(unsafe_code)]
 
 #[cfg(test)]
 extern crate std;
 
 pub mod cpio;
+pub mod enter;
 pub mod image;
 pub mod memory_map;
 pub mod tables;

@@ -75,7 +75,7 @@ fn assign(hand_off: &mut HandOff, index: usize, base: u64, length: u64, kind: Re
 }
 
 /// Joins neighbours of one kind.
-fn merge(hand_off: &mut HandOff) {
+pub fn merge(hand_off: &mut HandOff) {
     let mut kept = 0;
     for index in 1..hand_off.regions().len() {
         let region = hand_off.regions[index];

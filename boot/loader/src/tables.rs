@@ -20,15 +20,18 @@ pub struct Access {
 /// A set of page tables in the making.
 pub struct Tables {
     root: u64,
+    /// [`NO_EXECUTE`], or 0 on a processor that does not know it.
+    no_execute: u64,
 }
 
 impl Tables {
-    /// Empty tables.
+    /// Empty tables; `no_execute` says whether the processor has NX (without it the bit is reserved).
     ///
     /// # Errors
     /// [`LoadError::Memory`].
-    pub fn new(memory: &mut impl PhysicalMemory) -> Result<Self, LoadError> {
-        Ok(Self { root: memory.allocate(PAGE, PAGE).ok_or(LoadError::Memory)? })
+    pub fn new(no_execute: bool, memory: &mut impl PhysicalMemory) -> Result<Self, LoadError> {
+        let root = memory.allocate(PAGE, PAGE).ok_or(LoadError::Memory)?;
+        Ok(Self { root, no_execute: if no_execute { NO_EXECUTE } else { 0 } })
     }
 
     /// The physical address of the root table.
@@ -62,7 +65,7 @@ impl Tables {
         memory: &mut impl PhysicalMemory,
     ) -> Result<(), LoadError> {
         let writable = if access.writable { WRITABLE } else { 0 };
-        let no_execute = if access.executable { 0 } else { NO_EXECUTE };
+        let no_execute = if access.executable { 0 } else { self.no_execute };
         let entry = self.entry(address, 0, memory)?;
         memory.write(entry, physical | PRESENT | writable | no_execute);
         Ok(())

@@ -49,7 +49,7 @@ pvh_entry:
     mov cr4, eax
     mov ecx, 0xC0000080
     rdmsr
-    or eax, 0x900               /* LME, NXE */
+    or eax, 0x100               /* LME */
     wrmsr
     mov eax, cr0
     and eax, 0xFFFFFFFB         /* no EM */

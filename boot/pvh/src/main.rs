@@ -6,12 +6,12 @@
 #![no_main]
 
 mod console;
-mod enter;
 mod entry;
 mod memory;
 mod start_info;
 
 use handoff::{HandOff, Image, MAX_COMMAND_LINE, MAX_MODULES, Module, RegionKind};
+use loader::enter::{self, has_no_execute};
 use loader::{PAGE, PhysicalMemory, cpio, image, memory_map};
 
 use memory::Memory;
@@ -82,7 +82,7 @@ fn load(
     memory: &mut Memory,
 ) -> Result<Option<Image>, Failure> {
     let Some((_, range)) = cpio::files(archive).find(|(file, _)| *file == name) else { return Ok(None) };
-    let image = image::load(&archive[range], identity, memory);
+    let image = image::load(&archive[range], identity, has_no_execute(), memory);
     image.map(Some).map_err(|error| {
         say!("Bulkhead: {name}: {error}");
         failure(name, " can not be loaded")

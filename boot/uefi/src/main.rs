@@ -1,2 +1,79 @@
 //! BOOTX64.EFI: starts Bulkhead from UEFI firmware.
-fn main() {}
+//!
+//! It reads its files from `\bulkhead` on the volume that it was itself loaded from. Until boot services end, anything
+//! that is wrong is said on the firmware's console in one line, and control goes back to the firmware.
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod files;
+mod firmware;
+
+use alloc::format;
+use alloc::string::String;
+
+use handoff::{HandOff, Image, MAX_COMMAND_LINE};
+use loader::enter::{enter, has_no_execute};
+use loader::image;
+use uefi::prelude::*;
+use uefi::{println, runtime};
+
+use files::Files;
+use firmware::Memory;
+
+/// The programs of the root partition, by name.
+const PROGRAMS: [&str; 2] = ["vmms", "worker"];
+
+#[entry]
+fn main() -> Status {
+    if uefi::helpers::init().is_err() {
+        return Status::ABORTED;
+    }
+    println!("Bulkhead {}: starting from UEFI", env!("CARGO_PKG_VERSION"));
+    match start() {
+        Ok(never) => match never {},
+        Err(message) => {
+            println!("Bulkhead: {message}");
+            println!("Bulkhead: not started; returning to the firmware");
+            boot::stall(core::time::Duration::from_secs(3));
+            let _ = runtime::get_time();
+            Status::LOAD_ERROR
+        }
+    }
+}
+
+/// Loads everything and leaves for the hypervisor; what is wrong, in one line.
+fn start() -> Result<core::convert::Infallible, String> {
+    let mut files = Files::open()?;
+    let mut memory = Memory;
+    let hand_off = firmware::allocate_hand_off()?;
+    let identity = firmware::identity_limit()?;
+    let hypervisor = load(&mut files, "hypervisor", identity, &mut memory)?;
+    hand_off.root = load(&mut files, "kernel", identity, &mut memory)?;
+    hand_off.hypervisor = hypervisor;
+    for name in PROGRAMS {
+        let module = files.module(name)?;
+        hand_off.modules[hand_off.module_count as usize] = module;
+        hand_off.module_count += 1;
+    }
+    set_command_line(hand_off, files.command_line()?.trim());
+    hand_off.rsdp = firmware::rsdp();
+    hand_off.framebuffer = firmware::framebuffer();
+    println!("Bulkhead: leaving the firmware");
+    firmware::exit(hand_off);
+    enter(&hypervisor, hand_off)
+}
+
+/// Reads and places one image.
+fn load(files: &mut Files, name: &str, identity: u64, memory: &mut Memory) -> Result<Image, String> {
+    let file = files.read(name)?;
+    image::load(&file, identity, has_no_execute(), memory)
+        .map_err(|error| format!("{}: {error}", files::path(name)))
+}
+
+fn set_command_line(hand_off: &mut HandOff, text: &str) {
+    let length = text.len().min(MAX_COMMAND_LINE);
+    hand_off.command_line[..length].copy_from_slice(&text.as_bytes()[..length]);
+    hand_off.command_line_length = length as u32;
+}

@@ -1,15 +1,38 @@
-//! The last instructions of the loader.
+//! The last instructions of a loader.
 #![expect(unsafe_code, reason = "leaves for another program")]
 
 use core::arch::asm;
+use core::arch::x86_64::__cpuid;
 
 use handoff::{HandOff, Image};
 
+/// EFER, and its bit that lets page tables forbid execution (APM vol. 2, 3.1.7).
+const EFER: u32 = 0xC000_0080;
+const NXE: u32 = 1 << 11;
+
+/// Whether this processor has NX (APM vol. 3, CPUID Fn8000_0001_EDX bit 20).
+#[must_use]
+pub fn has_no_execute() -> bool {
+    __cpuid(0x8000_0000).eax > 0x8000_0000 && __cpuid(0x8000_0001).edx & 1 << 20 != 0
+}
+
+/// Turns NX on where it is there: the image's tables use it.
+fn enable_no_execute() {
+    if has_no_execute() {
+        // SAFETY: the bit exists, and no table in use has it set by accident.
+        unsafe {
+            asm!("rdmsr", "or eax, {nxe}", "wrmsr", nxe = const NXE, in("ecx") EFER, out("eax") _, out("edx") _);
+        }
+    }
+}
+
 /// Enters `image` on its tables and its stack, with the hand-off's address in RDI.
 pub fn enter(image: &Image, hand_off: &'static HandOff) -> ! {
+    enable_no_execute();
     // SAFETY: both sets of tables map this code at its own address; the image's entry and stack are mapped.
     unsafe {
         asm!(
+            "cli",
             "mov cr3, {tables}",
             "mov rsp, {stack}",
             "xor ebp, ebp",
