@@ -1,0 +1,283 @@
+//! Where a request of a file lies on the device, cut to what the device takes.
+//!
+//! Invariant: the parts of a request cover it exactly, in order, without overlap; each lies within one extent.
+
+use super::{Error, Limits, PhysicalSegment, Request};
+use alloc::vec::Vec;
+
+/// Bytes of a page.
+const PAGE: u64 = 4096;
+
+/// A run of a file's bytes on a device.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Placed {
+    /// Offset in the file.
+    pub offset: u64,
+    /// First byte on the device.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// The extents of a file, in the order of its bytes.
+#[derive(Clone, Debug)]
+pub struct ExtentMap {
+    extents: Vec<Placed>,
+    length: u64,
+}
+
+impl ExtentMap {
+    /// Checks and places `(start, length)` extents of a device of `device_length` bytes.
+    ///
+    /// # Errors
+    /// `Invalid`: empty, or not made of whole blocks; `OutOfRange`: beyond the device.
+    pub fn new(
+        extents: impl Iterator<Item = (u64, u64)>,
+        device_length: u64,
+        block_size: u32,
+    ) -> Result<Self, Error> {
+        let mut map = Self { extents: Vec::new(), length: 0 };
+        for (start, length) in extents {
+            if length == 0 || !(start | length).is_multiple_of(u64::from(block_size)) {
+                return Err(Error::Invalid);
+            }
+            let end = start.checked_add(length).ok_or(Error::OutOfRange)?;
+            if end > device_length {
+                return Err(Error::OutOfRange);
+            }
+            map.push(start, length)?;
+        }
+        Ok(map)
+    }
+
+    fn push(&mut self, start: u64, length: u64) -> Result<(), Error> {
+        let total = self.length.checked_add(length).ok_or(Error::OutOfRange)?;
+        match self.extents.last_mut() {
+            Some(last) if last.start + last.length == start => last.length += length,
+            _ => self.extents.push(Placed { offset: self.length, start, length }),
+        }
+        self.length = total;
+        Ok(())
+    }
+
+    /// The bytes that the extents hold.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Where the byte at `offset` is, and how many bytes follow it there.
+    pub fn locate(&self, offset: u64) -> Option<(u64, u64)> {
+        let index = match self.extents.as_slice() {
+            [_] => 0,
+            extents => extents.partition_point(|extent| extent.offset <= offset).checked_sub(1)?,
+        };
+        let extent = self.extents.get(index)?;
+        let within = offset.checked_sub(extent.offset)?;
+        (within < extent.length).then(|| (extent.start + within, extent.length - within))
+    }
+
+    /// The `(start, length)` runs on the device of `length` bytes of this file from `offset` on.
+    pub fn runs(&self, offset: u64, length: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let mut at = offset;
+        let end = offset.saturating_add(length).min(self.length);
+        core::iter::from_fn(move || {
+            let (start, room) = self.locate(at).filter(|_| at < end)?;
+            let length = room.min(end - at);
+            at += length;
+            Some((start, length))
+        })
+    }
+}
+
+/// Whether `segments` add up to `length` bytes and a device with `limits` takes them as they are.
+pub fn fits(segments: &[PhysicalSegment], length: u64, limits: &Limits) -> Result<bool, Error> {
+    let mut total = 0u64;
+    let mut boundaries = true;
+    for segment in segments {
+        if segment.length == 0 {
+            return Err(Error::Invalid);
+        }
+        boundaries &= segment.address.is_multiple_of(4);
+        boundaries &= total == 0 || segment.address.is_multiple_of(PAGE);
+        total += u64::from(segment.length);
+        boundaries &= total == length || (segment.address + u64::from(segment.length)).is_multiple_of(PAGE);
+    }
+    if total != length {
+        return Err(Error::Invalid);
+    }
+    Ok(boundaries || !limits.page_boundaries)
+}
+
+/// One part of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// First byte on the device.
+    pub start: u64,
+    /// Length in bytes.
+    pub length: u64,
+    /// Its memory.
+    pub segments: Vec<PhysicalSegment>,
+}
+
+/// Cuts a request into its parts.
+pub struct Parts<'a> {
+    map: &'a ExtentMap,
+    request: Request<'a>,
+    /// Bytes done.
+    done: u64,
+    /// Bytes done of the first segment that is left in `request`.
+    segment_done: u32,
+    transfer: u64,
+    segments: usize,
+    block_size: u64,
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of `request`, each of at most `transfer` bytes and `segments` segments.
+    pub fn new(
+        map: &'a ExtentMap,
+        request: Request<'a>,
+        transfer: u64,
+        segments: usize,
+        block_size: u32,
+    ) -> Self {
+        let block_size = u64::from(block_size);
+        Self { map, request, done: 0, segment_done: 0, transfer, segments, block_size }
+    }
+
+    /// Takes memory for at most `length` bytes; a multiple of the block size, and at least one block.
+    fn take_segments(&mut self, length: u64) -> Option<(u64, Vec<PhysicalSegment>)> {
+        let (left, left_done) = (self.request.segments, self.segment_done);
+        let mut taken = Vec::new();
+        let mut total = 0;
+        while total < length && taken.len() < self.segments {
+            let (first, rest) = self.request.segments.split_first()?;
+            let room = first.length - self.segment_done;
+            let piece = u64::from(room).min(length - total) as u32;
+            taken.push(PhysicalSegment {
+                address: first.address + u64::from(self.segment_done),
+                length: piece,
+            });
+            total += u64::from(piece);
+            self.segment_done += piece;
+            if self.segment_done == first.length {
+                (self.request.segments, self.segment_done) = (rest, 0);
+            }
+        }
+        let whole = total - total % self.block_size;
+        if whole != 0 && whole != total {
+            // The segment limit fell within a block: take less, up to the block's start.
+            (self.request.segments, self.segment_done) = (left, left_done);
+            return self.take_segments(whole);
+        }
+        (whole != 0).then_some((whole, taken))
+    }
+}
+
+impl Iterator for Parts<'_> {
+    type Item = Result<Part, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let left = self.request.length.checked_sub(self.done).filter(|&left| left != 0)?;
+        let Some((start, room)) = self.map.locate(self.request.offset + self.done) else {
+            self.done = self.request.length;
+            return Some(Err(Error::OutOfRange));
+        };
+        let length = left.min(room).min(self.transfer);
+        let taken =
+            if self.request.has_data() { self.take_segments(length) } else { Some((length, Vec::new())) };
+        let Some((length, segments)) = taken else {
+            self.done = self.request.length;
+            return Some(Err(Error::Invalid));
+        };
+        self.done += length;
+        Some(Ok(Part { start, length, segments }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::Operation;
+    use proptest::prelude::*;
+
+    fn map(extents: &[(u64, u64)]) -> ExtentMap {
+        ExtentMap::new(extents.iter().copied(), 1 << 40, 512).unwrap()
+    }
+
+    #[test]
+    fn neighbours_are_merged_and_bad_extents_refused() {
+        assert_eq!(map(&[(0, 512), (512, 512), (4096, 512)]).extents.len(), 2);
+        let refused =
+            |extents: &[(u64, u64)]| ExtentMap::new(extents.iter().copied(), 8192, 512).unwrap_err();
+        assert_eq!(refused(&[(0, 0)]), Error::Invalid);
+        assert_eq!(refused(&[(1, 512)]), Error::Invalid);
+        assert_eq!(refused(&[(8192, 512)]), Error::OutOfRange);
+        assert_eq!(refused(&[(!511, 512)]), Error::OutOfRange);
+    }
+
+    #[test]
+    fn a_byte_is_located_in_its_extent() {
+        let map = map(&[(8192, 512), (1024, 1024)]);
+        assert_eq!(map.locate(0), Some((8192, 512)));
+        assert_eq!(map.locate(511), Some((8703, 1)));
+        assert_eq!(map.locate(512), Some((1024, 1024)));
+        assert_eq!(map.locate(1536), None);
+        assert_eq!(map.runs(256, 512).collect::<Vec<_>>(), [(8448, 256), (1024, 256)]);
+    }
+
+    #[test]
+    fn segments_that_do_not_meet_at_pages_do_not_fit() {
+        let limits = Limits { transfer: 1 << 20, segments: 64, page_boundaries: true, discard: 0 };
+        let segment = |address, length| PhysicalSegment { address, length };
+        assert_eq!(fits(&[segment(0x1200, 0xE00), segment(0x5000, 0x200)], 0x1000, &limits), Ok(true));
+        assert_eq!(fits(&[segment(0x1200, 0x200), segment(0x5000, 0xE00)], 0x1000, &limits), Ok(false));
+        assert_eq!(fits(&[segment(0x1000, 0x1000), segment(0x5200, 0x200)], 0x1200, &limits), Ok(false));
+        assert_eq!(fits(&[segment(0x1000, 0x1000)], 0x1200, &limits), Err(Error::Invalid));
+        assert_eq!(fits(&[segment(0x1001, 0x200)], 0x200, &limits), Ok(false));
+    }
+
+    proptest! {
+        #[test]
+        fn parts_cover_the_request_exactly(
+            extents in proptest::collection::vec((0u64..64, 1u64..16), 1..8),
+            cuts in proptest::collection::vec(1u32..6000, 1..40),
+            first in 0u64..64,
+            transfer in 1u64..32,
+            limit in 9usize..40,
+        ) {
+            let extents: Vec<_> = extents.iter().map(|&(s, l)| (s * 512, l * 512)).collect();
+            let map = map(&extents);
+            let (offset, mut segments) = (first * 512, Vec::new());
+            let mut length = 0u64;
+            for (index, &cut) in cuts.iter().enumerate() {
+                segments.push(PhysicalSegment { address: (index as u64) << 20, length: cut });
+                length += u64::from(cut);
+            }
+            let pad = length.next_multiple_of(512) - length;
+            if pad != 0 {
+                segments.push(PhysicalSegment { address: 1 << 30, length: pad as u32 });
+                length += pad;
+            }
+            let request = Request { operation: Operation::Read, offset, length, segments: &segments };
+            let wanted: Vec<_> = segments.iter()
+                .flat_map(|s| (0..u64::from(s.length)).map(|byte| s.address + byte)).collect();
+            let (mut at, mut memory) = (offset, Vec::new());
+            for part in Parts::new(&map, request, transfer * 512, limit, 512) {
+                let Ok(part) = part else { break };
+                prop_assert!(part.length <= transfer * 512 && part.segments.len() <= limit);
+                prop_assert!(part.length != 0 && part.length % 512 == 0);
+                let (start, room) = map.locate(at).unwrap();
+                prop_assert!(part.start == start && part.length <= room);
+                at += part.length;
+                memory.extend(part.segments.iter()
+                    .flat_map(|s| (0..u64::from(s.length)).map(|byte| s.address + byte)));
+                prop_assert_eq!(memory.len() as u64, at - offset);
+            }
+            prop_assert_eq!(&memory[..], &wanted[..memory.len()]);
+            if offset + length <= map.length() && cuts.iter().all(|&cut| cut >= 512) {
+                prop_assert_eq!(memory.len(), wanted.len());
+            }
+        }
+    }
+}

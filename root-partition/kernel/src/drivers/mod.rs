@@ -1,0 +1,42 @@
+//! Drivers of the root partition: NVMe and virtio-blk, behind [`block::Device`](crate::block::Device).
+//!
+//! A driver is an object that submits, and a task that completes: the task waits for the device's interrupt, takes
+//! everything that is done, and tells whoever asked. Interrupt handlers touch no driver state.
+//!
+//! Invariants: a device reads and writes only memory of a [`dma::DmaBuffer`] and the segments of requests that are in
+//! flight; what a device reports (indices, identifiers, sizes) is checked like any other input.
+
+mod backlog;
+pub mod dma;
+pub mod mmio;
+mod nvme;
+mod virtio;
+
+#[cfg(not(test))]
+mod probe;
+#[cfg(not(test))]
+pub use probe::start;
+
+/// Why a device could not be started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StartError {
+    /// A register window, capability or queue that the driver needs is not there.
+    Missing(&'static str),
+    /// It did not answer in time.
+    Timeout(&'static str),
+    /// It reported a failure.
+    Failed(&'static str),
+    /// No memory or interrupt vector.
+    OutOfMemory,
+}
+
+impl core::fmt::Display for StartError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Missing(what) => write!(f, "it has no usable {what}"),
+            Self::Timeout(what) => write!(f, "no answer in time: {what}"),
+            Self::Failed(what) => write!(f, "it failed: {what}"),
+            Self::OutOfMemory => f.write_str("out of memory or interrupt vectors"),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! NVMe controllers (NVM Express base specification 1.4; register, command and field names are its own).
+//!
+//! Written here because the published driver crate (nvme-driver 0.8) hides its queues behind another block interface
+//! that copies through buffers of its own, has no force unit access and no lists of caller's memory.
+//!
+//! One I/O queue pair with one interrupt. A command's identifier is its slot; each slot has a page for its PRP list, so
+//! submitting allocates nothing. Doorbells are written under the queue's lock, in order.
+
+mod command;
+#[cfg(not(test))]
+mod controller;
+mod identify;
+mod prp;
+mod queue;
+
+use crate::block::{Completion, Device, Info, Limits, Operation, Request};
+use alloc::string::String;
+use alloc::sync::Arc;
+use identify::{Controller as Identity, Namespace};
+use queue::IoQueue;
+
+#[cfg(not(test))]
+pub use controller::start;
+
+/// A namespace of a controller.
+pub struct Nvme {
+    info: Info,
+    queue: Arc<IoQueue>,
+}
+
+impl Nvme {
+    /// The disk that `namespace` is.
+    fn new(name: String, queue: Arc<IoQueue>, identity: &Identity, namespace: &Namespace) -> Self {
+        let discard = if identity.has_dataset_management() {
+            u64::from(u32::MAX) * u64::from(namespace.block_size()) & !0xFFF
+        } else {
+            0
+        };
+        let limits = Limits {
+            transfer: identity.transfer_max().min(prp::TRANSFER_MAX),
+            segments: prp::ENTRIES,
+            page_boundaries: true,
+            discard,
+        };
+        let info = Info {
+            name,
+            block_size: namespace.block_size(),
+            length: namespace.length(),
+            read_only: false,
+            limits,
+        };
+        Self { info, queue }
+    }
+}
+
+impl Device for Nvme {
+    fn info(&self) -> &Info {
+        &self.info
+    }
+
+    fn submit(&self, request: &Request<'_>, completion: Arc<dyn Completion>, tag: u64) {
+        self.queue.submit(request, completion, tag);
+    }
+}
+
+impl Operation {
+    /// Its opcode in the NVM command set.
+    fn opcode(self) -> u8 {
+        match self {
+            Self::Flush => command::opcode::FLUSH,
+            Self::Write { .. } => command::opcode::WRITE,
+            Self::Read => command::opcode::READ,
+            Self::Discard => command::opcode::DATASET_MANAGEMENT,
+        }
+    }
+}

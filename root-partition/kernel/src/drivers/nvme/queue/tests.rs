@@ -1,0 +1,128 @@
+//! The queue pair against a controller that is played by the test.
+
+use super::*;
+use crate::block::{PhysicalSegment, Signal};
+use core::ptr::NonNull;
+use std::vec;
+
+struct Played {
+    queue: IoQueue,
+    doorbells: NonNull<u8>,
+    /// The test's own view: next completion queue index and phase.
+    next: u16,
+    phase: bool,
+}
+
+fn played(entries: u32) -> Played {
+    let memory = vec![0u64; 0x2000 / 8].leak();
+    let doorbells = NonNull::from(memory).cast::<u8>();
+    // SAFETY: leaked memory of that length, reached through this pointer only.
+    let registers = unsafe { Registers::new(doorbells, 0x2000) };
+    let mut identify = [0u8; 4096];
+    identify[0] = 255;
+    identify[130] = 9;
+    let namespace = Namespace::parse(&identify).unwrap();
+    let queue = IoQueue::new(Doorbells::new(registers, 1, 4), 7, &namespace, entries).unwrap();
+    Played { queue, doorbells, next: 0, phase: true }
+}
+
+impl Played {
+    fn tail(&self) -> u32 {
+        self.queue.doorbells.registers.read(0x1008)
+    }
+
+    fn command(&self, index: usize) -> Command {
+        self.queue.state.lock().submission.get(index * 64)
+    }
+
+    fn finish(&mut self, cid: u16, status: u16) {
+        let entry =
+            CompletionEntry { cid, status: status << 1 | u16::from(self.phase), ..Default::default() };
+        self.queue.state.lock().completion.set(usize::from(self.next) * 16, entry);
+        self.next += 1;
+        if self.next == self.queue.depth {
+            (self.next, self.phase) = (0, !self.phase);
+        }
+    }
+
+    fn submit(&self, request: &Request<'_>) -> Arc<Signal<()>> {
+        let signal = Signal::new(());
+        self.queue.submit(request, signal.clone(), 0);
+        signal
+    }
+}
+
+const SEGMENTS: &[PhysicalSegment] = &[PhysicalSegment { address: 0x1000, length: 4096 }];
+
+fn write(fua: bool) -> Request<'static> {
+    Request { operation: Operation::Write { fua }, offset: 512 * 9, length: 4096, segments: SEGMENTS }
+}
+
+#[test]
+fn force_unit_access_flush_and_discard_are_really_sent() {
+    let played = played(64);
+    let _ = (played.submit(&write(true)), played.submit(&write(false)), played.submit(&Request::FLUSH));
+    let _ = played.submit(&Request { operation: Operation::Discard, segments: &[], ..write(false) });
+    assert_eq!(played.tail(), 4);
+    let command = played.command(0);
+    assert_eq!((command.opcode, command.nsid, command.prp1, command.prp2), (1, 7, 0x1000, 0));
+    assert_eq!(command.cdw10, [9, 0, 7 | 1 << 30, 0, 0, 0]);
+    assert_eq!(played.command(1).cdw10, [9, 0, 7, 0, 0, 0]);
+    assert_eq!((played.command(2).opcode, played.command(2).prp1), (0, 0));
+    let discard = played.command(3);
+    assert_eq!((discard.opcode, discard.cdw10[0], discard.cdw10[1]), (9, 0, 4));
+    let state = played.queue.state.lock();
+    let page = (discard.prp1 - state.lists.address()) as usize;
+    let range: Range = state.lists.get(page);
+    assert_eq!((range.start, range.blocks), (9, 8));
+}
+
+#[test]
+fn results_go_to_their_request_and_wrong_identifiers_to_none() {
+    let mut played = played(8);
+    let (first, second) = (played.submit(&write(false)), played.submit(&write(false)));
+    let (cid_first, cid_second) = (played.command(0).cid, played.command(1).cid);
+    played.finish(cid_second, 0x281);
+    played.finish(999, 0);
+    played.queue.drain();
+    assert_eq!((first.take(), second.take()), (None, Some(Err(Error::Io))));
+    played.finish(cid_first, 0);
+    played.finish(cid_first, 0);
+    played.queue.drain();
+    assert_eq!(first.take(), Some(Ok(())));
+    assert_eq!(played.queue.doorbells.registers.read::<u32>(0x100C), 4);
+    let _ = played.doorbells;
+}
+
+#[test]
+fn what_finds_no_slot_is_started_later_across_the_wrap() {
+    let mut played = played(4);
+    let signals: Vec<_> = (0..20).map(|_| played.submit(&write(false))).collect();
+    assert_eq!(played.tail(), 3);
+    let mut finished = 0;
+    while finished < signals.len() {
+        let mut at = finished;
+        while at % 4 != played.tail() as usize {
+            let cid = played.command(at % 4).cid;
+            played.finish(cid, 0);
+            at += 1;
+        }
+        assert!(at > finished);
+        played.queue.drain();
+        for signal in &signals[finished..at] {
+            assert_eq!(signal.take(), Some(Ok(())));
+        }
+        finished = at;
+    }
+}
+
+#[test]
+fn a_malformed_request_is_refused_and_costs_no_slot() {
+    let played = played(3);
+    for _ in 0..10 {
+        let signal = played.submit(&Request { length: 0, segments: &[], ..write(false) });
+        assert_eq!(signal.take(), Some(Err(Error::Invalid)));
+    }
+    let signal = played.submit(&write(false));
+    assert_eq!((signal.take(), played.tail()), (None, 1));
+}

@@ -1,0 +1,81 @@
+//! Finding devices and starting their drivers.
+#![expect(unsafe_code, reason = "maps device registers")]
+
+use super::mmio::Registers;
+use super::{nvme, virtio};
+use crate::interrupts::Interrupt;
+use crate::pci::{self, Access, Ecam, Function};
+use alloc::format;
+use alloc::sync::Arc;
+use core::ptr::NonNull;
+
+/// NVMe controllers: mass storage, non-volatile memory, NVM Express.
+const CLASS_NVME: (u8, u8, u8) = (1, 8, 2);
+/// Virtio block devices: transitional, modern.
+const VIRTIO_BLOCK: [(u16, u16); 2] = [(0x1AF4, 0x1001), (0x1AF4, 0x1042)];
+
+/// Maps device registers for good.
+pub fn map(address: u64, length: u64) -> Option<Registers> {
+    let length = usize::try_from(length).ok()?;
+    let base = NonNull::new(crate::memory::map_device(address, length)?)?;
+    // SAFETY: just mapped, uncached, for good; drivers pass ranges of BARs and of configuration space only.
+    Some(unsafe { Registers::new(base, length) })
+}
+
+/// Calls `drain` after each of the device's interrupts, from a task of its own, for as long as the kernel runs.
+pub fn serve(interrupt: Interrupt, drain: impl Fn() + Send + 'static) {
+    crate::executor::spawn(async move {
+        loop {
+            interrupt.wait().await;
+            drain();
+        }
+    });
+}
+
+/// A range of configuration space, as an entry of the MCFG table names it.
+#[derive(Clone, Copy, Debug)]
+pub struct EcamRange {
+    /// Physical address of bus 0's configuration space.
+    pub base: u64,
+    /// PCI segment group.
+    pub segment: u16,
+    /// First bus.
+    pub first_bus: u8,
+    /// Last bus.
+    pub last_bus: u8,
+}
+
+/// Starts every disk that can be found; returns when all of them are registered.
+pub async fn start(ranges: &[EcamRange]) {
+    let mut numbers = (0, 0);
+    for range in ranges {
+        let Some(access) = open(range) else {
+            log::error!("PCI segment {}: its configuration space cannot be mapped", range.segment);
+            continue;
+        };
+        for function in pci::functions(&access, range.segment, range.first_bus) {
+            start_one(&function, &mut numbers).await;
+        }
+    }
+}
+
+fn open(range: &EcamRange) -> Option<Access> {
+    let buses = u64::from(range.last_bus.checked_sub(range.first_bus)?) + 1;
+    let registers = map(range.base + (u64::from(range.first_bus) << 20), buses << 20)?;
+    Some(Arc::new(Ecam::new(registers, range.segment, range.first_bus)))
+}
+
+async fn start_one(function: &Function, (nvme_number, virtio_number): &mut (usize, usize)) {
+    let result = if function.class == CLASS_NVME {
+        *nvme_number += 1;
+        nvme::start(function, *nvme_number - 1).await
+    } else if VIRTIO_BLOCK.contains(&function.id) {
+        *virtio_number += 1;
+        virtio::start(function, format!("virtio{}", *virtio_number - 1)).await
+    } else {
+        return log::debug!("{}: {:?}, no driver", function.address, function.device_type());
+    };
+    if let Err(error) = result {
+        log::error!("{} ({:?}): {error}", function.address, function.device_type());
+    }
+}

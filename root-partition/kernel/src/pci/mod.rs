@@ -1,0 +1,150 @@
+//! PCI: finding functions, their registers and their message-signalled interrupts.
+//!
+//! Configuration space is behind [`ConfigRegionAccess`] of `pci_types`, so that another way to reach it (ports 0xCF8 and
+//! 0xCFC) is another implementation of that trait. Addresses are those that the firmware gave out; nothing is moved.
+//!
+//! Invariant: a function decodes no memory access while its BARs are being sized.
+#![expect(unsafe_code, reason = "configuration space is reached through its mapping")]
+
+mod ecam;
+mod interrupt;
+
+pub use ecam::Ecam;
+pub use interrupt::{MessageTable, Route};
+
+use crate::drivers::StartError;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use pci_types::capability::PciCapability;
+use pci_types::device_type::DeviceType;
+use pci_types::{
+    Bar, CommandRegister, ConfigRegionAccess, EndpointHeader, HeaderType, PciAddress, PciHeader,
+    PciPciBridgeHeader,
+};
+
+/// The most capabilities that a function is asked for: configuration space has room for no more.
+const CAPABILITIES_MAX: usize = 48;
+
+/// Configuration space that several functions share.
+pub type Access = Arc<dyn ConfigRegionAccess + Send + Sync>;
+
+/// A PCI function that is not a bridge.
+pub struct Function {
+    access: Access,
+    header: EndpointHeader,
+    /// Where it is.
+    pub address: PciAddress,
+    /// Vendor and device.
+    pub id: (u16, u16),
+    /// Base class, subclass and programming interface.
+    pub class: (u8, u8, u8),
+}
+
+impl Function {
+    /// What it is, as `pci_types` names it.
+    #[must_use]
+    pub fn device_type(&self) -> DeviceType {
+        DeviceType::from((self.class.0, self.class.1))
+    }
+
+    /// Its capabilities.
+    pub fn capabilities(&self) -> impl Iterator<Item = PciCapability> + '_ {
+        self.header.capabilities(&*self.access).take(CAPABILITIES_MAX)
+    }
+
+    /// Address and size of memory BAR `slot`.
+    #[must_use]
+    pub fn memory_bar(&self, slot: u8) -> Option<(u64, u64)> {
+        const TYPE_RESERVED: [u32; 2] = [0b01 << 1, 0b11 << 1];
+        let raw = self.read(0x10 + u16::from(slot) * 4);
+        if slot >= 6 || (raw & 1 == 0 && TYPE_RESERVED.contains(&(raw & 0b110))) {
+            return None;
+        }
+        let mut header = EndpointHeader::from_header(PciHeader::new(self.address), &*self.access)?;
+        let command = header.command(&*self.access);
+        header.update_command(&*self.access, |old| old - CommandRegister::MEMORY_ENABLE);
+        let bar = self.header.bar(slot, &*self.access);
+        header.update_command(&*self.access, |_| command);
+        match bar? {
+            Bar::Memory32 { address, size, .. } => Some((u64::from(address), u64::from(size))),
+            Bar::Memory64 { address, size, .. } => Some((address, size)),
+            Bar::Io { .. } => None,
+        }
+        .filter(|&(address, size)| address != 0 && address.checked_add(size).is_some())
+    }
+
+    /// The 32-bit register at `offset` of configuration space.
+    #[must_use]
+    pub fn read(&self, offset: u16) -> u32 {
+        // SAFETY: reading configuration space of a function that exists, within its first 4096 bytes, is harmless.
+        unsafe { self.access.read(self.address, offset & 0xFFC) }
+    }
+
+    /// Lets it decode memory and be a bus master; no pin interrupts.
+    pub fn enable(&self) -> Result<(), StartError> {
+        let missing = StartError::Missing("endpoint header");
+        let mut header =
+            EndpointHeader::from_header(PciHeader::new(self.address), &*self.access).ok_or(missing)?;
+        let wanted = CommandRegister::MEMORY_ENABLE
+            | CommandRegister::BUS_MASTER_ENABLE
+            | CommandRegister::INTERRUPT_DISABLE;
+        header.update_command(&*self.access, |old| old | wanted);
+        Ok(())
+    }
+}
+
+/// The functions behind `access` in `segment`, from bus `first` on through every bridge.
+#[must_use]
+pub fn functions(access: &Access, segment: u16, first: u8) -> Vec<Function> {
+    let mut found = Vec::new();
+    let mut buses = VecDeque::from([first]);
+    let mut seen = [false; 256];
+    while let Some(bus) = buses.pop_front() {
+        if core::mem::replace(&mut seen[usize::from(bus)], true) {
+            continue;
+        }
+        for device in 0..32 {
+            scan_device(access, segment, bus, device, &mut found, &mut buses);
+        }
+    }
+    found
+}
+
+fn scan_device(
+    access: &Access,
+    segment: u16,
+    bus: u8,
+    device: u8,
+    found: &mut Vec<Function>,
+    buses: &mut VecDeque<u8>,
+) {
+    for function in 0..8 {
+        let address = PciAddress::new(segment, bus, device, function);
+        let header = PciHeader::new(address);
+        let id = header.id(&**access);
+        if id.0 != 0xFFFF {
+            if let Some(function) = endpoint(access, address, id) {
+                found.push(function);
+            } else if let Some(bridge) = PciPciBridgeHeader::from_header(PciHeader::new(address), &**access) {
+                buses.push_back(bridge.secondary_bus_number(&**access));
+            }
+        }
+        if function == 0 && (id.0 == 0xFFFF || !header.has_multiple_functions(&**access)) {
+            return;
+        }
+    }
+}
+
+fn endpoint(access: &Access, address: PciAddress, id: (u16, u16)) -> Option<Function> {
+    let header = PciHeader::new(address);
+    if !matches!(header.header_type(&**access), HeaderType::Endpoint) {
+        return None;
+    }
+    let (_, base, sub, interface) = header.revision_and_class(&**access);
+    let header = EndpointHeader::from_header(header, &**access)?;
+    Some(Function { access: Arc::clone(access), header, address, id, class: (base, sub, interface) })
+}
+
+#[cfg(test)]
+mod tests;
