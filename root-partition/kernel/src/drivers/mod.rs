@@ -15,7 +15,7 @@ mod virtio;
 #[cfg(not(test))]
 mod probe;
 #[cfg(not(test))]
-pub use probe::start;
+pub use probe::{EcamRange, start};
 
 /// Why a device could not be started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
