@@ -38,6 +38,8 @@ calls! {
     /// `(*mut WaitEntry[n], deadline)`: waits until an entry is ready or the monotonic clock reaches `deadline`
     /// (`u64::MAX`: never); writes each entry's `ready`; the number of ready entries.
     Wait = 5,
+    /// `(h)`: a second handle on the same object (Vm, File, Channel, Process).
+    Duplicate = 6,
 
     // ---- channels: pairs of message queues that carry bytes and handles
     /// `(*mut [u32; 2])`: makes a channel; its two ends.
