@@ -7,6 +7,8 @@ use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 use hv_abi::status::HvResult;
 
+use crate::machine::MappedPage;
+
 /// The general registers, in the processor's own order (also that of the register page).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -70,6 +72,15 @@ impl Event {
     pub const UNDEFINED_INSTRUCTION: Self = Self::Exception { vector: 6, error_code: None };
 }
 
+/// What a VP is allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The root's: physical interrupts, ports and most MSRs are its own; only what would reach the hypervisor exits.
+    Root,
+    /// A guest's: everything that is not its own state exits, and so does a physical interrupt.
+    Guest,
+}
+
 /// From what state a VP starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
@@ -77,6 +88,15 @@ pub enum Reset {
     Init,
     /// SIPI: real mode, CS selector = vector << 8.
     Startup(u8),
+    /// 64-bit mode with flat segments, interrupts off: as a boot loader enters an image.
+    LongMode {
+        /// First instruction.
+        rip: u64,
+        /// Stack.
+        rsp: u64,
+        /// Page tables.
+        cr3: u64,
+    },
 }
 
 /// What was tried at a guest physical address.
@@ -158,11 +178,21 @@ pub enum Exit {
 /// One virtual processor on this vendor's extension.
 ///
 /// An implementor keeps: `gprs`, RIP and RFLAGS are the guest's between runs; what is written before a run is what the
-/// guest has after the entry.
+/// guest has after the entry; an event whose delivery the exit interrupted is `pending` again.
+///
+/// A caller keeps: the control page stays mapped as long as the VP exists and is touched by nobody else; `run` only
+/// between `load` and `unload`, on the processor of that `load`.
 pub trait VirtualProcessorBackend: Sized {
-    /// Makes one in the state of [`Reset::Init`], using `page` (zeroed) as its control page. The second-level table is
-    /// set later.
-    fn new(page: SpaPage) -> Self;
+    /// Entries of the second-level table.
+    type Format: paging::EntryFormat;
+
+    /// Makes one in the state of [`Reset::Init`], using `control` (zeroed) as its control page. The second-level table
+    /// is set later.
+    fn new(control: MappedPage, kind: Kind) -> Self;
+    /// Puts it on this processor: all state that `run` does not switch (x87 and vector state, XCR0, debug registers).
+    fn load(&mut self);
+    /// Takes it off this processor. Before another is loaded here, and before it is dropped or loaded elsewhere.
+    fn unload(&mut self);
     /// Runs the guest until it exits. Interrupts are off before and after.
     fn run(&mut self) -> Exit;
 
@@ -196,8 +226,9 @@ pub trait VirtualProcessorBackend: Sized {
     fn interruptible(&self) -> bool;
     /// No NMI in progress, no shadow, nothing pending.
     fn nmi_deliverable(&self) -> bool;
-    /// Exit as soon as the guest can take an interrupt (or no longer).
-    fn request_interrupt_window(&mut self, on: bool);
+    /// Exit as soon as the guest can take an interrupt with this vector: RFLAGS.IF, no shadow, and a class above CR8.
+    /// `None`: no longer.
+    fn request_interrupt_window(&mut self, vector: Option<u8>);
 
     /// Where guest physical addresses are translated.
     fn set_second_level_root(&mut self, root: SpaPage);

@@ -64,6 +64,20 @@ impl Page {
     }
 }
 
+/// A page that stays mapped in the hypervisor's address space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MappedPage {
+    /// The page.
+    pub page: SpaPage,
+    /// Where it is mapped.
+    pub address: NonNull<Page>,
+}
+
+/// Regions of the address space for [`Machine::map_object`].
+pub const REGIONS: u32 = 1024;
+/// Pages of a region.
+pub const REGION_PAGES: u32 = 1 << 18;
+
 /// The machine under the hypervisor.
 ///
 /// An implementor keeps: (1) `with_page` shows the page and nothing else, for the length of `f`; (2) what `map_object`
@@ -75,8 +89,8 @@ pub trait Machine: Sync + 'static {
 
     /// Shows a page of RAM through this processor's window. `f` does not call it again.
     fn with_page<R>(&self, page: SpaPage, f: impl FnOnce(&Page) -> R) -> R;
-    /// Maps `page` at `index` of a region of the hypervisor's address space; tables come from `frames`.
-    /// `None`: no frame.
+    /// Maps `page` at `index` (below [`REGION_PAGES`]) of a region (below [`REGIONS`]) of the hypervisor's address
+    /// space, writable and not executable; tables come from `frames`, zeroed. `None`: no frame.
     fn map_object(
         &self,
         region: u32,
