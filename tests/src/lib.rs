@@ -1,1 +1,8 @@
 //! Whole-machine tests: Bulkhead booted in QEMU, driven over its console.
+//!
+//! This library owns how a machine is described ([`qemu`]), how it ends ([`control`]), and how a test talks to its
+//! serial console ([`console`]); `cargo xtask run` and `cargo xtask bench` start machines with it too. The suites are
+//! in `tests/suites`, one file a subject. They need what `cargo xtask test` builds for them ([`artifacts`]).
+
+pub mod control;
+pub mod qemu;

@@ -1,2 +1,86 @@
-//! Builds, runs, tests and measures Bulkhead.
-fn main() {}
+//! Builds, runs, tests and measures Bulkhead: `cargo xtask COMMAND`.
+//!
+//! Each command checks the host's tools first, says on standard error what it is doing, and builds what it needs.
+//! Everything it makes is under `target/`. A mistake is one line, and the exit code is 1.
+
+mod archive;
+mod build;
+mod debian;
+mod esp;
+mod ext4;
+mod host;
+mod image;
+mod modules;
+mod paths;
+mod run;
+mod sample;
+mod size;
+mod step;
+mod vhd;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use build::Profile;
+use paths::Paths;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, runs, tests and measures Bulkhead", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Builds every part for its target.
+    Build {
+        /// The cargo profile of the bare-metal parts; `fast` builds quicker, without link-time optimization.
+        #[arg(long, default_value = "release")]
+        profile: Profile,
+    },
+    /// Writes the USB image that a server boots.
+    Image {
+        /// The file to write.
+        #[arg(long)]
+        out: PathBuf,
+        /// The size of the data volume.
+        #[arg(long, default_value = "1G", value_parser = size::parse)]
+        data_size: u64,
+        /// The cargo profile of the bare-metal parts.
+        #[arg(long, default_value = "release")]
+        profile: Profile,
+    },
+    /// Boots Bulkhead in QEMU, with its console on this terminal.
+    Run(run::Options),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match carry_out(arguments.command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn carry_out(command: Command) -> Result<ExitCode> {
+    let paths = Paths::new()?;
+    match command {
+        Command::Build { profile } => {
+            host::require(&[host::BUILD])?;
+            build::everything(&paths, &profile)?;
+        }
+        Command::Image { out, data_size, profile } => {
+            host::require(&[host::BUILD, host::IMAGE])?;
+            image::build(&paths, &profile, &out, data_size)?;
+        }
+        Command::Run(options) => return run::run(&paths, &options),
+    }
+    Ok(ExitCode::SUCCESS)
+}

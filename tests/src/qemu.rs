@@ -1,0 +1,194 @@
+//! What a machine has, as QEMU's command line.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// QEMU's program.
+const QEMU: &str = "qemu-system-x86_64";
+/// OVMF's code and its variables, as Debian's package `ovmf` has them.
+const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
+
+/// How a machine starts.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// UEFI firmware, from the first disk.
+    Uefi,
+    /// QEMU's `-kernel` on a file with a PVH note.
+    Pvh {
+        /// The file.
+        kernel: PathBuf,
+        /// Its one module.
+        module: Option<PathBuf>,
+        /// Its command line.
+        command_line: String,
+    },
+}
+
+/// What a disk is connected to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bus {
+    /// An NVMe controller of its own.
+    Nvme,
+    /// A virtio-blk device.
+    Virtio,
+    /// A USB stick.
+    Usb,
+}
+
+/// A disk of the machine.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// The image.
+    pub file: PathBuf,
+    /// `raw` or `qcow2`.
+    pub format: &'static str,
+    /// What it is connected to.
+    pub bus: Bus,
+    /// Whether writes are forgotten at the end.
+    pub throwaway: bool,
+}
+
+impl Disk {
+    /// A raw image on an NVMe controller that keeps what is written.
+    pub fn nvme(file: &Path) -> Self {
+        Self { file: file.to_path_buf(), format: "raw", bus: Bus::Nvme, throwaway: false }
+    }
+}
+
+/// Where the serial console goes.
+#[derive(Clone, Debug)]
+pub enum Serial {
+    /// This process's standard input and output: raw bytes.
+    Pipes,
+    /// The same as a terminal, with QEMU's escape Ctrl-A in front.
+    Terminal,
+    /// A Unix socket that somebody listens on.
+    Socket(PathBuf),
+}
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Memory in MiB.
+    pub memory: u64,
+    /// Processors.
+    pub processors: u32,
+    /// QEMU's `-cpu`.
+    pub model: String,
+    /// How it starts.
+    pub boot: Boot,
+    /// Its disks.
+    pub disks: Vec<Disk>,
+    /// Where the console goes.
+    pub serial: Serial,
+    /// A Unix socket for QMP that somebody listens on.
+    pub control: Option<PathBuf>,
+    /// QEMU's `-accel` and what belongs to it.
+    pub acceleration: Vec<OsString>,
+    /// More arguments.
+    pub extra: Vec<OsString>,
+}
+
+impl Description {
+    /// A machine with AMD-V, 2 GiB and two processors.
+    pub fn new(boot: Boot, serial: Serial) -> Self {
+        Self {
+            memory: 2048,
+            processors: 2,
+            model: "EPYC-Rome,+svm,+npt".to_owned(),
+            boot,
+            disks: Vec::new(),
+            serial,
+            control: None,
+            acceleration: vec!["-accel".into(), "tcg".into()],
+            extra: Vec::new(),
+        }
+    }
+
+    /// Uses the host's AMD-V where it can be nested.
+    pub fn accelerate_if_possible(&mut self) {
+        let nested = std::fs::read_to_string("/sys/module/kvm_amd/parameters/nested").unwrap_or_default();
+        let usable = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
+        if usable && matches!(nested.trim(), "1" | "Y") {
+            self.acceleration = vec!["-accel".into(), "kvm".into()];
+            self.model = "host,+svm,+npt".to_owned();
+        }
+    }
+
+    /// The command that starts it.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(QEMU);
+        command.args([
+            "-machine", "q35", "-display", "none", "-vga", "none", "-nic", "none", "-monitor", "none",
+        ]);
+        command.args(["-no-user-config", "-nodefaults"]).args(&self.acceleration);
+        command.args([
+            "-cpu",
+            &self.model,
+            "-m",
+            &self.memory.to_string(),
+            "-smp",
+            &self.processors.to_string(),
+        ]);
+        self.add_boot(&mut command);
+        for (index, disk) in self.disks.iter().enumerate() {
+            add_disk(&mut command, index, disk);
+        }
+        let serial: OsString = match &self.serial {
+            Serial::Pipes => "stdio,id=console,signal=off".into(),
+            Serial::Terminal => "stdio,id=console,signal=off,mux=on".into(),
+            Serial::Socket(path) => joined("socket,id=console,path=", path),
+        };
+        command.arg("-chardev").arg(serial).args(["-serial", "chardev:console"]);
+        if let Some(path) = &self.control {
+            command.arg("-chardev").arg(joined("socket,id=control,path=", path));
+            command.args(["-mon", "chardev=control,mode=control"]);
+        }
+        command.args(&self.extra);
+        command
+    }
+
+    fn add_boot(&self, command: &mut Command) {
+        match &self.boot {
+            Boot::Uefi => {
+                for (unit, file) in FIRMWARE.iter().enumerate() {
+                    let access = if unit == 0 { "readonly=on" } else { "snapshot=on" };
+                    command.arg("-drive");
+                    command.arg(format!("if=pflash,format=raw,unit={unit},{access},file={file}"));
+                }
+            }
+            Boot::Pvh { kernel, module, command_line } => {
+                command.arg("-kernel").arg(kernel).arg("-append").arg(command_line);
+                if let Some(module) = module {
+                    command.arg("-initrd").arg(module);
+                }
+            }
+        }
+    }
+}
+
+fn add_disk(command: &mut Command, index: usize, disk: &Disk) {
+    let snapshot = if disk.throwaway { "on" } else { "off" };
+    let file = joined(
+        &format!("if=none,id=disk{index},format={},snapshot={snapshot},file=", disk.format),
+        &disk.file,
+    );
+    command.arg("-drive").arg(file);
+    let device = match disk.bus {
+        Bus::Nvme => format!("nvme,serial=bulkhead{index}"),
+        Bus::Virtio => "virtio-blk-pci".to_owned(),
+        Bus::Usb => {
+            command.args(["-device", "qemu-xhci"]);
+            "usb-storage".to_owned()
+        }
+    };
+    command.arg("-device").arg(format!("{device},drive=disk{index},bootindex={index}"));
+}
+
+fn joined(start: &str, path: &Path) -> OsString {
+    // A comma in a path is doubled for QEMU.
+    let mut text = OsString::from(start);
+    text.push(path.to_string_lossy().replace(',', ",,"));
+    text
+}

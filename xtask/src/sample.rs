@@ -1,0 +1,122 @@
+//! The sample guest: Debian's cloud kernel, an initial RAM disk with busybox, and a disk with a welcome on it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::archive::{Archive, Entry};
+use crate::ext4::Volume;
+use crate::modules::Modules;
+use crate::paths::{self, Paths};
+use crate::{debian, step, vhd};
+
+/// The metapackage of the kernel.
+const KERNEL: &str = "linux-image-cloud-amd64";
+/// What the guest needs of the kernel's modules.
+const MODULES: [&str; 6] = ["hv_vmbus", "hv_utils", "hv_storvsc", "sd_mod", "crc32c_generic", "ext4"];
+/// The size of the sample disk.
+const DISK: u64 = 64 << 20;
+/// The sample VM.
+const DEFINITION: &str = include_str!("../files/demo.toml");
+/// The guest's first script, and what its init runs.
+const FILES: [(&str, &str, bool); 2] =
+    [("etc/inittab", include_str!("../files/inittab"), false), ("etc/rc", include_str!("../files/rc"), true)];
+/// What the sample disk says.
+const WELCOME: &str =
+    "Welcome to Bulkhead. This file is on a fixed VHD on the data volume; write beside it what you like.\n";
+
+/// What goes onto the data volume.
+pub struct Sample {
+    /// Files as they are in the volume's root.
+    pub folder: PathBuf,
+    /// Disks: path on the volume, and file here.
+    pub disks: Vec<(String, PathBuf)>,
+}
+
+impl Sample {
+    /// Fetches and makes everything.
+    pub fn prepare(paths: &Paths) -> Result<Self> {
+        let folder = paths.folder("sample")?;
+        let kernel = Kernel::fetch(paths)?;
+        let volume = folder.join("volume");
+        for name in ["kernels", "disks", "vms/demo"] {
+            paths::make_folder(&volume.join(name))?;
+        }
+        paths::copy(&kernel.image, &volume.join("kernels/vmlinuz"))?;
+        paths::write(&volume.join("kernels/initrd"), initial_ram_disk(paths, &kernel)?)?;
+        paths::write(&volume.join("vms/demo/demo.toml"), DEFINITION)?;
+        let disk = folder.join("demo.vhd");
+        if !disk.exists() {
+            make_disk(&folder, &disk)?;
+        }
+        Ok(Self { folder: volume, disks: vec![("/disks/demo.vhd".to_owned(), disk)] })
+    }
+}
+
+/// A kernel that was fetched.
+struct Kernel {
+    image: PathBuf,
+    modules: PathBuf,
+}
+
+impl Kernel {
+    fn fetch(paths: &Paths) -> Result<Self> {
+        let package = debian::dependency(paths, KERNEL)?;
+        let release =
+            package.strip_prefix("linux-image-").with_context(|| format!("{package}: not a kernel"))?;
+        let folder = debian::unpacked(paths, &package)?;
+        Ok(Self {
+            image: folder.join("boot").join(format!("vmlinuz-{release}")),
+            modules: folder.join("lib/modules").join(release),
+        })
+    }
+}
+
+/// The initial RAM disk: busybox, the modules in load order, and an init that ends in a shell on the console.
+fn initial_ram_disk(paths: &Paths, kernel: &Kernel) -> Result<Vec<u8>> {
+    let busybox = debian::unpacked(paths, "busybox-static")?.join("bin/busybox");
+    let mut archive = Archive::default();
+    for folder in [
+        "bin", "sbin", "usr", "usr/bin", "usr/sbin", "dev", "etc", "mnt", "modules", "proc", "root", "sys",
+        "tmp",
+    ] {
+        archive.add(folder, &Entry::Folder);
+    }
+    archive.add("dev/console", &Entry::Device(5, 1));
+    archive.add("bin/busybox", &Entry::File(paths::read(&busybox)?, true));
+    for name in step::quietly(Command::new(&busybox).arg("--list-full"))?.lines() {
+        if name != "bin/busybox" {
+            archive.add(name, &Entry::Link("/bin/busybox".to_owned()));
+        }
+    }
+    archive.add("init", &Entry::Link("/sbin/init".to_owned()));
+    for (path, text, executable) in FILES {
+        archive.add(path, &Entry::File(text.as_bytes().to_vec(), executable));
+    }
+    let modules = Modules::find(&kernel.modules).in_load_order(&MODULES)?;
+    if modules.is_empty() {
+        bail!("{}: no modules", kernel.modules.display());
+    }
+    let mut order = String::new();
+    for file in modules {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        archive.add(&format!("modules/{name}"), &Entry::File(paths::read(&file)?, false));
+        order.push_str(&format!("{name}\n"));
+    }
+    archive.add("modules/order", &Entry::File(order.into_bytes(), false));
+    Ok(archive.finish())
+}
+
+/// The sample disk: ext4 on the whole of a fixed VHD.
+fn make_disk(folder: &Path, to: &Path) -> Result<()> {
+    let content = folder.join("welcome");
+    paths::make_folder(&content)?;
+    paths::write(&content.join("welcome.txt"), WELCOME)?;
+    let raw = folder.join("demo.raw");
+    std::fs::File::create(&raw)?.set_len(DISK)?;
+    Volume { image: &raw, offset: 0 }.format("demo", DISK, &content)?;
+    paths::write(to, vhd::fixed(paths::read(&raw)?))?;
+    std::fs::remove_file(&raw)?;
+    Ok(())
+}
