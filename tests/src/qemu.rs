@@ -119,9 +119,7 @@ impl Description {
     /// The command that starts it.
     pub fn command(&self) -> Command {
         let mut command = Command::new(QEMU);
-        command.args([
-            "-machine", "q35", "-display", "none", "-vga", "none", "-nic", "none", "-monitor", "none",
-        ]);
+        command.args(["-machine", "q35", "-display", "none", "-nic", "none", "-monitor", "none"]);
         command.args(["-no-user-config", "-nodefaults"]).args(&self.acceleration);
         command.args([
             "-cpu",
@@ -152,6 +150,7 @@ impl Description {
     fn add_boot(&self, command: &mut Command) {
         match &self.boot {
             Boot::Uefi => {
+                command.args(["-vga", "std"]);
                 for (unit, file) in FIRMWARE.iter().enumerate() {
                     let access = if unit == 0 { "readonly=on" } else { "snapshot=on" };
                     command.arg("-drive");

@@ -19,18 +19,15 @@ pub struct SystemPartition<'a> {
 }
 
 impl SystemPartition<'_> {
-    /// Makes the file system.
+    /// Makes the file system and its folders.
     pub fn format(&self) -> Result<()> {
         let sectors = (self.length / 512).to_string();
-        self.mtools("mformat", &["-F", "-v", "BULKHEAD", "-T", &sectors, "-h", "64", "-s", "32", "::"])
+        self.mtools("mformat", &["-F", "-v", "BULKHEAD", "-T", &sectors, "-h", "64", "-s", "32", "::"])?;
+        self.mtools("mmd", &["::/EFI", "::/EFI/BOOT", "::/bulkhead"])
     }
 
     /// Puts the loader and Bulkhead's files on it, in place of those that are there.
     pub fn fill(&self, parts: &Parts) -> Result<()> {
-        for folder in ["::/EFI", "::/EFI/BOOT", "::/bulkhead"] {
-            // A folder that is there already is skipped.
-            self.mtools("mmd", &["-D", "s", folder])?;
-        }
         self.copy(&parts.uefi_loader(), "::/EFI/BOOT/BOOTX64.EFI")?;
         for (name, file) in parts.files() {
             self.copy(&file, &format!("::/bulkhead/{name}"))?;

@@ -34,7 +34,7 @@ impl Volume<'_> {
         let mut command = Command::new("mkfs.ext4");
         command.args(["-q", "-F", "-b", "4096", "-m", "0", "-L", label, "-O", FEATURES, "-E"]);
         command.arg(format!("offset={},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0", self.offset));
-        command.arg("-d").arg(folder).arg(self.image).arg((length / 1024).to_string());
+        command.arg("-d").arg(folder).arg(self.image).arg(format!("{}k", length / 1024));
         step::quietly(&mut command)?;
         Ok(())
     }
