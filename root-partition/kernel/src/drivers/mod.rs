@@ -15,6 +15,8 @@ mod virtio;
 #[cfg(not(test))]
 mod probe;
 #[cfg(not(test))]
+pub(crate) use probe::map as map_registers;
+#[cfg(not(test))]
 pub use probe::{EcamRange, start};
 
 /// Why a device could not be started.

@@ -15,9 +15,9 @@ const CLASS_NVME: (u8, u8, u8) = (1, 8, 2);
 const VIRTIO_BLOCK: [(u16, u16); 2] = [(0x1AF4, 0x1001), (0x1AF4, 0x1042)];
 
 /// Maps device registers for good.
-pub fn map(address: u64, length: u64) -> Option<Registers> {
-    let length = usize::try_from(length).ok()?;
+pub(crate) fn map(address: u64, length: u64) -> Option<Registers> {
     let base = NonNull::new(crate::memory::map_device(address, length)?)?;
+    let length = usize::try_from(length).ok()?;
     // SAFETY: just mapped, uncached, for good; drivers pass ranges of BARs and of configuration space only.
     Some(unsafe { Registers::new(base, length) })
 }

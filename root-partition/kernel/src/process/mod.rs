@@ -1,0 +1,4 @@
+//! Processes.
+
+/// Starts the first program.
+pub fn start_init() {}

@@ -1,0 +1,162 @@
+//! The clock of the kernel: the time-stamp counter, scaled; and the timer that ends a sleep.
+
+use super::queue::{Key, TimerQueue};
+use crate::arch::{self, apic};
+use core::future::Future;
+use core::pin::Pin;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Poll};
+use spin::Mutex;
+
+/// 100 ns = (counter * SCALE >> 64) + OFFSET (TLFS 12.7.3, whose page has the same two numbers).
+static SCALE: AtomicU64 = AtomicU64::new(0);
+static OFFSET: AtomicU64 = AtomicU64::new(0);
+static TSC_HZ: AtomicU64 = AtomicU64::new(0);
+/// Ticks of the local APIC's timer in 100 ns, times 2^32.
+static APIC_SCALE: AtomicU64 = AtomicU64::new(0);
+/// When the timer is due; `NEVER`: it is not armed.
+static ARMED: AtomicU64 = AtomicU64::new(NEVER);
+/// [`utc`] - [`now`].
+static UTC_OFFSET: AtomicU64 = AtomicU64::new(0);
+/// A leaf lock.
+static SLEEPERS: Mutex<TimerQueue> = Mutex::new(TimerQueue::new());
+
+const NEVER: u64 = u64::MAX;
+
+/// Where the clock's figures come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source {
+    /// See [`SCALE`].
+    pub(crate) scale: u64,
+    /// See [`OFFSET`].
+    pub(crate) offset: u64,
+    /// Of the time-stamp counter.
+    pub(crate) tsc_hz: u64,
+    /// Of the local APIC's timer.
+    pub(crate) apic_hz: u64,
+}
+
+impl Source {
+    /// A clock that counts from the counter's value `start` on.
+    pub(crate) fn from_frequency(tsc_hz: u64, apic_hz: u64, start: u64) -> Self {
+        let scale = ((u128::from(super::SECOND) << 64) / u128::from(tsc_hz.max(1))) as u64;
+        let offset = 0_u64.wrapping_sub((u128::from(start) * u128::from(scale) >> 64) as u64);
+        Self { scale, offset, tsc_hz, apic_hz }
+    }
+}
+
+/// Sets the clock.
+pub(crate) fn start(source: Source) {
+    SCALE.store(source.scale, Ordering::Relaxed);
+    OFFSET.store(source.offset, Ordering::Relaxed);
+    TSC_HZ.store(source.tsc_hz, Ordering::Relaxed);
+    let apic = (u128::from(source.apic_hz) << 32) / u128::from(super::SECOND);
+    APIC_SCALE.store(apic as u64, Ordering::Relaxed);
+}
+
+/// The time since the start, in 100 ns. Under the hypervisor this is the root partition's reference time.
+#[inline]
+#[must_use]
+pub fn now() -> u64 {
+    let scaled = u128::from(arch::tsc()) * u128::from(SCALE.load(Ordering::Relaxed)) >> 64;
+    (scaled as u64).wrapping_add(OFFSET.load(Ordering::Relaxed))
+}
+
+/// Ticks of the time-stamp counter a second.
+#[must_use]
+pub fn tsc_hz() -> u64 {
+    TSC_HZ.load(Ordering::Relaxed)
+}
+
+/// Tells the wall clock.
+pub(crate) fn set_utc(filetime: u64) {
+    UTC_OFFSET.store(filetime.wrapping_sub(now()), Ordering::Relaxed);
+}
+
+/// The time since 1601-01-01 00:00 UTC, in 100 ns.
+#[must_use]
+pub fn utc() -> u64 {
+    now().wrapping_add(UTC_OFFSET.load(Ordering::Relaxed))
+}
+
+/// Makes the timer's interrupt come at `deadline` at the latest. It may come earlier: whoever armed it looks again.
+#[inline]
+pub fn arm(deadline: u64) {
+    if ARMED.load(Ordering::Relaxed) <= deadline {
+        return;
+    }
+    arm_now(deadline);
+}
+
+#[cold]
+fn arm_now(deadline: u64) {
+    let wait = u128::from(deadline.saturating_sub(now()));
+    let ticks = wait * u128::from(APIC_SCALE.load(Ordering::Relaxed)) >> 32;
+    ARMED.store(deadline, Ordering::Relaxed);
+    apic::arm_timer(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
+}
+
+/// The timer's interrupt came: wakes everybody who is due, and arms it for who is next. So it is always armed for the
+/// next sleeper, or earlier.
+pub fn expire() {
+    ARMED.store(NEVER, Ordering::Relaxed);
+    let now = now();
+    loop {
+        let due = SLEEPERS.lock().pop_due(now);
+        match due {
+            Some(waker) => waker.wake(),
+            None => break,
+        }
+    }
+    let next = SLEEPERS.lock().next_deadline();
+    if let Some(deadline) = next {
+        arm(deadline);
+    }
+}
+
+/// Waits for `duration`, in 100 ns.
+pub fn sleep(duration: u64) -> Sleep {
+    sleep_until(now().saturating_add(duration))
+}
+
+/// Waits until [`now`] is `deadline`; `u64::MAX`: for good.
+pub fn sleep_until(deadline: u64) -> Sleep {
+    Sleep { deadline, key: None }
+}
+
+/// The future of [`sleep`].
+#[derive(Debug)]
+#[must_use]
+pub struct Sleep {
+    deadline: u64,
+    key: Option<Key>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.deadline == NEVER {
+            return Poll::Pending;
+        }
+        if now() >= self.deadline {
+            return Poll::Ready(());
+        }
+        let mut sleepers = SLEEPERS.lock();
+        match self.key {
+            Some(key) => sleepers.replace(key, context.waker()),
+            None => self.key = Some(sleepers.add(self.deadline, context.waker().clone())),
+        }
+        drop(sleepers);
+        arm(self.deadline);
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            SLEEPERS.lock().remove(key);
+        }
+    }
+}

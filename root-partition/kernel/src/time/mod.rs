@@ -1,0 +1,20 @@
+//! Time: 100 ns since the machine (or the hypervisor) started, sleeping, and the wall clock.
+
+mod queue;
+pub mod wall;
+
+#[cfg(not(test))]
+mod calibrate;
+#[cfg(not(test))]
+mod clock;
+#[cfg(not(test))]
+pub(crate) use calibrate::calibrate;
+#[cfg(not(test))]
+pub use clock::{arm, expire, now, sleep, sleep_until, tsc_hz, utc};
+#[cfg(not(test))]
+pub(crate) use clock::{set_utc, start};
+
+/// 100 ns in a second.
+pub const SECOND: u64 = 10_000_000;
+/// 100 ns in a millisecond.
+pub const MILLISECOND: u64 = 10_000;
