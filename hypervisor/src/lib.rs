@@ -14,4 +14,21 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 
 pub mod backend;
+pub mod clock;
+pub mod gpa_space;
+pub mod hypercall;
+pub mod hypervisor;
+pub mod layout;
 pub mod machine;
+pub mod object;
+pub mod partition;
+pub mod pool;
+pub mod port;
+pub mod processor;
+pub mod root;
+pub mod slot;
+pub mod start;
+pub mod table;
+
+pub use hypervisor::{BootInfo, Hypervisor};
+pub use root::RootEntry;

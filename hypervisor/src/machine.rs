@@ -113,6 +113,8 @@ pub trait Machine: Sync + 'static {
     fn kick(&self, processor: u32);
     /// Raises a vector in the root VP of that processor.
     fn interrupt_root(&self, processor: u32, vector: u8);
+    /// Ends everything: the root partition cannot go on.
+    fn fatal(&self, why: &'static str) -> !;
     /// The host's CPUID: EAX, EBX, ECX, EDX.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
 }

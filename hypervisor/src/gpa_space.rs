@@ -1,0 +1,130 @@
+//! A partition's guest-physical address space: its second-level table behind a lock, and who must forget translations.
+//!
+//! The lock is fair and held for one copy of at most a page or one bounded batch of changes. Lock order: a guest's
+//! space, then the root's, then a pool. A page that leaves a space is used for something else only after
+//! [`crate::processor::Processors::shoot_down`].
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hv_abi::{Gpa, GpaPage, HvResult, HvStatus, PAGE_SIZE, SpaPage};
+use paging::{Attributes, InputPage, PageTable};
+use spin::mutex::{TicketMutex, TicketMutexGuard};
+
+use crate::backend::VirtualProcessorBackend;
+use crate::machine::{Machine, Page};
+use crate::pool::Tables;
+
+/// The second-level table format of a machine.
+pub type Format<M> = <<M as Machine>::Backend as VirtualProcessorBackend>::Format;
+
+/// What the lock guards.
+pub struct Space<M: Machine> {
+    /// The table; none before the partition is initialized.
+    pub table: Option<PageTable<Format<M>>>,
+    /// Pages mapped, in units of 4 KiB (guests only).
+    pub mapped: u64,
+}
+
+impl<M: Machine> Space<M> {
+    /// The table, or "not initialized".
+    pub fn table(&self) -> HvResult<PageTable<Format<M>>> {
+        self.table.ok_or(HvStatus::INVALID_PARTITION_STATE)
+    }
+}
+
+/// A second-level table, its lock, and the number of its last removal.
+pub struct GpaSpace<M: Machine> {
+    space: TicketMutex<Space<M>>,
+    generation: AtomicU64,
+}
+
+impl<M: Machine> GpaSpace<M> {
+    /// A space without a table.
+    pub const fn new() -> Self {
+        Self { space: TicketMutex::new(Space { table: None, mapped: 0 }), generation: AtomicU64::new(0) }
+    }
+
+    /// Takes the lock.
+    pub fn lock(&self) -> TicketMutexGuard<'_, Space<M>> {
+        self.space.lock()
+    }
+
+    /// Changes whenever a translation was taken away: who sees another value than before flushes.
+    #[inline]
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    /// Says that a translation was taken away.
+    pub fn next_generation(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Shows a page of this space to `f` while nobody can take it away. None: not mapped, or not writable when `write`.
+    pub fn with_page<R>(
+        &self,
+        machine: &M,
+        page: GpaPage,
+        write: bool,
+        f: impl FnOnce(&Page) -> R,
+    ) -> Option<R> {
+        let space = self.space.lock();
+        let spa = translate(machine, &space, page, write)?;
+        let result = machine.with_page(spa, f);
+        drop(space);
+        Some(result)
+    }
+
+    /// Copies bytes out of one page. `INVALID_PARAMETER` where nothing is mapped.
+    pub fn read(&self, machine: &M, at: Gpa, into: &mut [u8]) -> HvResult<()> {
+        within_page(at, into.len())?;
+        self.with_page(machine, at.page(), false, |page| copy_out(page, at.offset(), into))
+            .ok_or(HvStatus::INVALID_PARAMETER)
+    }
+
+    /// Copies bytes into one page, at an offset that is a multiple of 8. `INVALID_PARAMETER` where the space does not
+    /// allow writes.
+    pub fn write(&self, machine: &M, at: Gpa, from: &[u8]) -> HvResult<()> {
+        within_page(at, from.len())?;
+        self.with_page(machine, at.page(), true, |page| page.copy_in(at.offset(), from))
+            .ok_or(HvStatus::INVALID_PARAMETER)
+    }
+
+    /// Would [`GpaSpace::write`] work?
+    pub fn is_writable(&self, machine: &M, page: GpaPage) -> bool {
+        translate(machine, &self.space.lock(), page, true).is_some()
+    }
+}
+
+impl<M: Machine> Default for GpaSpace<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn translate<M: Machine>(machine: &M, space: &Space<M>, page: GpaPage, write: bool) -> Option<SpaPage> {
+    let (spa, attributes) = space.table?.translate(&mut Tables(machine), InputPage::from_gpa(page)?)?;
+    // What is not cached is a device: none of our copies may touch it.
+    let refused =
+        attributes.contains(Attributes::UNCACHED) || (write && !attributes.contains(Attributes::WRITE));
+    (!refused).then_some(spa)
+}
+
+fn within_page(at: Gpa, length: usize) -> HvResult<()> {
+    let end = at.offset().saturating_add(length);
+    if end <= PAGE_SIZE as usize { Ok(()) } else { Err(HvStatus::INVALID_ALIGNMENT) }
+}
+
+/// [`Page::copy_out`] for any offset.
+fn copy_out(page: &Page, offset: usize, into: &mut [u8]) {
+    let skip = offset % 8;
+    if skip == 0 {
+        return page.copy_out(offset, into);
+    }
+    let first = page.read(offset / 8).to_le_bytes();
+    let (head, rest) = into.split_at_mut(into.len().min(8_usize.saturating_sub(skip)));
+    for (to, from) in head.iter_mut().zip(first.iter().skip(skip)) {
+        *to = *from;
+    }
+    page.copy_out(offset.saturating_sub(skip).saturating_add(8), rest);
+}

@@ -1,0 +1,86 @@
+//! The whole: machine, processors, the root partition and the table of the others.
+
+use core::sync::atomic::AtomicBool;
+
+use hv_abi::cpuid::HvPrivileges;
+use hv_abi::{HvPartitionId, SpaPage};
+use spin::Once;
+use spin::mutex::{SpinMutex, TicketMutex};
+
+use crate::clock::Clock;
+use crate::layout::ROOT_SLOT;
+use crate::machine::Machine;
+use crate::partition::Partition;
+use crate::pool::Pool;
+use crate::port::Ports;
+use crate::processor::{MAX_PROCESSORS, Processors};
+use crate::root::synic::RootSynic;
+
+/// What the architecture's part found out at boot.
+pub struct BootInfo<'a> {
+    /// Ranges of RAM (first page, pages), ascending, without the hypervisor's.
+    pub ram: &'a [(SpaPage, u64)],
+    /// Ranges that belong to the hypervisor (first page, pages), ascending.
+    pub hypervisor: &'a [(SpaPage, u64)],
+    /// Bits of a physical address.
+    pub physical_bits: u32,
+    /// Second-level tables can map 1 GiB.
+    pub gigabyte_pages: bool,
+    /// Processors that run.
+    pub processors: u32,
+    /// Free pages out of the hypervisor's own: one for each 2 MiB of RAM, 64, and 16 for each processor.
+    pub pages: &'a mut dyn Iterator<Item = SpaPage>,
+}
+
+/// Everything the hypervisor knows. One for a machine, in a `static`.
+pub struct Hypervisor<M: Machine> {
+    /// The machine.
+    pub machine: &'static M,
+    /// What processors show each other.
+    pub processors: Processors,
+    /// The root partition.
+    pub root: Partition<M>,
+    /// Pages for the root's second-level tables. Enough that they can be split everywhere. Locked after all others.
+    pub root_tables: SpinMutex<Pool>,
+    /// Ports, all of them the root's.
+    pub ports: TicketMutex<Ports>,
+    root_synics: [RootSynic; MAX_PROCESSORS],
+    /// The root's reference time.
+    pub(crate) clock: Once<Clock>,
+    pub(crate) started: AtomicBool,
+    pub(crate) processor_count: Once<u32>,
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// A hypervisor that has not started: see [`Hypervisor::start`].
+    pub const fn new(machine: &'static M) -> Self {
+        Self {
+            machine,
+            processors: Processors::new(),
+            root: Partition::new(HvPartitionId::ROOT, ROOT_SLOT, HvPrivileges::ROOT),
+            root_tables: SpinMutex::new(Pool::new()),
+            ports: TicketMutex::new(Ports::new()),
+            root_synics: [RootSynic::NEW; MAX_PROCESSORS],
+            clock: Once::new(),
+            started: AtomicBool::new(false),
+            processor_count: Once::new(),
+        }
+    }
+
+    /// Processors that run.
+    pub fn processor_count(&self) -> u32 {
+        self.processor_count.get().copied().unwrap_or(1)
+    }
+
+    /// The SynIC of a root VP.
+    #[inline]
+    pub fn root_synic(&self, vp: u32) -> Option<&RootSynic> {
+        self.root_synics.get(vp as usize)
+    }
+
+    /// The root's reference time, 100 ns.
+    #[inline]
+    pub fn now(&self) -> u64 {
+        self.clock.get().map_or(0, |clock| clock.at(self.machine.tsc()))
+    }
+}

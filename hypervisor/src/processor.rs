@@ -1,0 +1,101 @@
+//! What a processor shows the others: whether it is in guest mode and where, so that translations can be taken back.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use crate::gpa_space::GpaSpace;
+use crate::machine::Machine;
+
+/// The most processors the hypervisor runs on.
+pub const MAX_PROCESSORS: usize = 64;
+
+/// One processor. Only it writes `entries` and `space`.
+#[derive(Debug)]
+pub struct Processor {
+    /// Odd while in guest mode.
+    entries: AtomicU64,
+    /// Identity of the space it translates through ([`identity`]).
+    space: AtomicU64,
+    /// Not 0: a message or an event flag for the root arrived while this processor dispatches a guest; the vector of
+    /// its SINT.
+    pub signal: AtomicU32,
+    /// This processor dispatches a guest: what arrives for its root VP raises no interrupt.
+    pub dispatching: AtomicBool,
+}
+
+impl Processor {
+    const NEW: Self = Self {
+        entries: AtomicU64::new(0),
+        space: AtomicU64::new(0),
+        signal: AtomicU32::new(0),
+        dispatching: AtomicBool::new(false),
+    };
+
+    /// Announces that it goes into guest mode with `space`. False: translations were taken away since `seen` (which
+    /// then is up to date): flush and try again.
+    #[inline]
+    pub fn enter<M: Machine>(&self, space: &GpaSpace<M>, seen: &mut u64) -> bool {
+        self.space.store(identity(space), Ordering::Relaxed);
+        // A full barrier: whoever takes a translation away sees this entry, or this processor sees the generation.
+        self.entries.fetch_add(1, Ordering::SeqCst);
+        let generation = space.generation();
+        if generation == *seen {
+            return true;
+        }
+        *seen = generation;
+        self.leave();
+        false
+    }
+
+    /// Says that it left guest mode.
+    #[inline]
+    pub fn leave(&self) {
+        let entries = self.entries.load(Ordering::Relaxed);
+        self.entries.store(entries.wrapping_add(1), Ordering::Release);
+    }
+}
+
+/// What tells spaces apart: where they are.
+fn identity<M: Machine>(space: &GpaSpace<M>) -> u64 {
+    (&raw const *space).addr() as u64
+}
+
+/// All processors.
+#[derive(Debug)]
+pub struct Processors([Processor; MAX_PROCESSORS]);
+
+impl Processors {
+    /// All outside guest mode.
+    pub const fn new() -> Self {
+        Self([const { Processor::NEW }; MAX_PROCESSORS])
+    }
+
+    /// One of them.
+    #[inline]
+    pub fn get(&self, number: u32) -> Option<&Processor> {
+        self.0.get(number as usize)
+    }
+
+    /// Makes every processor forget the translations of `space` before this returns. The caller is outside guest mode
+    /// and flushes when it next enters, as `generation` tells it.
+    pub fn shoot_down<M: Machine>(&self, machine: &M, space: &GpaSpace<M>) {
+        space.next_generation();
+        let me = machine.processor();
+        for (number, processor) in (0_u32..).zip(&self.0) {
+            let entries = processor.entries.load(Ordering::SeqCst);
+            let inside = entries % 2 == 1 && processor.space.load(Ordering::Relaxed) == identity(space);
+            if number == me || !inside {
+                continue;
+            }
+            machine.kick(number);
+            while processor.entries.load(Ordering::Acquire) == entries {
+                core::hint::spin_loop();
+            }
+        }
+    }
+}
+
+impl Default for Processors {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,57 @@
+//! CPUID as the root sees it: the host's, without virtualization extensions, with the hypervisor's leaves.
+
+use hv_abi::cpuid::{HYPERVISOR_PRESENT, HvFeatures, HvPrivileges, INTERFACE, VENDOR, leaf};
+use hv_abi::registers::HvRegisterName;
+
+use crate::backend::VirtualProcessorBackend;
+use crate::hypervisor::Hypervisor;
+use crate::layout::MAX_VPS;
+use crate::machine::Machine;
+
+/// Leaf 1, ECX: VMX.
+const VMX: u32 = 1 << 5;
+/// Leaf 1, ECX: CR4.OSXSAVE is set.
+const OSXSAVE: u32 = 1 << 27;
+/// CR4.OSXSAVE.
+const CR4_OSXSAVE: u64 = 1 << 18;
+/// Leaf 0x80000001, ECX: SVM and SKINIT.
+const SVM: u32 = 1 << 2 | 1 << 12;
+/// The leaf about SVM.
+const SVM_LEAF: u32 = 0x8000_000A;
+
+/// EAX, EBX, ECX, EDX of a leaf for a root VP.
+pub fn cpuid<M: Machine>(
+    hv: &Hypervisor<M>,
+    backend: &M::Backend,
+    leaf_number: u32,
+    subleaf: u32,
+) -> [u32; 4] {
+    if (0x4000_0000..0x4000_0100).contains(&leaf_number) {
+        return hypervisor_leaf(hv, leaf_number);
+    }
+    let [eax, ebx, ecx, edx] = hv.machine.cpuid(leaf_number, subleaf);
+    match leaf_number {
+        1 => {
+            let cr4 = backend.read_register(HvRegisterName::Cr4).unwrap_or_default().as_u64();
+            let osxsave = if cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
+            [eax, ebx, (ecx & !(VMX | OSXSAVE)) | osxsave | HYPERVISOR_PRESENT, edx]
+        }
+        0x8000_0001 => [eax, ebx, ecx & !SVM, edx],
+        SVM_LEAF => [0; 4],
+        _ => [eax, ebx, ecx, edx],
+    }
+}
+
+fn hypervisor_leaf<M: Machine>(hv: &Hypervisor<M>, leaf_number: u32) -> [u32; 4] {
+    let [v0, v1, v2] = VENDOR;
+    match leaf_number {
+        leaf::VENDOR_AND_MAX => [leaf::HARDWARE, v0, v1, v2],
+        leaf::INTERFACE => [INTERFACE, 0, 0, 0],
+        leaf::FEATURES => {
+            let p = HvPrivileges::ROOT.bits();
+            [p as u32, (p >> 32) as u32, 0, HvFeatures::FREQUENCY_REGS.bits()]
+        }
+        leaf::LIMITS => [MAX_VPS, hv.processor_count(), 0, 0],
+        _ => [0; 4],
+    }
+}

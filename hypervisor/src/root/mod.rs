@@ -1,0 +1,12 @@
+//! The root partition's virtual processors: a thin layer over the processor itself.
+//!
+//! The root owns the physical interrupt controller, ports and devices; it is stopped only for CPUID, hypercalls,
+//! synthetic MSRs, XSETBV, and what it may not touch.
+
+mod cpuid;
+mod msr;
+mod run;
+mod signal;
+pub mod synic;
+
+pub use run::RootEntry;

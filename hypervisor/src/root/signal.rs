@@ -1,0 +1,96 @@
+//! What arrives for a root VP, and how it hears of it.
+//!
+//! While its processor dispatches a guest nothing is raised: the dispatch ends instead. Neither may get lost:
+//! whoever brings something sets `signal`, then looks at `dispatching`; a dispatch that ends clears `dispatching`, then
+//! looks at `signal`.
+
+use core::sync::atomic::Ordering;
+
+use hv_abi::synic::HvPageMsr;
+use hv_abi::{GpaPage, HvResult, HvStatus};
+use paging::{InputPage, PageSize};
+
+use crate::hypervisor::Hypervisor;
+use crate::layout::root_page;
+use crate::machine::Machine;
+use crate::object::Window;
+use crate::pool::{TableFrames, Tables};
+use crate::start::ROOT_RAM;
+
+impl<M: Machine> Hypervisor<M> {
+    /// Tells a root VP that something is in its SynIC pages.
+    pub fn raise_root(&self, vp: u32, vector: u8) {
+        let Some(processor) = self.processors.get(vp) else { return };
+        processor.signal.store(vector.into(), Ordering::SeqCst);
+        if processor.dispatching.load(Ordering::SeqCst) {
+            if vp != self.machine.processor() {
+                self.machine.kick(vp);
+            }
+        } else if processor.signal.swap(0, Ordering::SeqCst) != 0 {
+            self.machine.interrupt_root(vp, vector);
+        }
+    }
+
+    /// EOM of a root VP.
+    pub fn root_end_of_message(&self, vp: u32) {
+        let Some(synic) = self.root_synic(vp) else { return };
+        let vectors = synic.serve(&mut self.ports.lock());
+        for vector in vectors.into_iter().flatten() {
+            self.raise_root(vp, vector);
+        }
+    }
+
+    /// SIMP or SIEFP of a root VP: pins the new page and lets go of the old one.
+    pub fn place_root_page(&self, vp: u32, event_flags: bool, value: u64) -> HvResult<()> {
+        let synic = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?;
+        let old = {
+            let mut pages = synic.pages.lock();
+            if event_flags { pages.event_flags.take() } else { pages.messages.take() }
+        };
+        if let Some(page) = old.and_then(|window| window.remove(self.machine)) {
+            self.pin(GpaPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?, false)?;
+        }
+        synic.set_page(event_flags, value & !1);
+        let msr = HvPageMsr::from(value);
+        if !msr.enable() {
+            return Ok(());
+        }
+        let page = GpaPage::new(msr.gpa_page()).ok_or(HvStatus::INVALID_PARAMETER)?;
+        let spa = self.pin(page, true)?;
+        let window = Window::open(self.machine, &mut self.root.pool.lock(), root_page(vp, event_flags), spa);
+        let window = match window {
+            Ok(window) => window,
+            Err(status) => {
+                self.pin(page, false)?;
+                return Err(status);
+            }
+        };
+        let mut pages = synic.pages.lock();
+        *(if event_flags { &mut pages.event_flags } else { &mut pages.messages }) = Some(window);
+        drop(pages);
+        synic.set_page(event_flags, value);
+        self.root_end_of_message(vp);
+        Ok(())
+    }
+
+    /// Counts (or no longer) a use of a page of the root's RAM, so that it cannot be deposited.
+    fn pin(&self, page: GpaPage, on: bool) -> HvResult<hv_abi::SpaPage> {
+        let input = InputPage::from_gpa(page).ok_or(HvStatus::INVALID_PARAMETER)?;
+        let space = self.root.memory.lock();
+        let table = space.table()?;
+        let mut tables = Tables(self.machine);
+        let mut pool = self.root_tables.lock();
+        let mut frames = TableFrames::new(self.machine, &mut pool);
+        let (spa, attributes) = table.translate(&mut tables, input).ok_or(HvStatus::INVALID_PARAMETER)?;
+        if attributes != ROOT_RAM {
+            return Err(HvStatus::OPERATION_DENIED);
+        }
+        let counted = if on {
+            table.share(&mut tables, &mut frames, input, PageSize::Size4K)
+        } else {
+            table.unshare(&mut tables, &mut frames, input, PageSize::Size4K)
+        };
+        counted.map_err(|_| HvStatus::INSUFFICIENT_MEMORY)?;
+        Ok(spa)
+    }
+}

@@ -1,0 +1,192 @@
+//! The SynIC of a root VP: message slots, event flags, and the ports at which messages wait.
+//!
+//! Lock order: the table of ports, then [`RootSynic::pages`]. The pages are pinned: they are mapped here as long as SIMP
+//! and SIEFP name them, and the share count in the root's table keeps them from being deposited.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use heapless::Deque;
+use hv_abi::message::{HvMessage, MESSAGE_FLAG_PENDING};
+use hv_abi::synic::{EVENT_FLAGS_PER_SINT, HvSint, SINT_COUNT};
+use hv_abi::{HvResult, HvStatus};
+use spin::mutex::TicketMutex;
+use zerocopy::IntoBytes;
+
+use crate::machine::Page;
+use crate::object::Window;
+use crate::port::{Port, Ports};
+
+/// Message ports of the whole system at most.
+pub const MAX_MESSAGE_PORTS: usize = 512;
+/// Words of a slot, and of a SINT's event flags.
+const SINT_WORDS: usize = 32;
+/// `message_flags` pending, in the slot's first word.
+const PENDING: u64 = (MESSAGE_FLAG_PENDING as u64) << 40;
+
+/// What the lock guards.
+#[derive(Debug)]
+pub struct RootPages {
+    /// Message page.
+    pub messages: Option<Window>,
+    /// Event-flags page.
+    pub event_flags: Option<Window>,
+    /// Numbers of the ports at which messages wait, in the order in which they are served.
+    waiting: Deque<u16, MAX_MESSAGE_PORTS>,
+}
+
+/// A root VP's SynIC.
+#[derive(Debug)]
+pub struct RootSynic {
+    control: AtomicU64,
+    sints: [AtomicU64; SINT_COUNT],
+    simp: AtomicU64,
+    siefp: AtomicU64,
+    /// The pages and the waiting ports.
+    pub pages: TicketMutex<RootPages>,
+}
+
+impl RootSynic {
+    /// As after reset.
+    pub const NEW: Self = Self {
+        control: AtomicU64::new(0),
+        sints: [const { AtomicU64::new(HvSint::RESET.into_bits()) }; SINT_COUNT],
+        simp: AtomicU64::new(0),
+        siefp: AtomicU64::new(0),
+        pages: TicketMutex::new(RootPages { messages: None, event_flags: None, waiting: Deque::new() }),
+    };
+
+    /// SCONTROL.
+    pub fn control(&self) -> u64 {
+        self.control.load(Ordering::Relaxed)
+    }
+    /// SCONTROL.
+    pub fn set_control(&self, value: u64) {
+        self.control.store(value, Ordering::Relaxed);
+    }
+    /// SIMP.
+    pub fn message_page(&self) -> u64 {
+        self.simp.load(Ordering::Relaxed)
+    }
+    /// SIEFP.
+    pub fn event_flags_page(&self) -> u64 {
+        self.siefp.load(Ordering::Relaxed)
+    }
+    /// Remembers SIMP or SIEFP; whoever placed the page says so.
+    pub fn set_page(&self, event_flags: bool, value: u64) {
+        let register = if event_flags { &self.siefp } else { &self.simp };
+        register.store(value, Ordering::Relaxed);
+    }
+    /// SINT `n`.
+    pub fn sint(&self, n: u32) -> u64 {
+        self.sints.get(n as usize).map_or(0, |s| s.load(Ordering::Relaxed))
+    }
+    /// SINT `n`.
+    pub fn set_sint(&self, n: u32, value: u64) {
+        if let Some(sint) = self.sints.get(n as usize) {
+            sint.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn vector(&self, sint: u32) -> Option<u8> {
+        let sint = HvSint::from(self.sint(sint));
+        (!sint.masked() && !sint.polling() && sint.vector() >= 16).then(|| sint.vector())
+    }
+
+    /// Puts a message into the port's SINT's slot, or behind those that wait. `Ok`: the vector to raise, if any.
+    pub fn post(&self, number: u32, port: &mut Port, message: &HvMessage) -> HvResult<Option<u8>> {
+        let sint = port.info.target_sint;
+        let number = u16::try_from(number).map_err(|_| HvStatus::INVALID_PORT_ID)?;
+        let queue = port.queue.as_mut().ok_or(HvStatus::INVALID_PORT_ID)?;
+        let mut pages = self.pages.lock();
+        if queue.is_empty() && pages.messages.as_ref().is_some_and(|page| fill_slot(page, sint, message)) {
+            return Ok(self.vector(sint));
+        }
+        queue.push(message)?;
+        if !port.waiting {
+            port.waiting = pages.waiting.push_back(number).is_ok();
+        }
+        // The slot's owner may have freed it before it could see the flag: then nobody writes EOM, so look again.
+        let slot_is_free = pages.messages.as_ref().is_some_and(|page| !mark_pending(page, sint));
+        Ok(if slot_is_free { self.serve_port(&mut pages, port) } else { None })
+    }
+
+    /// Moves the first message of a port that waits into its slot, when that is free.
+    fn serve_port(&self, pages: &mut RootPages, port: &mut Port) -> Option<u8> {
+        let sint = port.info.target_sint;
+        let queue = port.queue.as_mut()?;
+        let page = pages.messages.as_ref()?;
+        let message = queue.first()?;
+        if !fill_slot(page, sint, message) {
+            return None;
+        }
+        queue.pop();
+        self.vector(sint)
+    }
+
+    /// EOM: fills the free slots from the ports that wait, each port in its turn. Returns the vectors to raise.
+    pub fn serve(&self, ports: &mut Ports) -> [Option<u8>; SINT_COUNT] {
+        let mut vectors = [None; SINT_COUNT];
+        let mut pages = self.pages.lock();
+        for _ in 0..pages.waiting.len() {
+            let Some(number) = pages.waiting.pop_front() else { break };
+            let Some(port) = ports.by_number(number.into()) else { continue };
+            let vector = self.serve_port(&mut pages, port);
+            if let (Some(vector), Some(slot)) = (vector, vectors.get_mut(port.info.target_sint as usize)) {
+                *slot = Some(vector);
+            }
+            let empty = port.queue.as_ref().is_none_or(|queue| queue.is_empty());
+            port.waiting = !empty && pages.waiting.push_back(number).is_ok();
+            if let (true, Some(page)) = (port.waiting, &pages.messages) {
+                mark_pending(page, port.info.target_sint);
+            }
+        }
+        vectors
+    }
+
+    /// Forgets a port that goes.
+    pub fn forget(&self, number: u32) {
+        let mut pages = self.pages.lock();
+        for _ in 0..pages.waiting.len() {
+            if let Some(other) = pages.waiting.pop_front().filter(|n| u32::from(*n) != number) {
+                // There is room: one was just taken out.
+                let _ = pages.waiting.push_back(other);
+            }
+        }
+    }
+
+    /// Sets an event flag. `Ok`: the vector to raise, if the flag was clear and the SINT is not masked.
+    pub fn signal(&self, sint: u32, flag: u16) -> HvResult<Option<u8>> {
+        if flag >= EVENT_FLAGS_PER_SINT {
+            return Err(HvStatus::INVALID_PARAMETER);
+        }
+        let pages = self.pages.lock();
+        let page = pages.event_flags.as_ref().ok_or(HvStatus::INVALID_SYNIC_STATE)?;
+        let index = (sint as usize).wrapping_mul(SINT_WORDS).wrapping_add(usize::from(flag / 64));
+        let word = page.word(index).ok_or(HvStatus::INVALID_PARAMETER)?;
+        let bit = 1_u64 << (flag % 64);
+        let before = word.fetch_or(bit, Ordering::AcqRel);
+        Ok(if before & bit == 0 { self.vector(sint) } else { None })
+    }
+}
+
+/// Writes a message into a free slot: its type last, so that who sees the type sees the rest. False: not free.
+fn fill_slot(page: &Page, sint: u32, message: &HvMessage) -> bool {
+    let slot = (sint as usize).wrapping_mul(SINT_WORDS);
+    if page.read(slot) as u32 != 0 {
+        return false;
+    }
+    let words = usize::from(message.header.payload_size).div_ceil(8).saturating_mul(8).saturating_add(16);
+    let bytes = message.as_bytes();
+    page.copy_in(slot.wrapping_add(1).wrapping_mul(8), bytes.get(8..words).unwrap_or_default());
+    let header = bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+    page.write(slot, header);
+    true
+}
+
+/// Says in an occupied slot that more waits. False: the slot is free.
+fn mark_pending(page: &Page, sint: u32) -> bool {
+    let slot = (sint as usize).wrapping_mul(SINT_WORDS);
+    let Some(word) = page.word(slot) else { return true };
+    word.fetch_or(PENDING, Ordering::AcqRel);
+    word.load(Ordering::Acquire) as u32 != 0
+}

@@ -1,0 +1,134 @@
+//! Start: the root's pool and its second-level table, which maps everything 1:1 but the hypervisor.
+
+use core::sync::atomic::Ordering;
+
+use hv_abi::{HvResult, HvStatus, SpaPage};
+use paging::{Attributes, InputPage, PageSize, PageTable};
+
+use crate::clock::Clock;
+use crate::gpa_space::Format;
+use crate::hypervisor::{BootInfo, Hypervisor};
+use crate::machine::Machine;
+use crate::partition::State;
+use crate::pool::{TableFrames, Tables};
+
+/// What the root may do with RAM that is its own. `EXECUTE` is what tells such RAM from everything else in its table:
+/// devices and pages of the hypervisor that it may see are never executable.
+pub const ROOT_RAM: Attributes = Attributes::WRITE.union(Attributes::EXECUTE);
+/// What the root may do with everything else that is not the hypervisor's.
+const DEVICE: Attributes = Attributes::WRITE;
+/// Physical address space that the root sees at most, in pages: 1 TiB.
+const HIGHEST: u64 = 1 << 28;
+/// Of the pages at boot, what goes to the root partition's own pool.
+const ROOT_POOL: u64 = 64;
+
+impl<M: Machine> Hypervisor<M> {
+    /// Starts it, once. `INSUFFICIENT_MEMORY`: too few pages.
+    pub fn start(&self, boot: BootInfo<'_>) -> HvResult<()> {
+        if self.started.swap(true, Ordering::AcqRel) {
+            return Err(HvStatus::INVALID_PARTITION_STATE);
+        }
+        self.clock.call_once(|| Clock::new(self.machine.tsc(), self.machine.tsc_hz()));
+        self.processor_count.call_once(|| boot.processors);
+        self.root.advance_state(State::Created, State::Active)?;
+        for page in boot.pages {
+            let mut pool = self.root.pool.lock();
+            if pool.free() < ROOT_POOL {
+                pool.deposit(self.machine, page);
+            } else {
+                self.root_tables.lock().deposit(self.machine, page);
+            }
+        }
+        self.map_root(boot.ram, boot.hypervisor, boot.physical_bits, boot.gigabyte_pages)
+    }
+
+    fn map_root(
+        &self,
+        ram: &[(SpaPage, u64)],
+        own: &[(SpaPage, u64)],
+        physical_bits: u32,
+        gigabyte_pages: bool,
+    ) -> HvResult<()> {
+        let mut pool = self.root_tables.lock();
+        let mut map = Mapper {
+            machine: self.machine,
+            frames: TableFrames::new(self.machine, &mut pool),
+            table: None,
+            largest: if gigabyte_pages { PageSize::Size1G } else { PageSize::Size2M },
+        };
+        let ram_end = ram.iter().map(|(first, pages)| first.get().saturating_add(*pages)).max().unwrap_or(0);
+        let width = 1_u64 << physical_bits.saturating_sub(12).min(36);
+        // Without large pages the tables of a far end would cost too much.
+        let highest = if gigabyte_pages { HIGHEST } else { 1 << 24 };
+        let end = highest.max(ram_end).min(width);
+        let mut at = 0;
+        while at < end {
+            let (kind, next) = kind_at(at, end, ram, own);
+            match kind {
+                Kind::Own => {}
+                Kind::Ram => map.range(at, next, ROOT_RAM)?,
+                Kind::Device => map.range(at, next, DEVICE)?,
+            }
+            at = next;
+        }
+        self.root.memory.lock().table = map.table;
+        Ok(())
+    }
+}
+
+/// What a physical page is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Own,
+    Ram,
+    Device,
+}
+
+/// What page `at` is, and the first page behind it that may be something else.
+fn kind_at(at: u64, end: u64, ram: &[(SpaPage, u64)], own: &[(SpaPage, u64)]) -> (Kind, u64) {
+    let mut kind = Kind::Device;
+    let mut next = end;
+    // What is the hypervisor's is so even where a range of RAM covers it.
+    for (ranges, this) in [(ram, Kind::Ram), (own, Kind::Own)] {
+        for (first, pages) in ranges {
+            let (first, last) = (first.get(), first.get().saturating_add(*pages));
+            if at < first {
+                next = next.min(first);
+            } else if at < last {
+                kind = this;
+                next = next.min(last);
+            }
+        }
+    }
+    (kind, next)
+}
+
+struct Mapper<'a, M: Machine> {
+    machine: &'a M,
+    frames: TableFrames<'a, M>,
+    table: Option<PageTable<Format<M>>>,
+    largest: PageSize,
+}
+
+impl<M: Machine> Mapper<'_, M> {
+    /// Maps pages `at..end` to themselves with the largest pages that fit.
+    fn range(&mut self, mut at: u64, end: u64, attributes: Attributes) -> HvResult<()> {
+        let table = match self.table {
+            Some(table) => table,
+            None => PageTable::new(&mut self.frames).map_err(|_| HvStatus::INSUFFICIENT_MEMORY)?,
+        };
+        self.table = Some(table);
+        while at < end {
+            let size = [self.largest, PageSize::Size2M, PageSize::Size4K]
+                .into_iter()
+                .find(|s| at % s.pages() == 0 && end.saturating_sub(at) >= s.pages())
+                .unwrap_or(PageSize::Size4K);
+            let (Some(input), Some(page)) = (InputPage::new(at), SpaPage::new(at)) else { break };
+            table
+                .map(&mut Tables(self.machine), &mut self.frames, input, page, size, attributes)
+                .map_err(|_| HvStatus::INSUFFICIENT_MEMORY)?;
+            at = at.saturating_add(size.pages());
+        }
+        Ok(())
+    }
+}

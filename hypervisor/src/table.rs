@@ -1,0 +1,115 @@
+//! A table by 24-bit id in pages of a pool.
+//!
+//! An id lives at index `id % N` of one of the pages, so ids in a row cost no search, and a lookup looks at one entry of
+//! each page that there is.
+
+use hv_abi::{HvResult, HvStatus};
+
+use crate::machine::Machine;
+use crate::object::{Object, Place};
+use crate::pool::Pool;
+
+/// What is in a table.
+pub trait Entry {
+    /// Its id.
+    fn id(&self) -> u32;
+}
+
+/// `N` entries; fits a page.
+#[derive(Debug)]
+pub struct TablePage<T, const N: usize>([Option<T>; N]);
+
+/// At most `PAGES` pages of `N` entries.
+#[derive(Debug)]
+pub struct Table<T, const N: usize, const PAGES: usize> {
+    pages: [Option<Object<TablePage<T, N>>>; PAGES],
+}
+
+impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
+    /// Nothing, and no page.
+    pub const fn new() -> Self {
+        const { assert!(size_of::<TablePage<T, N>>() <= crate::machine::PAGE_BYTES) };
+        Self { pages: [const { None }; PAGES] }
+    }
+
+    const fn index(id: u32) -> usize {
+        (id as usize) % N
+    }
+
+    /// The entry with this id, and its number.
+    #[inline]
+    pub fn find(&mut self, id: u32) -> Option<(u32, &mut T)> {
+        let index = Self::index(id);
+        for (number, page) in (0_u32..).zip(self.pages.iter_mut()) {
+            // Pages are filled from the first on, and all go at once.
+            let Some(Some(entry)) = page.as_mut()?.0.get_mut(index).map(Option::as_mut) else { continue };
+            if entry.id() == id {
+                return Some((number.wrapping_mul(N as u32).wrapping_add(index as u32), entry));
+            }
+        }
+        None
+    }
+
+    /// The entry with this number.
+    pub fn by_number(&mut self, number: u32) -> Option<&mut T> {
+        let (page, index) = ((number as usize).checked_div(N)?, (number as usize) % N);
+        self.pages.get_mut(page)?.as_mut()?.0.get_mut(index)?.as_mut()
+    }
+
+    /// Adds what `make` makes for its number. `INVALID_PARAMETER`: the id is taken. A page is taken from the pool where
+    /// none has room, at `place` of the page's number.
+    pub fn insert<M: Machine>(
+        &mut self,
+        machine: &M,
+        pool: &mut Pool,
+        place: impl Fn(u32) -> Place,
+        id: u32,
+        make: impl FnOnce(&mut Pool, u32) -> HvResult<T>,
+    ) -> HvResult<()> {
+        if self.find(id).is_some() {
+            return Err(HvStatus::INVALID_PARAMETER);
+        }
+        for (number, slot) in (0_u32..).zip(self.pages.iter_mut()) {
+            let page = match slot {
+                Some(page) => page,
+                None => {
+                    let empty = TablePage([const { None }; N]);
+                    slot.insert(Object::place(machine, pool, place(number), empty)?)
+                }
+            };
+            let index = Self::index(id);
+            if let Some(free @ None) = page.0.get_mut(index) {
+                let number = number.wrapping_mul(N as u32).wrapping_add(index as u32);
+                *free = Some(make(pool, number)?);
+                return Ok(());
+            }
+        }
+        Err(HvStatus::INSUFFICIENT_BUFFERS)
+    }
+
+    /// Takes out the entry with this id.
+    pub fn remove(&mut self, id: u32) -> Option<T> {
+        let index = Self::index(id);
+        self.pages
+            .iter_mut()
+            .flatten()
+            .filter_map(|page| page.0.get_mut(index))
+            .find(|entry| entry.as_ref().is_some_and(|e| e.id() == id))
+            .and_then(Option::take)
+    }
+
+    /// Drops all entries and gives the pages back.
+    pub fn clear<M: Machine>(&mut self, machine: &M, pool: &mut Pool) {
+        for page in self.pages.iter_mut().rev() {
+            if let Some(page) = page.take() {
+                page.remove(machine, pool);
+            }
+        }
+    }
+}
+
+impl<T: Entry, const N: usize, const PAGES: usize> Default for Table<T, N, PAGES> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
