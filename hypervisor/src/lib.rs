@@ -13,6 +13,8 @@
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 
+pub mod apic;
+mod atomic;
 pub mod backend;
 pub mod clock;
 pub mod gpa_space;
@@ -25,10 +27,13 @@ pub mod partition;
 pub mod pool;
 pub mod port;
 pub mod processor;
+pub mod reference_time;
 pub mod root;
 pub mod slot;
 pub mod start;
+pub mod synic;
 pub mod table;
+pub mod timer;
 
 pub use hypervisor::{BootInfo, Hypervisor};
 pub use root::RootEntry;

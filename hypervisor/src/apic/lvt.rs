@@ -1,0 +1,93 @@
+//! The local vector table (SDM vol. 3A 11.5.1).
+
+/// Entries, in the order of their registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the specification's own names")]
+pub enum LvtEntry {
+    Timer,
+    ThermalSensor,
+    PerformanceCounters,
+    Lint0,
+    Lint1,
+    Error,
+}
+
+/// How the timer counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerMode {
+    /// Once.
+    OneShot,
+    /// Again and again.
+    Periodic,
+    /// Until the time stamp counter has a value.
+    TscDeadline,
+}
+
+const MASKED: u32 = 1 << 16;
+/// Delivery status and remote IRR: for reading only.
+const READ_ONLY: u32 = 1 << 12 | 1 << 14;
+const VECTOR: u32 = 0xFF;
+const DELIVERY_MODE: u32 = 7 << 8;
+const PIN: u32 = 1 << 13 | 1 << 15;
+const TIMER_MODE: u32 = 3 << 17;
+
+/// The six registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lvt([u32; 6]);
+
+impl Lvt {
+    /// All masked.
+    pub const RESET: Self = Self([MASKED; 6]);
+
+    /// The register.
+    pub fn read(&self, entry: LvtEntry) -> u32 {
+        self.0.get(entry as usize).copied().unwrap_or(MASKED)
+    }
+
+    /// Writes the register; `masked`: the APIC is disabled by software, so the mask cannot be cleared.
+    /// `None`: a reserved bit.
+    pub fn write(&mut self, entry: LvtEntry, value: u32, masked: bool) -> Option<()> {
+        let allowed = VECTOR
+            | MASKED
+            | READ_ONLY
+            | match entry {
+                LvtEntry::Timer => TIMER_MODE,
+                LvtEntry::Lint0 | LvtEntry::Lint1 => DELIVERY_MODE | PIN,
+                LvtEntry::ThermalSensor | LvtEntry::PerformanceCounters => DELIVERY_MODE,
+                LvtEntry::Error => 0,
+            };
+        if value & !allowed != 0 || (entry == LvtEntry::Timer && value & TIMER_MODE == TIMER_MODE) {
+            return None;
+        }
+        let mask = if masked { MASKED } else { 0 };
+        *self.0.get_mut(entry as usize)? = (value & !READ_ONLY) | mask;
+        Some(())
+    }
+
+    /// Masks all, as disabling by software does.
+    pub fn mask_all(&mut self) {
+        for entry in &mut self.0 {
+            *entry |= MASKED;
+        }
+    }
+
+    /// The vector to assert; `None`: masked, or not delivered as a fixed interrupt.
+    pub fn vector(&self, entry: LvtEntry) -> Option<u8> {
+        let value = self.read(entry);
+        (value & (MASKED | DELIVERY_MODE) == 0).then_some((value & VECTOR) as u8)
+    }
+
+    /// Whether LINT1 brings NMIs, as firmware sets it.
+    pub fn lint1_is_nmi(&self) -> bool {
+        self.read(LvtEntry::Lint1) & (MASKED | DELIVERY_MODE) == 4 << 8
+    }
+
+    /// Mode of the timer.
+    pub fn timer_mode(&self) -> TimerMode {
+        match (self.read(LvtEntry::Timer) & TIMER_MODE) >> 17 {
+            0 => TimerMode::OneShot,
+            1 => TimerMode::Periodic,
+            _ => TimerMode::TscDeadline,
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! The synthetic interrupt controller of a guest's virtual processor (TLFS 11).
+//!
+//! Anyone posts messages and signals events here, so all is `&self`: registers are atomics, and the lock over the
+//! queues is held for one message. The lock is never taken while another lock of a [`Synic`] is held.
+//!
+//! 1. Messages of one SINT arrive in the order in which they were posted.
+//! 2. No SINT takes more than its share of the queue; what does not fit is refused, never dropped.
+//! 3. The guest's page is written only while the slot is free (type 0), the type last; so the guest sees a whole
+//!    message or none.
+//! 4. A slot that is seen taken gets its pending flag and is then looked at again, so that the guest's EOM cannot be
+//!    missed.
+
+mod queue;
+mod slot;
+
+use hv_abi::GpaPage;
+use hv_abi::message::HvMessage;
+use hv_abi::status::{HvResult, HvStatus};
+use hv_abi::synic::{EVENT_FLAGS_PER_SINT, HvPageMsr, HvSint, SINT_COUNT};
+use spin::Mutex;
+
+use crate::apic::AtomicVectors;
+use crate::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::machine::Page;
+use queue::Queue;
+use slot::Slot;
+
+/// SCONTROL: the controller is on.
+pub const SCONTROL_ENABLE: u64 = 1;
+
+/// Guest memory, a page at a time.
+pub trait GuestPages {
+    /// Shows a page that the guest may write; `None`: there is none.
+    fn with_guest_page<R>(&self, page: GpaPage, f: impl FnOnce(&Page) -> R) -> Option<R>;
+}
+
+/// What was asked of a SINT came to an interrupt: its vector (`None`: masked, polled, or none).
+pub type Assertion = Option<u8>;
+
+/// How placing a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placed {
+    /// In the slot: assert this.
+    Delivered(Assertion),
+    /// The slot is taken; the guest will write EOM.
+    Occupied,
+}
+
+/// One VP's controller.
+pub struct Synic {
+    scontrol: AtomicU64,
+    siefp: AtomicU64,
+    simp: AtomicU64,
+    sints: [AtomicU64; SINT_COUNT],
+    /// Vectors that end by themselves.
+    auto_eoi: AtomicVectors,
+    /// Vectors of SINTs, whose EOI looks at the queues.
+    vectors: AtomicVectors,
+    /// SINTs with messages in the queue.
+    waiting: AtomicU32,
+    queue: Mutex<Queue>,
+}
+
+impl Synic {
+    /// After RESET: off, all masked.
+    pub fn new() -> Self {
+        Self {
+            scontrol: AtomicU64::new(0),
+            siefp: AtomicU64::new(0),
+            simp: AtomicU64::new(0),
+            sints: core::array::from_fn(|_| AtomicU64::new(HvSint::RESET.into_bits())),
+            auto_eoi: AtomicVectors::new(),
+            vectors: AtomicVectors::new(),
+            waiting: AtomicU32::new(0),
+            queue: Mutex::new(Queue::new()),
+        }
+    }
+
+    /// SCONTROL.
+    pub fn scontrol(&self) -> u64 {
+        self.scontrol.load(Ordering::Acquire)
+    }
+    /// SIEFP.
+    pub fn siefp(&self) -> u64 {
+        self.siefp.load(Ordering::Acquire)
+    }
+    /// SIMP.
+    pub fn simp(&self) -> u64 {
+        self.simp.load(Ordering::Acquire)
+    }
+    /// SINTx; as after reset for an `index` above 15.
+    pub fn sint(&self, index: usize) -> HvSint {
+        self.sints.get(index).map_or(HvSint::RESET, |sint| HvSint::from(sint.load(Ordering::Acquire)))
+    }
+    /// Sets SCONTROL; bits other than the enable bit are kept as written.
+    pub fn set_scontrol(&self, value: u64) {
+        self.scontrol.store(value, Ordering::Release);
+    }
+    /// Sets SIEFP.
+    pub fn set_siefp(&self, value: u64) {
+        self.siefp.store(value, Ordering::Release);
+    }
+    /// Sets SIMP.
+    pub fn set_simp(&self, value: u64) {
+        self.simp.store(value, Ordering::Release);
+    }
+    /// Sets SINTx. `None`: a vector below 16 that is not masked, or no such SINT.
+    pub fn set_sint(&self, index: usize, value: u64) -> Option<()> {
+        let sint = HvSint::from(value);
+        if sint.vector() < 16 && !sint.masked() && !sint.polling() {
+            return None;
+        }
+        self.sints.get(index)?.store(value, Ordering::Release);
+        self.note_vectors();
+        Some(())
+    }
+
+    /// Makes `vectors` and `auto_eoi` say what the SINTs say. Only the VP itself, or who holds it, writes SINTs.
+    fn note_vectors(&self) {
+        self.vectors.clear();
+        self.auto_eoi.clear();
+        for sint in self.sints.iter().map(|sint| HvSint::from(sint.load(Ordering::Acquire))) {
+            if !sint.masked() {
+                self.vectors.insert(sint.vector());
+                if sint.auto_eoi() {
+                    self.auto_eoi.insert(sint.vector());
+                }
+            }
+        }
+    }
+
+    /// Whether the interrupt at `vector` ends by itself.
+    #[inline]
+    pub fn is_auto_eoi(&self, vector: u8) -> bool {
+        self.auto_eoi.contains(vector)
+    }
+    /// Whether `vector` is some SINT's.
+    #[inline]
+    pub fn is_sint_vector(&self, vector: u8) -> bool {
+        self.vectors.contains(vector)
+    }
+    /// Whether messages wait for EOM.
+    #[inline]
+    pub fn is_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Acquire) != 0
+    }
+
+    /// What an arrival at `sint` asserts.
+    fn assertion(&self, sint: usize) -> Assertion {
+        let sint = self.sint(sint);
+        (!sint.masked() && !sint.polling() && sint.vector() >= 16).then_some(sint.vector())
+    }
+
+    /// The page that a register places, when it and the controller are on.
+    fn page(&self, register: &AtomicU64) -> HvResult<GpaPage> {
+        let register = HvPageMsr::from(register.load(Ordering::Acquire));
+        if self.scontrol() & SCONTROL_ENABLE == 0 || !register.enable() {
+            return Err(HvStatus::INVALID_SYNIC_STATE);
+        }
+        GpaPage::new(register.gpa_page()).ok_or(HvStatus::INVALID_SYNIC_STATE)
+    }
+
+    /// Does something with the message slot of `sint`.
+    fn with_slot<R>(
+        &self,
+        sint: usize,
+        memory: &impl GuestPages,
+        f: impl FnOnce(Slot<'_>) -> R,
+    ) -> HvResult<R> {
+        let page = self.page(&self.simp)?;
+        memory.with_guest_page(page, |page| f(Slot::new(page, sint))).ok_or(HvStatus::INVALID_SYNIC_STATE)
+    }
+
+    /// Posts a message to `sint`.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER`: no such SINT, or no type. `INVALID_SYNIC_STATE`: off, or no page. `INSUFFICIENT_BUFFERS`:
+    /// its share of the queue is full.
+    pub fn post_message(
+        &self,
+        sint: u32,
+        message: &HvMessage,
+        memory: &impl GuestPages,
+    ) -> HvResult<Assertion> {
+        let sint = usize::try_from(sint).unwrap_or(SINT_COUNT);
+        if sint >= SINT_COUNT || message.header.message_type.0 == 0 {
+            return Err(HvStatus::INVALID_PARAMETER);
+        }
+        let mut queue = self.queue.lock();
+        if queue.is_empty(sint) {
+            match self.with_slot(sint, memory, |slot| slot.put(message, false))? {
+                true => return Ok(self.assertion(sint)),
+                false => queue.push(sint, message)?,
+            }
+        } else {
+            self.page(&self.simp)?;
+            queue.push(sint, message)?;
+        }
+        self.waiting.fetch_or(1 << sint, Ordering::AcqRel);
+        // `put` set the slot's pending flag and looked again, but the slot of an older message may be free by now.
+        self.drain(sint, &mut queue, memory)
+    }
+
+    /// Moves the oldest message of `sint` to its slot, if that is free.
+    fn drain(&self, sint: usize, queue: &mut Queue, memory: &impl GuestPages) -> HvResult<Assertion> {
+        let Some(message) = queue.front(sint) else { return Ok(None) };
+        let more = queue.length(sint) > 1;
+        if !self.with_slot(sint, memory, |slot| slot.put(message, more))? {
+            return Ok(None);
+        }
+        queue.pop(sint);
+        if queue.is_empty(sint) {
+            self.waiting.fetch_and(!(1 << sint), Ordering::AcqRel);
+        }
+        Ok(self.assertion(sint))
+    }
+
+    /// EOM, or the EOI of a SINT's vector: delivers what waits, one message a SINT; `assert` gets each vector.
+    pub fn end_of_message(&self, memory: &impl GuestPages, mut assert: impl FnMut(u8)) {
+        let mut queue = self.queue.lock();
+        let waiting = self.waiting.load(Ordering::Acquire);
+        for sint in (0..SINT_COUNT).filter(|sint| waiting & (1 << sint) != 0) {
+            if let Ok(Some(vector)) = self.drain(sint, &mut queue, memory) {
+                assert(vector);
+            }
+        }
+    }
+
+    /// Places a message that waits elsewhere (a timer's) in the slot of `sint`, behind what is queued for it.
+    ///
+    /// # Errors
+    /// `INVALID_SYNIC_STATE`: off, or no page.
+    pub fn place(&self, sint: usize, message: &HvMessage, memory: &impl GuestPages) -> HvResult<Placed> {
+        let queue = self.queue.lock();
+        if !queue.is_empty(sint) {
+            return Ok(Placed::Occupied);
+        }
+        Ok(match self.with_slot(sint, memory, |slot| slot.put(message, false))? {
+            true => Placed::Delivered(self.assertion(sint)),
+            false => Placed::Occupied,
+        })
+    }
+
+    /// Sets an event flag of `sint`. Answers whether it was clear, and what to assert then.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER`: no such SINT or flag. `INVALID_SYNIC_STATE`: off, or no page.
+    pub fn signal_event(
+        &self,
+        sint: u32,
+        flag: u16,
+        memory: &impl GuestPages,
+    ) -> HvResult<(bool, Assertion)> {
+        let sint = usize::try_from(sint).unwrap_or(SINT_COUNT);
+        if sint >= SINT_COUNT || flag >= EVENT_FLAGS_PER_SINT {
+            return Err(HvStatus::INVALID_PARAMETER);
+        }
+        let page = self.page(&self.siefp)?;
+        let index = (sint << 5) | usize::from(flag >> 6);
+        let bit = 1 << (flag & 63);
+        let newly = memory.with_guest_page(page, |page| {
+            page.word(index)
+                .is_some_and(|word| word.fetch_or(bit, core::sync::atomic::Ordering::AcqRel) & bit == 0)
+        });
+        match newly.ok_or(HvStatus::INVALID_SYNIC_STATE)? {
+            true => Ok((true, self.assertion(sint))),
+            false => Ok((false, None)),
+        }
+    }
+
+    /// RESET of the partition: off, and what waited is gone.
+    pub fn reset(&self) {
+        self.set_scontrol(0);
+        self.set_siefp(0);
+        self.set_simp(0);
+        for sint in &self.sints {
+            sint.store(HvSint::RESET.into_bits(), Ordering::Release);
+        }
+        self.note_vectors();
+        self.queue.lock().clear();
+        self.waiting.store(0, Ordering::Release);
+    }
+}
+
+impl Default for Synic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
