@@ -1,0 +1,52 @@
+//! What a guest partition and its virtual processors have besides memory and registers, and what this part of the
+//! hypervisor needs of the rest.
+//!
+//! [`VpPlatform`] belongs to the processor that runs the VP (or to who holds the VP while it does not run); [`VpInbox`]
+//! is what everyone may put something into; [`PartitionPlatform`] is shared by all VPs of a partition.
+
+mod inbox;
+mod intercepts;
+mod partition;
+mod vp;
+
+pub use inbox::VpInbox;
+pub use intercepts::{Intercepts, PortAccessMask};
+pub use partition::{PartitionPlatform, PlatformConfig};
+pub use vp::{Activity, VpPlatform};
+
+use hv_abi::HvPartitionId;
+
+use crate::machine::Page;
+use crate::synic::GuestPages;
+
+/// The partition around a VP that runs.
+///
+/// An implementor keeps: `wake` never waits, and is called after something was put into the inbox.
+pub trait Surroundings: GuestPages {
+    /// Its id.
+    fn partition_id(&self) -> HvPartitionId;
+    /// Its platform.
+    fn platform(&self) -> &PartitionPlatform;
+    /// VP indexes are below this.
+    fn vp_count(&self) -> u32;
+    /// Shows the inbox of a VP, when there is one.
+    fn with_inbox<R>(&self, vp: u32, f: impl FnOnce(&VpInbox) -> R) -> Option<R>;
+    /// Something was put into the inbox of that VP: make it look, wherever it is.
+    fn wake(&self, vp: u32);
+    /// The host's time stamp counter.
+    fn tsc(&self) -> u64;
+}
+
+/// A VP on the processor that runs it.
+pub struct Running<'a, B> {
+    /// Its index.
+    pub index: u32,
+    /// Its registers.
+    pub backend: &'a mut B,
+    /// Its devices.
+    pub platform: &'a mut VpPlatform,
+    /// What others put in.
+    pub inbox: &'a VpInbox,
+    /// Its intercept-message page.
+    pub message_page: &'a Page,
+}
