@@ -1,0 +1,9 @@
+//! The data volume: where definitions, disks and kernels are.
+
+mod ext4;
+#[cfg(test)]
+pub mod tests;
+mod volume;
+
+pub use ext4::{Draft, Ext4Volume};
+pub use volume::{Device, Entry, EntryKind, Layout, Space, Volume, VolumeError};
