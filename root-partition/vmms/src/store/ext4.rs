@@ -22,6 +22,8 @@ const SECTOR: u32 = 512;
 const NAMES_AT_ONCE: usize = 64;
 /// The most extents that a file may have.
 const EXTENTS_MAX: usize = 65_536;
+/// Bytes that stay free when a file is made.
+const METADATA_ROOM: u64 = 256 << 10;
 /// 1601-01-01 to 1970-01-01 in seconds.
 const EPOCH: u64 = 11_644_473_600;
 /// Who owns what is made: root.
@@ -229,7 +231,8 @@ impl<D: Device> Volume for Ext4Volume<D> {
 
     fn draft(&mut self, path: &DataPath, size: u64) -> Result<Draft, VolumeError> {
         let (directory, last) = self.split(path)?;
-        if size > self.space().free {
+        // Some room stays for the file's own metadata: `rsext4` loses the blocks of an allocation that fails halfway.
+        if size.saturating_add(size / 256 + METADATA_ROOM) > self.space().free {
             return Err(VolumeError::NoSpace);
         }
         let working = working_name(last);

@@ -2,7 +2,7 @@
 
 mod ext4;
 #[cfg(test)]
-pub mod tests;
+pub(crate) mod tests;
 mod volume;
 
 pub use ext4::{Draft, Ext4Volume};
