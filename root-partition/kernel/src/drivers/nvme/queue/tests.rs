@@ -1,4 +1,5 @@
 //! The queue pair against a controller that is played by the test.
+#![expect(unsafe_code, reason = "stands in for device registers")]
 
 use super::*;
 use crate::block::{PhysicalSegment, Signal};

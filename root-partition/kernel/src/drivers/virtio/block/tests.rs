@@ -1,4 +1,5 @@
 //! The disk against a device that is played by the test.
+#![expect(unsafe_code, reason = "stands in for device registers")]
 
 use super::super::queue::Descriptor;
 use super::*;
