@@ -46,14 +46,23 @@ pub fn carve(
     assign(hand_off, index, base, length, kind).then_some(base)
 }
 
-/// Gives `kind` to `length` bytes at `base`, which lie in usable RAM; `false` when they do not, or the map is full.
+/// Gives `kind` to what is usable RAM of the `length` bytes at `base`: what a boot protocol hands over may reach into
+/// RAM that the firmware keeps. `false` when none is, or the map is full.
 pub fn reserve(hand_off: &mut HandOff, base: u64, length: u64, kind: RegionKind) -> bool {
     let (start, end) = (base & !(PAGE - 1), (base + length).next_multiple_of(PAGE));
-    let inside = |region: &Region| {
-        region.kind == RegionKind::USABLE && region.base <= start && end <= region.base + region.length
-    };
-    let Some(index) = hand_off.regions().iter().position(inside) else { return false };
-    assign(hand_off, index, start, end - start, kind)
+    let mut found = false;
+    while let Some((index, first, last)) =
+        hand_off.regions().iter().enumerate().find_map(|(index, region)| {
+            let (first, last) = (region.base.max(start), (region.base + region.length).min(end));
+            (region.kind == RegionKind::USABLE && first < last).then_some((index, first, last))
+        })
+    {
+        if !assign(hand_off, index, first, last - first, kind) {
+            return false;
+        }
+        found = true;
+    }
+    found
 }
 
 /// Splits region `index` so that `length` bytes at `base` become a region of their own.
@@ -136,11 +145,23 @@ mod tests {
         let mut hand_off = map(&[(0, 0x8000, RegionKind::USABLE)]);
         assert!(reserve(&mut hand_off, 0x1000, 0x1000, RegionKind::LOADER));
         assert!(reserve(&mut hand_off, 0x2000, 0x1000, RegionKind::LOADER));
-        assert!(!reserve(&mut hand_off, 0x1000, 0x4000, RegionKind::LOADER));
         let expected = [
             (0, 0x1000, RegionKind::USABLE),
             (0x1000, 0x2000, RegionKind::LOADER),
             (0x3000, 0x5000, RegionKind::USABLE),
+        ];
+        assert_eq!(listed(&hand_off), expected);
+    }
+
+    #[test]
+    fn what_reaches_into_the_firmwares_ram_is_reserved_as_far_as_it_is_usable() {
+        let mut hand_off = map(&[(0, 0x8000, RegionKind::USABLE), (0x8000, 0x2000, RegionKind::RESERVED)]);
+        assert!(reserve(&mut hand_off, 0x6800, 0x2000, RegionKind::LOADER));
+        assert!(!reserve(&mut hand_off, 0x8000, 0x1000, RegionKind::LOADER));
+        let expected = [
+            (0, 0x6000, RegionKind::USABLE),
+            (0x6000, 0x2000, RegionKind::LOADER),
+            (0x8000, 0x2000, RegionKind::RESERVED),
         ];
         assert_eq!(listed(&hand_off), expected);
     }
