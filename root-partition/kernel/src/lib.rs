@@ -18,6 +18,8 @@ pub mod block;
 #[cfg(not(test))]
 pub mod boot;
 #[cfg(not(test))]
+mod calls;
+#[cfg(not(test))]
 pub mod console;
 pub mod drivers;
 #[cfg(not(test))]
@@ -29,6 +31,9 @@ pub mod host_log;
 pub mod interrupts;
 pub mod memory;
 pub mod pci;
-#[cfg(not(test))]
 pub mod process;
 pub mod time;
+#[cfg(not(test))]
+pub mod vm;
+#[cfg(not(test))]
+pub mod vmbus;

@@ -1,0 +1,148 @@
+//! A process from its first instruction to its end.
+
+use super::context::Context as Registers;
+use super::enter::{Trap, enter};
+use super::fate::{End, Fate};
+use super::handles::HandleTable;
+use super::object::{Kind, Object};
+use super::space::Space;
+use crate::{calls, executor, interrupts, time};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use spin::Mutex;
+use syscall::Error;
+use x86_64::registers::control::Cr2;
+
+/// Vectors below are exceptions.
+const FIRST_INTERRUPT: u64 = 32;
+const PAGE_FAULT: u64 = 14;
+/// How long a process runs while others wait, in 100 ns.
+const SLICE: u64 = 2 * time::MILLISECOND;
+
+/// A process that runs; its task alone owns it.
+pub struct Process {
+    fate: Arc<Fate>,
+    space: Arc<Space>,
+    /// Guards the handles; taken alone.
+    handles: Mutex<HandleTable<Object>>,
+}
+
+impl Process {
+    /// Its name, for the log.
+    pub fn name(&self) -> &str {
+        self.fate.name()
+    }
+
+    /// Its memory.
+    pub fn space(&self) -> &Arc<Space> {
+        &self.space
+    }
+
+    /// Its handles.
+    pub fn handles(&self) -> &Mutex<HandleTable<Object>> {
+        &self.handles
+    }
+
+    /// The object of `handle`, which must be a `K`.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    #[inline]
+    pub fn object<K: Kind>(&self, handle: u64) -> Result<K, Error> {
+        K::of(self.handles.lock().get(handle)?).ok_or(Error::BadHandle)
+    }
+
+    /// Opens a handle on `object`.
+    ///
+    /// # Errors
+    /// `OutOfMemory`: it has too many.
+    pub fn open(&self, object: Object) -> Result<u64, Error> {
+        self.handles.lock().insert(object).map(u64::from)
+    }
+
+    fn log_fault(&self, registers: &Registers) -> End {
+        let (vector, error, rip) = (registers.vector, registers.error, registers.rip);
+        if vector == PAGE_FAULT {
+            let address = Cr2::read_raw();
+            log::error!(
+                "{}: page fault (error {error:#x}) at {rip:#x}, which accesses {address:#x}",
+                self.name()
+            );
+        } else {
+            log::error!("{}: exception {vector} (error {error:#x}) at {rip:#x}", self.name());
+        }
+        End::Faulted { vector: vector as u32, at: rip }
+    }
+}
+
+/// Runs a program to its end.
+pub(super) fn start(fate: Arc<Fate>, space: Space, handles: HandleTable<Object>, registers: Registers) {
+    let process = Process { fate: Arc::clone(&fate), space: Arc::new(space), handles: Mutex::new(handles) };
+    executor::spawn(Life { fate, life: Some(Box::pin(live(process, registers))) });
+}
+
+/// The task of a process: its life, unless it is killed before that is over.
+struct Life {
+    fate: Arc<Fate>,
+    life: Option<Pin<Box<dyn Future<Output = End> + Send>>>,
+}
+
+impl Future for Life {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let end = match &mut this.life {
+            Some(_) if this.fate.is_killed() => End::Killed,
+            Some(life) => match life.as_mut().poll(context) {
+                Poll::Ready(end) => end,
+                Poll::Pending => {
+                    this.fate.poll_ended(context);
+                    return Poll::Pending;
+                }
+            },
+            None => return Poll::Ready(()),
+        };
+        // Everything that it had goes before anybody hears of it.
+        this.life = None;
+        this.fate.seal(end);
+        Poll::Ready(())
+    }
+}
+
+/// Lets others run, if there are any.
+#[inline]
+async fn give_way(process: &Process) {
+    if executor::others_ready() || process.fate.is_killed() {
+        executor::yield_now().await;
+        if executor::others_ready() {
+            time::arm(time::now() + SLICE);
+        }
+    }
+}
+
+async fn live(process: Process, mut registers: Registers) -> End {
+    let mut after_call = false;
+    loop {
+        process.space.activate();
+        match enter(&mut registers, after_call) {
+            Trap::Call => {
+                after_call = true;
+                match calls::answer(&process, registers.rax, registers.arguments()).await {
+                    calls::Answer::Value(value) => registers.rax = value.cast_unsigned(),
+                    calls::Answer::Exit(code) => return End::Exited { code },
+                }
+                // Whoever the call has woken is to run, though no interrupt says so.
+                give_way(&process).await;
+            }
+            Trap::Vector if registers.vector < FIRST_INTERRUPT => return process.log_fault(&registers),
+            Trap::Vector => {
+                after_call = false;
+                interrupts::dispatch(registers.vector as u8);
+                give_way(&process).await;
+            }
+        }
+    }
+}
