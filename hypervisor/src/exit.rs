@@ -38,3 +38,6 @@ pub fn handle_exit<B: VirtualProcessorBackend>(
 ) -> Next {
     Next::Enter
 }
+
+/// Delivers an IPI that `sender` (a VP, or none: the root) sends.
+pub fn deliver(_ipi: crate::apic::Ipi, _sender: Option<u32>, _env: &impl Surroundings) {}

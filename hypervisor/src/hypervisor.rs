@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::layout::ROOT_SLOT;
 use crate::machine::Machine;
 use crate::partition::Partition;
+use crate::partition_table::PartitionTable;
 use crate::pool::Pool;
 use crate::port::Ports;
 use crate::processor::{MAX_PROCESSORS, Processors};
@@ -40,7 +41,10 @@ pub struct Hypervisor<M: Machine> {
     pub processors: Processors,
     /// The root partition.
     pub root: Partition<M>,
-    /// Pages for the root's second-level tables. Enough that they can be split everywhere. Locked after all others.
+    /// The other partitions.
+    pub partitions: PartitionTable<M>,
+    /// Pages for the root's second-level tables. Enough that they can be split everywhere. Locked
+    /// after the root's memory and before any pool.
     pub root_tables: SpinMutex<Pool>,
     /// Ports, all of them the root's.
     pub ports: TicketMutex<Ports>,
@@ -58,6 +62,7 @@ impl<M: Machine> Hypervisor<M> {
             machine,
             processors: Processors::new(),
             root: Partition::new(HvPartitionId::ROOT, ROOT_SLOT, HvPrivileges::ROOT),
+            partitions: PartitionTable::new(),
             root_tables: SpinMutex::new(Pool::new()),
             ports: TicketMutex::new(Ports::new()),
             root_synics: [RootSynic::NEW; MAX_PROCESSORS],
@@ -81,6 +86,12 @@ impl<M: Machine> Hypervisor<M> {
     /// The root's reference time, 100 ns.
     #[inline]
     pub fn now(&self) -> u64 {
-        self.clock.get().map_or(0, |clock| clock.at(self.machine.tsc()))
+        self.time_at(self.machine.tsc())
+    }
+
+    /// The root's reference time at a value of the time stamp counter.
+    #[inline]
+    pub fn time_at(&self, tsc: u64) -> u64 {
+        self.clock.get().map_or(0, |clock| clock.at(tsc))
     }
 }

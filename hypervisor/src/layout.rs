@@ -22,7 +22,8 @@ const TABLES: u32 = MAX_VPS * VP_STRIDE;
 /// First index of the ports' queues.
 const QUEUES: u32 = TABLES + 2 * PORT_TABLE_PAGES + 2;
 
-const fn region_of(slot: u32) -> u32 {
+/// The region of what belongs to the partition in `slot`.
+pub const fn region_of(slot: u32) -> u32 {
     1_u32.wrapping_add(slot)
 }
 

@@ -6,9 +6,11 @@ use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use hv_abi::{HvResult, HvStatus, SpaPage};
+use spin::mutex::SpinMutex;
 
 use crate::machine::{Machine, PAGE_BYTES, Page};
 use crate::pool::Pool;
+use crate::slot::Slot;
 
 /// A run of pages in a region of the hypervisor's address space.
 #[derive(Clone, Copy, Debug)]
@@ -119,16 +121,22 @@ impl<T> Object<T> {
         unsafe { object.write(value) };
         Ok(Self { at, object, life: PhantomData })
     }
-    /// The object that was placed at `at`.
-    ///
-    /// # Safety
-    /// `object` is what [`Object::pointer`] said of the object placed there, and nobody refers to it.
-    pub const unsafe fn from_pointer(at: Place, object: NonNull<T>) -> Self {
-        Self { at, object, life: PhantomData }
+    /// Puts it into an empty slot, where others look it up. One at a time fills a slot.
+    pub fn fill(self, slot: &Slot<T>) {
+        // SAFETY: the object stays until `clear` takes it out of the slot, and `self` was the only way to it.
+        unsafe { slot.fill(self.object) };
     }
-    /// Where it is.
-    pub const fn pointer(&self) -> NonNull<T> {
-        self.object
+    /// Takes what was placed at `at` out of its slot, when nobody but the caller's `users` guards refers to it; these
+    /// are not used any more.
+    pub fn clear(slot: &Slot<T>, at: Place, users: u32) -> Option<Self> {
+        slot.clear(users).map(|object| Self { at, object, life: PhantomData })
+    }
+    /// Moves it out and puts its pages back.
+    pub fn take<M: Machine>(self, machine: &M, pool: &SpinMutex<Pool>) -> T {
+        // SAFETY: `self` owns the object, and nobody sees it there after this.
+        let value = unsafe { self.object.read() };
+        unmap_pages(machine, &mut pool.lock(), self.at, pages_for::<T>());
+        value
     }
     /// Ends it and puts its pages back.
     pub fn remove<M: Machine>(self, machine: &M, pool: &mut Pool) {

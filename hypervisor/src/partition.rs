@@ -1,14 +1,20 @@
-//! A partition: identity, privileges, pool, address space, VPs.
+//! A partition: identity, properties, pool, address space, VPs and connections.
 
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::{HvPartitionId, HvResult, HvStatus};
-use spin::mutex::SpinMutex;
+use spin::Once;
+use spin::mutex::{SpinMutex, TicketMutex};
 
+use crate::connection::Connections;
 use crate::gpa_space::GpaSpace;
+use crate::layout::MAX_VPS;
 use crate::machine::Machine;
+use crate::platform::PartitionPlatform;
 use crate::pool::Pool;
+use crate::slot::{Guard, Slot};
+use crate::vp::{Stats, Vp};
 
 /// How far a partition's life has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +30,8 @@ pub enum State {
     Finalized = 3,
 }
 
-/// A partition. Locks, in this order: `memory`, then the root's memory, then `pool`.
+/// A partition. Locks, in this order: `connections`, then `lifecycle`, then `memory`, then the root's memory, then
+/// `pool` of any partition.
 pub struct Partition<M: Machine> {
     /// Its id.
     pub id: HvPartitionId,
@@ -32,12 +39,27 @@ pub struct Partition<M: Machine> {
     pub slot: u32,
     state: AtomicU32,
     privileges: AtomicU64,
+    /// MAX_VPS.
+    pub max_vps: AtomicU32,
+    /// SUSPEND.
+    pub suspended: AtomicBool,
     /// Pages deposited; the innermost lock, held for a few steps.
     pub pool: SpinMutex<Pool>,
     /// Its guest-physical memory.
     pub memory: GpaSpace<M>,
-    /// GUEST_OS_ID; hypercalls work when it is not 0.
+    /// The root's GUEST_OS_ID; hypercalls work when it is not 0. (A guest's is in its platform.)
     pub guest_os_id: AtomicU64,
+    /// What a guest's VPs share; set when it is initialized.
+    pub platform: Once<PartitionPlatform>,
+    /// Through what it sends.
+    pub connections: TicketMutex<Connections>,
+    /// Counters ([`hv_abi::stats::PartitionStats`]); set when it is initialized.
+    pub stats: SpinMutex<Option<Stats>>,
+    /// Held by who makes or deletes a VP, and by each step of a teardown.
+    pub lifecycle: SpinMutex<()>,
+    /// Messages posted by it, events signalled by it.
+    pub sent: [AtomicU64; 2],
+    vps: [Slot<Vp<M>>; MAX_VPS as usize],
 }
 
 impl<M: Machine> Partition<M> {
@@ -48,9 +70,17 @@ impl<M: Machine> Partition<M> {
             slot,
             state: AtomicU32::new(State::Created as u32),
             privileges: AtomicU64::new(privileges.bits()),
+            max_vps: AtomicU32::new(1),
+            suspended: AtomicBool::new(false),
             pool: SpinMutex::new(Pool::new()),
             memory: GpaSpace::new(),
             guest_os_id: AtomicU64::new(0),
+            platform: Once::new(),
+            connections: TicketMutex::new(Connections::new()),
+            stats: SpinMutex::new(None),
+            lifecycle: SpinMutex::new(()),
+            sent: [const { AtomicU64::new(0) }; 2],
+            vps: [const { Slot::EMPTY }; MAX_VPS as usize],
         }
     }
 
@@ -87,5 +117,56 @@ impl<M: Machine> Partition<M> {
     #[inline]
     pub fn is_root(&self) -> bool {
         self.id == HvPartitionId::ROOT
+    }
+
+    /// The slot of a VP.
+    #[inline]
+    pub fn vp_slot(&self, index: u32) -> HvResult<&Slot<Vp<M>>> {
+        self.vps.get(index as usize).ok_or(HvStatus::INVALID_VP_INDEX)
+    }
+
+    /// A VP.
+    #[inline]
+    pub fn vp(&self, index: u32) -> HvResult<Guard<'_, Vp<M>>> {
+        self.vp_slot(index)?.get().ok_or(HvStatus::INVALID_VP_INDEX)
+    }
+
+    /// VPs that there are.
+    pub fn vp_count(&self) -> u64 {
+        self.vps.iter().filter(|slot| slot.is_filled()).count() as u64
+    }
+
+    /// Brings the counters of pages and VPs up to date.
+    pub fn count_pages(&self) {
+        let mapped = self.memory.lock().mapped;
+        let (deposited, free) = {
+            let pool = self.pool.lock();
+            (pool.deposited(), pool.free())
+        };
+        if let Some(stats) = &*self.stats.lock() {
+            for (word, value) in [deposited, free, mapped, self.vp_count()].into_iter().enumerate() {
+                stats.set(word, value);
+            }
+        }
+        self.show_sent();
+    }
+
+    fn show_sent(&self) {
+        if let Some(stats) = &*self.stats.lock() {
+            for (word, counter) in (4..).zip(&self.sent) {
+                stats.set(word, counter.load(Ordering::Relaxed));
+            }
+        }
+    }
+
+    /// Counts a message (`event` false) or an event that it sent.
+    pub fn count_sent(&self, event: bool) {
+        if let Some(counter) = self.sent.get(usize::from(event)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        // Events are frequent: their number is shown when a message or a change of pages follows.
+        if !event {
+            self.show_sent();
+        }
     }
 }

@@ -98,6 +98,22 @@ impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
             .and_then(Option::take)
     }
 
+    /// Entries for which `f` holds.
+    pub fn count(&self, f: impl Fn(&T) -> bool) -> usize {
+        self.pages.iter().flatten().flat_map(|page| page.0.iter().flatten()).filter(|e| f(e)).count()
+    }
+
+    /// Gives back the pages at the end in which nothing is.
+    pub fn trim<M: Machine>(&mut self, machine: &M, pool: &mut Pool) {
+        for slot in self.pages.iter_mut().rev() {
+            if let Some(page) = slot.take_if(|page| page.0.iter().all(Option::is_none)) {
+                page.remove(machine, pool);
+            } else if slot.is_some() {
+                return;
+            }
+        }
+    }
+
     /// Drops all entries and gives the pages back.
     pub fn clear<M: Machine>(&mut self, machine: &M, pool: &mut Pool) {
         for page in self.pages.iter_mut().rev() {

@@ -19,6 +19,9 @@ open_enum! {
         VMBUS_MESSAGE = 1,
         /// VMBus messages of protocol 5.0 and up.
         VMBUS_MESSAGE_V5 = 4,
+        /// Own: through this event connection of a guest's, when there is one, the hypervisor tells the root that a
+        /// blocked VP can go on because another VP of the guest interrupted it; the flag is the VP's index.
+        VP_WAKE = 0x00FF_FFFF,
     }
 }
 /// Bits of a port or connection id that may be set.

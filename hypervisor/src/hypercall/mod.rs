@@ -3,8 +3,14 @@
 //! Input is copied out of the caller's memory once, then looked at. A call does at most [`REPS_AT_A_TIME`] ×
 //! [`RepCall::BATCHES`] reps, then answers `TIME_OUT` with how far it came.
 
+mod memory;
 mod parse;
+mod partition;
+mod port;
+mod registers;
 mod route;
+mod send;
+mod vp;
 
 pub use route::hypercall;
 

@@ -3,7 +3,8 @@
 use core::sync::atomic::Ordering;
 
 use hv_abi::CallCode;
-use hv_abi::hypercall::HypercallInput;
+use hv_abi::hypercall::{HypercallInput, HypercallOutput};
+use hv_abi::vp::DispatchVp;
 
 use super::cpuid::cpuid;
 use super::msr::RootMsrs;
@@ -111,7 +112,17 @@ impl<'a, M: Machine> RootVp<'a, M> {
     }
 
     fn dispatch(&mut self) {
-        self.backend.gprs_mut().rax = u64::from(hv_abi::HvStatus::INVALID_HYPERCALL_CODE.0);
+        let (rdx, r8) = (self.backend.gprs().rdx, self.backend.gprs().r8);
+        let call = DispatchVp::from_registers(rdx, r8);
+        let result = self.hv.dispatch(self.number, &mut self.backend, call);
+        let gprs = self.backend.gprs_mut();
+        gprs.rax = match result {
+            Ok(output) => {
+                (gprs.rdx, gprs.r8) = output.into_registers();
+                0
+            }
+            Err(status) => HypercallOutput::new().with_status(status).into(),
+        };
     }
 
     fn cpuid(&mut self) {

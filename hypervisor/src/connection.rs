@@ -1,0 +1,35 @@
+//! Connections: through what a partition sends.
+
+use hv_abi::HvStatus;
+use hv_abi::port::{HvConnectionId, HvPortId, HvPortType};
+
+use crate::table::{Entry, Table};
+
+/// A connection to a port of the root's.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// Its id.
+    pub id: HvConnectionId,
+    /// The port.
+    pub port: HvPortId,
+    /// What the port takes.
+    pub kind: HvPortType,
+}
+
+impl Entry for Connection {
+    fn id(&self) -> u32 {
+        self.id.0
+    }
+}
+
+/// A partition's connections: 16 pages of 128.
+pub type Connections = Table<Connection, 128, 16>;
+
+impl Connections {
+    /// The connection for sending `kind` through.
+    #[inline]
+    pub fn lookup(&mut self, id: HvConnectionId, kind: HvPortType) -> Result<Connection, HvStatus> {
+        let (_, connection) = self.find(id.0).ok_or(HvStatus::INVALID_CONNECTION_ID)?;
+        if connection.kind == kind { Ok(*connection) } else { Err(HvStatus::INVALID_CONNECTION_ID) }
+    }
+}

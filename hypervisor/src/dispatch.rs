@@ -1,0 +1,256 @@
+//! `DISPATCH_VP`: a guest's VP on the processor of the root VP that asked for it.
+
+use core::sync::atomic::Ordering;
+
+use hv_abi::stats::ExitReason;
+use hv_abi::vp::{DispatchEvent, DispatchState, DispatchVp, DispatchVpOutput};
+use hv_abi::{HvResult, HvStatus};
+
+use crate::backend::{Event, Exit, VirtualProcessorBackend};
+use crate::exit::{Next, before_entry, handle_exit};
+use crate::guest::Around;
+use crate::hypercall::{Caller, hypercall};
+use crate::hypervisor::Hypervisor;
+use crate::machine::Machine;
+use crate::partition::{Partition, State};
+use crate::platform::{Running, Surroundings};
+use crate::processor::Processor;
+use crate::register_page;
+use crate::vp::{Vp, VpState, counter};
+
+/// Why a dispatch ended, and whether the VP can go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct End {
+    state: DispatchState,
+    event: DispatchEvent,
+}
+
+impl End {
+    const READY: Self = Self { state: DispatchState::READY, event: DispatchEvent::NONE };
+    const BLOCKED: Self = Self { state: DispatchState::BLOCKED, event: DispatchEvent::NONE };
+    const INTERCEPT: Self = Self { state: DispatchState::READY, event: DispatchEvent::INTERCEPT };
+    const SUSPENDED: Self = Self { state: DispatchState::READY, event: DispatchEvent::SUSPEND };
+    const SIGNAL: Self = Self { state: DispatchState::READY, event: DispatchEvent::ROOT_SIGNAL };
+}
+
+/// A dispatch under way.
+struct Dispatch<'a, M: Machine> {
+    hv: &'a Hypervisor<M>,
+    processor: &'a Processor,
+    partition: &'a Partition<M>,
+    vp: &'a Vp<M>,
+    around: Around<'a, M>,
+    deadline: u64,
+    /// What `next_timer` was when it was last found not to be before the deadline.
+    timer_seen: u64,
+}
+
+const fn reason(exit: &Exit) -> ExitReason {
+    match exit {
+        Exit::Cpuid => ExitReason::Cpuid,
+        Exit::MsrRead => ExitReason::MsrRead,
+        Exit::MsrWrite => ExitReason::MsrWrite,
+        Exit::Hypercall => ExitReason::Hypercall,
+        Exit::IoPort(_) => ExitReason::IoPort,
+        Exit::SecondLevelFault(_) => ExitReason::SecondLevelFault,
+        Exit::Halt => ExitReason::Halt,
+        Exit::InterruptWindow => ExitReason::InterruptWindow,
+        Exit::PhysicalInterrupt => ExitReason::PhysicalInterrupt,
+        Exit::Nmi => ExitReason::Nmi,
+        Exit::TripleFault => ExitReason::TripleFault,
+        Exit::Xsetbv => ExitReason::Xsetbv,
+        Exit::WriteBackInvalidate => ExitReason::WriteBackInvalidate,
+        Exit::UndefinedInstruction => ExitReason::UndefinedInstruction,
+        Exit::Exception { .. } => ExitReason::Exception,
+        Exit::Handled | Exit::InvalidState => ExitReason::Other,
+    }
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Runs a VP on `number`, this processor, in place of the root VP whose registers `root` holds.
+    pub fn dispatch(
+        &self,
+        number: u32,
+        root: &mut M::Backend,
+        call: DispatchVp,
+    ) -> HvResult<DispatchVpOutput> {
+        if call.flags != 0 {
+            return Err(HvStatus::INVALID_PARAMETER);
+        }
+        let processor = self.processors.get(number).ok_or(HvStatus::INVALID_PARAMETER)?;
+        let partition = self.partitions.get(call.partition_id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
+        let vp = partition.vp(call.vp_index.0)?;
+        let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
+        vp.set_running(Some(number));
+        // Whoever takes the partition apart or suspends it does so first and looks for running VPs then.
+        let may_run = partition.state() == State::Active
+            && !partition.suspended.load(Ordering::SeqCst)
+            && vp.suspended.load(Ordering::SeqCst) == 0;
+        if !may_run {
+            vp.set_running(None);
+            return Err(HvStatus::INVALID_VP_STATE);
+        }
+        let around = Around::new(self, &partition)?.dispatched();
+        let mut dispatch = Dispatch {
+            hv: self,
+            processor,
+            partition: &partition,
+            vp: &vp,
+            around,
+            deadline: call.deadline,
+            timer_seen: u64::MAX,
+        };
+        root.unload();
+        let output = dispatch.run(number, &mut state);
+        root.load();
+        Ok(output)
+    }
+
+    /// SUSPEND: stops (or no longer) the VPs of a partition.
+    pub fn suspend(&self, partition: &Partition<M>, on: bool) {
+        partition.suspended.store(on, Ordering::SeqCst);
+        for index in 0..partition.max_vps.load(Ordering::Relaxed) {
+            if let Ok(vp) = partition.vp(index)
+                && on
+                && let Some(processor) = vp.running_on()
+                && processor != self.machine.processor()
+            {
+                self.machine.kick(processor);
+            }
+        }
+    }
+
+    /// Root reference time of a time stamp, rounded up so that who waits until then finds it passed.
+    #[inline]
+    fn time_of_timer(&self, tsc: u64) -> u64 {
+        if tsc == u64::MAX { u64::MAX } else { self.time_at(tsc).saturating_add(1) }
+    }
+}
+
+impl<M: Machine> Dispatch<'_, M> {
+    fn run(&mut self, number: u32, state: &mut VpState<M>) -> DispatchVpOutput {
+        self.processor.dispatching.store(true, Ordering::SeqCst);
+        self.vp.blocked.store(false, Ordering::SeqCst);
+        self.vp.stats.add(counter::DISPATCHES, 1);
+        let start = self.around.tsc();
+        register_page::load(&state.registers.window, &mut state.backend, &self.vp.inbox);
+        state.backend.load();
+        let mut end = self.enter_until(state);
+        state.backend.unload();
+        if end.event == DispatchEvent::INTERCEPT {
+            register_page::store(&state.registers.window, &state.backend);
+            self.vp.stats.add(counter::INTERCEPTS, 1);
+        }
+        let now = self.around.tsc();
+        self.vp.stats.add(counter::RUN_TIME, self.hv.time_at(now).saturating_sub(self.hv.time_at(start)));
+        if end.state == DispatchState::BLOCKED {
+            self.vp.blocked.store(true, Ordering::SeqCst);
+        }
+        self.vp.set_running(None);
+        // See `Around::wake`: what arrived while this VP became blocked is seen here or there.
+        if end.state == DispatchState::BLOCKED
+            && self.vp.inbox.posted.hazard() != 0
+            && self.vp.blocked.swap(false, Ordering::SeqCst)
+        {
+            end.state = DispatchState::READY;
+        }
+        self.processor.dispatching.store(false, Ordering::SeqCst);
+        let vector = self.processor.signal.swap(0, Ordering::SeqCst);
+        if vector != 0 {
+            if end.event == DispatchEvent::NONE {
+                end.event = DispatchEvent::ROOT_SIGNAL;
+            } else if end.event != DispatchEvent::ROOT_SIGNAL {
+                self.hv.machine.interrupt_root(number, u8::try_from(vector).unwrap_or(0));
+            }
+        }
+        let next_timer = self.hv.time_of_timer(state.platform.next_timer());
+        DispatchVpOutput { state: end.state, event: end.event, next_timer }
+    }
+
+    fn enter_until(&mut self, state: &mut VpState<M>) -> End {
+        let VpState { backend, platform, message, seen_generation, .. } = state;
+        let mut running = Running {
+            index: self.vp.index,
+            backend,
+            platform,
+            inbox: &self.vp.inbox,
+            message_page: &message.window,
+        };
+        loop {
+            let now = self.around.tsc();
+            if let Some(end) = self.must_end(now) {
+                return end;
+            }
+            if let Some(end) = Self::ends(before_entry(&mut running, &self.around, now)) {
+                return end;
+            }
+            if self.timer_is_early(running.platform.next_timer()) {
+                return End::READY;
+            }
+            while !self.processor.enter(&self.partition.memory, seen_generation) {
+                running.backend.flush_second_level();
+            }
+            let exit = running.backend.run();
+            self.processor.leave();
+            self.vp.stats.count_exit(reason(&exit));
+            let next = match exit {
+                Exit::Hypercall => Next::Hypercall,
+                Exit::PhysicalInterrupt => return End::READY,
+                Exit::Nmi | Exit::Handled => continue,
+                exit => handle_exit(&mut running, &self.around, &exit),
+            };
+            if next == Next::Hypercall {
+                self.hypercall(running.backend);
+            } else if let Some(end) = Self::ends(next) {
+                return end;
+            }
+        }
+    }
+
+    /// What the world says, before each entry.
+    #[inline]
+    fn must_end(&self, now: u64) -> Option<End> {
+        if self.processor.signal.load(Ordering::Relaxed) != 0 {
+            Some(End::SIGNAL)
+        } else if self.hv.time_at(now) >= self.deadline {
+            Some(End::READY)
+        } else if self.partition.suspended.load(Ordering::Relaxed) || self.partition.state() != State::Active
+        {
+            Some(End::SUSPENDED)
+        } else {
+            None
+        }
+    }
+
+    /// The guest armed a timer that is due before the root comes back by itself.
+    #[inline]
+    fn timer_is_early(&mut self, next_timer: u64) -> bool {
+        if next_timer == self.timer_seen {
+            return false;
+        }
+        self.timer_seen = next_timer;
+        self.hv.time_of_timer(next_timer) < self.deadline
+    }
+
+    #[inline]
+    fn ends(next: Next) -> Option<End> {
+        match next {
+            Next::Enter | Next::Recalled | Next::Hypercall => None,
+            Next::Blocked => Some(End::BLOCKED),
+            Next::Intercept => Some(End::INTERCEPT),
+            Next::PhysicalInterrupt => Some(End::READY),
+        }
+    }
+
+    fn hypercall(&self, backend: &mut M::Backend) {
+        if backend.cpl() != 0 || !self.around.platform().hypercalls_enabled() {
+            return backend.inject(Event::UNDEFINED_INSTRUCTION);
+        }
+        let (hv, partition, vp_index) = (self.hv, self.partition, self.vp.index);
+        let status = hypercall(&mut Caller { hv, partition, vp_index, backend });
+        if status != HvStatus::SUCCESS {
+            self.vp.stats.add(counter::HYPERCALL_ERRORS, 1);
+        }
+        backend.advance();
+    }
+}

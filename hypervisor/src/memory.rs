@@ -1,0 +1,301 @@
+//! Pages between the root, the pools and the guests.
+//!
+//! A page is in exactly one of three conditions: the root's own RAM (mapped 1:1 in its table with [`ROOT_RAM`], with a
+//! share count of how often it is mapped into guests or pinned), in a pool, or in use by the hypervisor out of a pool.
+//! Only root RAM that is not shared can be deposited; only root RAM can be mapped into a guest. So no table of a
+//! guest's ever maps a page of the hypervisor.
+
+use hv_abi::memory::MapGpaFlags;
+use hv_abi::{HvResult, HvStatus, SpaPage};
+use paging::{Attributes, Error, InputPage, Leaf, PageSize, PageTable, Progress};
+
+use crate::gpa_space::Format;
+use crate::hypercall::{Batch, REPS_AT_A_TIME};
+use crate::hypervisor::Hypervisor;
+use crate::machine::Machine;
+use crate::partition::Partition;
+use crate::pool::{Pool, TableFrames, Tables};
+use crate::start::ROOT_RAM;
+
+/// Entries of a second-level table that one step of a teardown looks at.
+const CLEAR_BUDGET: usize = 2048;
+
+const fn status(error: Error) -> HvStatus {
+    match error {
+        Error::OutOfFrames => HvStatus::INSUFFICIENT_MEMORY,
+        Error::Misaligned => HvStatus::INVALID_ALIGNMENT,
+        Error::TableInTheWay | Error::Saturated => HvStatus::OPERATION_DENIED,
+        Error::NotMapped => HvStatus::INVALID_PARAMETER,
+    }
+}
+
+/// The root's table while its lock is held.
+struct RootTable<'a, M: Machine> {
+    machine: &'a M,
+    table: PageTable<Format<M>>,
+    frames: TableFrames<'a, M>,
+}
+
+impl<'a, M: Machine> RootTable<'a, M> {
+    fn new(machine: &'a M, table: PageTable<Format<M>>, pool: &'a mut Pool) -> Self {
+        Self { machine, table, frames: TableFrames::new(machine, pool) }
+    }
+
+    /// Takes a page of RAM that nobody shares out of the root's space.
+    fn take(&mut self, page: SpaPage) -> HvResult<()> {
+        let input = InputPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?;
+        let mut tables = Tables(self.machine);
+        let leaf = self.table.walk(&mut tables, input).ok_or(HvStatus::OPERATION_DENIED)?;
+        if leaf.attributes != ROOT_RAM || leaf.share_count != 0 {
+            return Err(HvStatus::OPERATION_DENIED);
+        }
+        let unmapped = self.table.unmap(&mut tables, &mut self.frames, input, PageSize::Size4K);
+        unmapped.map(|_| ()).map_err(status)
+    }
+
+    /// Maps a page into the root's space at its own address.
+    fn give(&mut self, page: SpaPage, attributes: Attributes) -> HvResult<()> {
+        let input = InputPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?;
+        let mut tables = Tables(self.machine);
+        let mapped = self.table.map(&mut tables, &mut self.frames, input, page, PageSize::Size4K, attributes);
+        mapped.map(|_| ()).map_err(status)
+    }
+
+    /// Takes a page of the hypervisor's that the root saw out of its space.
+    fn hide(&mut self, page: SpaPage) {
+        if let Some(input) = InputPage::new(page.get()) {
+            // Not mapped: it was not there.
+            let _ = self.table.unmap(&mut Tables(self.machine), &mut self.frames, input, PageSize::Size4K);
+        }
+    }
+
+    /// Are all pages of the `size` at `input` the root's own RAM?
+    fn is_ram(&self, input: InputPage, size: PageSize) -> bool {
+        let mut tables = Tables(self.machine);
+        let Some(leaf) = self.table.walk(&mut tables, input) else { return false };
+        if leaf.size >= size {
+            return leaf.attributes == ROOT_RAM;
+        }
+        let end = input.get().saturating_add(size.pages());
+        let mut next = input.get();
+        // Enough to see each entry of one table, and the way to it.
+        let budget = paging::ENTRIES.saturating_add(8);
+        self.table.visit_some(&mut tables, input, budget, |at, leaf| {
+            if at.get() == next && next < end && leaf.attributes == ROOT_RAM {
+                next = next.saturating_add(leaf.size.pages());
+            }
+        });
+        next >= end
+    }
+
+    fn share(&mut self, input: InputPage, size: PageSize) -> HvResult<()> {
+        if !self.is_ram(input, size) {
+            return Err(HvStatus::OPERATION_DENIED);
+        }
+        self.table.share(&mut Tables(self.machine), &mut self.frames, input, size).map_err(status)
+    }
+
+    fn unshare(&mut self, page: SpaPage, size: PageSize) {
+        if let Some(input) = InputPage::new(page.get()) {
+            // Cannot fail: what is mapped into a guest was counted, and there are tables enough to split everything.
+            let _ = self.table.unshare(&mut Tables(self.machine), &mut self.frames, input, size);
+        }
+    }
+}
+
+/// What `MAP_GPA_PAGES` allows.
+fn attributes(flags: MapGpaFlags) -> Attributes {
+    let execute = MapGpaFlags::KERNEL_EXECUTABLE | MapGpaFlags::USER_EXECUTABLE;
+    let mut a = Attributes::empty();
+    a.set(Attributes::WRITE, flags.contains(MapGpaFlags::WRITABLE));
+    a.set(Attributes::EXECUTE, flags.intersects(execute));
+    a.set(Attributes::UNCACHED, flags.contains(MapGpaFlags::NOT_CACHED));
+    a
+}
+
+/// Size of each page of a call that maps or unmaps.
+const fn size_of_rep(flags: MapGpaFlags) -> PageSize {
+    if flags.contains(MapGpaFlags::LARGE_PAGE) { PageSize::Size2M } else { PageSize::Size4K }
+}
+
+/// The guest page of a rep.
+fn target(base: u64, rep: u64, size: PageSize) -> HvResult<InputPage> {
+    let offset = rep.checked_mul(size.pages()).ok_or(HvStatus::INVALID_PARAMETER)?;
+    base.checked_add(offset).and_then(InputPage::new).ok_or(HvStatus::INVALID_PARAMETER)
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Runs `f` on the root's table, then flushes what it took away (`removes`) and frees tables.
+    fn with_root_table<R>(&self, removes: bool, f: impl FnOnce(&mut RootTable<'_, M>) -> R) -> HvResult<R> {
+        let space = self.root.memory.lock();
+        let mut pool = self.root_tables.lock();
+        let mut root = RootTable::new(self.machine, space.table()?, &mut pool);
+        let result = f(&mut root);
+        if removes || root.frames.has_freed() {
+            self.processors.shoot_down(self.machine, &self.root.memory);
+        }
+        root.frames.release();
+        Ok(result)
+    }
+
+    /// `DEPOSIT_MEMORY`: root pages into a partition's pool.
+    pub fn deposit(&self, to: &Partition<M>, pages: &[u64]) -> Batch {
+        let taken = self.with_root_table(true, |root| {
+            Batch::each(pages, |number| root.take(SpaPage::new(*number).ok_or(HvStatus::INVALID_PARAMETER)?))
+        });
+        let batch = taken.unwrap_or_else(|status| Batch { done: 0, result: Err(status) });
+        let mut pool = to.pool.lock();
+        for page in pages.iter().take(batch.done).filter_map(|n| SpaPage::new(*n)) {
+            pool.deposit(self.machine, page);
+        }
+        batch
+    }
+
+    /// `WITHDRAW_MEMORY`: pages of a pool back to the root.
+    pub fn withdraw(&self, from: &Partition<M>, pages: &mut [u64]) -> Batch {
+        let given = self.with_root_table(false, |root| {
+            Batch::each(pages, |number| {
+                let mut pool = from.pool.lock();
+                let page = pool.withdraw(self.machine).ok_or(HvStatus::INSUFFICIENT_MEMORY)?;
+                if let Err(status) = root.give(page, ROOT_RAM) {
+                    pool.deposit(self.machine, page);
+                    return Err(status);
+                }
+                *number = page.get();
+                Ok(())
+            })
+        });
+        given.unwrap_or_else(|status| Batch { done: 0, result: Err(status) })
+    }
+
+    /// Lets the root see a page of the hypervisor's at the page's own address; it can be neither deposited nor mapped
+    /// into a guest, because it is not executable.
+    pub fn show_to_root(&self, page: SpaPage, write: bool) -> HvResult<()> {
+        let attributes = if write { Attributes::WRITE } else { Attributes::empty() };
+        self.with_root_table(true, |root| root.give(page, attributes))?
+    }
+
+    /// Takes it away again, before this returns on every processor.
+    pub fn hide_from_root(&self, page: SpaPage) {
+        // Without a root table there is nothing to hide.
+        let _ = self.with_root_table(true, |root| root.hide(page));
+    }
+
+    /// `MAP_GPA_PAGES`: root pages `sources` into `guest`, from rep `first` of `base` on.
+    pub fn map_gpa(
+        &self,
+        guest: &Partition<M>,
+        base: u64,
+        flags: MapGpaFlags,
+        first: u16,
+        sources: &[u64],
+    ) -> Batch {
+        let size = size_of_rep(flags);
+        Batch::each((u64::from(first)..).zip(sources), |(rep, source)| {
+            let input = target(base, rep, size)?;
+            let source = SpaPage::new(*source).ok_or(HvStatus::INVALID_PARAMETER)?;
+            self.map_one(guest, input, source, size, attributes(flags))
+        })
+    }
+
+    fn map_one(
+        &self,
+        guest: &Partition<M>,
+        input: InputPage,
+        source: SpaPage,
+        size: PageSize,
+        attributes: Attributes,
+    ) -> HvResult<()> {
+        let from = InputPage::new(source.get()).ok_or(HvStatus::INVALID_PARAMETER)?;
+        let mut space = guest.memory.lock();
+        let table = space.table()?;
+        // Counted first and kept so until nothing can reach the page: it cannot be deposited meanwhile.
+        self.with_root_table(false, |root| root.share(from, size))??;
+        let mut pool = guest.pool.lock();
+        let mut frames = TableFrames::new(self.machine, &mut pool);
+        let mapped = table.map(&mut Tables(self.machine), &mut frames, input, source, size, attributes);
+        if mapped.as_ref().is_ok_and(Option::is_some) {
+            self.processors.shoot_down(self.machine, &guest.memory);
+        }
+        frames.release();
+        drop(pool);
+        let unshared = match mapped {
+            Ok(old) => {
+                space.mapped = space.mapped.saturating_add(size.pages());
+                if let Some(old) = &old {
+                    space.mapped = space.mapped.saturating_sub(old.size.pages());
+                }
+                old
+            }
+            Err(_) => Some(Leaf { page: source, size, attributes, share_count: 0 }),
+        };
+        if let Some(leaf) = unshared {
+            self.with_root_table(false, |root| root.unshare(leaf.page, leaf.size))?;
+        }
+        mapped.map(|_| ()).map_err(status)
+    }
+
+    /// `UNMAP_GPA_PAGES`: reps `first` and `count - 1` more of `base`.
+    pub fn unmap_gpa(
+        &self,
+        guest: &Partition<M>,
+        base: u64,
+        flags: MapGpaFlags,
+        first: u16,
+        count: usize,
+    ) -> Batch {
+        let size = size_of_rep(flags);
+        let mut space = guest.memory.lock();
+        let table = match space.table() {
+            Ok(table) => table,
+            Err(status) => return Batch { done: 0, result: Err(status) },
+        };
+        let mut leaves = [None; REPS_AT_A_TIME];
+        let mut pool = guest.pool.lock();
+        let mut frames = TableFrames::new(self.machine, &mut pool);
+        let slots = leaves.iter_mut().take(count);
+        let batch = Batch::each((u64::from(first)..).zip(slots), |(rep, leaf)| {
+            let input = target(base, rep, size)?;
+            let unmapped = table.unmap(&mut Tables(self.machine), &mut frames, input, size);
+            *leaf = Some(unmapped.map_err(status)?);
+            Ok(())
+        });
+        self.processors.shoot_down(self.machine, &guest.memory);
+        frames.release();
+        drop(pool);
+        let unshared = self.with_root_table(false, |root| {
+            for leaf in leaves.into_iter().flatten() {
+                root.unshare(leaf.page, leaf.size);
+                space.mapped = space.mapped.saturating_sub(leaf.size.pages());
+            }
+        });
+        match unshared {
+            Ok(()) => batch,
+            Err(status) => Batch { done: batch.done, result: Err(status) },
+        }
+    }
+
+    /// One step of taking apart a guest's memory, none of whose VPs runs. False: there is more.
+    pub fn clear_memory(&self, guest: &Partition<M>) -> HvResult<bool> {
+        let mut space = guest.memory.lock();
+        let Some(table) = space.table else { return Ok(true) };
+        let progress = self.with_root_table(false, |root| {
+            let mut pool = guest.pool.lock();
+            let mut frames = TableFrames::new(self.machine, &mut pool);
+            let unshare = |_: &mut _, _, leaf: Leaf| root.unshare(leaf.page, leaf.size);
+            let from = InputPage::default();
+            let mut tables = Tables(self.machine);
+            let progress = table.clear_some(&mut tables, &mut frames, from, CLEAR_BUDGET, unshare);
+            self.processors.shoot_down(self.machine, &guest.memory);
+            frames.release();
+            progress
+        })?;
+        if progress != Progress::Done {
+            return Ok(false);
+        }
+        guest.pool.lock().put_back(self.machine, table.root());
+        space.table = None;
+        space.mapped = 0;
+        Ok(true)
+    }
+}

@@ -1,0 +1,118 @@
+//! The register page: what of a VP's state the root reads and writes without a hypercall.
+//!
+//! The page is the root's to write at any time: each word is read once, and a value that the processor refuses is not
+//! taken.
+
+use hv_abi::register_page::{HvRegisterPageDirty, REGISTER_PAGE_VERSION};
+use hv_abi::registers::{HvRegisterName, HvRegisterValue};
+
+use crate::backend::{Gprs, VirtualProcessorBackend};
+use crate::machine::Page;
+use crate::platform::VpInbox;
+
+/// Words of [`hv_abi::register_page::HvX64RegisterPage`].
+mod word {
+    pub const HEADER: usize = 0;
+    pub const GENERAL: usize = 1;
+    pub const RIP: usize = 17;
+    pub const RFLAGS: usize = 18;
+    pub const SEGMENTS: usize = 32;
+    pub const CONTROL: usize = 44;
+    pub const PENDING: usize = 50;
+    pub const INTERRUPTS: usize = 86;
+}
+
+/// Version, valid, VTL 0, nothing dirty.
+const VALID: u64 = REGISTER_PAGE_VERSION as u64 | 1 << 16;
+
+const SEGMENTS: [HvRegisterName; 6] = [
+    HvRegisterName::Es,
+    HvRegisterName::Cs,
+    HvRegisterName::Ss,
+    HvRegisterName::Ds,
+    HvRegisterName::Fs,
+    HvRegisterName::Gs,
+];
+
+/// From [`word::CONTROL`] on.
+const CONTROL: [HvRegisterName; 8] = [
+    HvRegisterName::Cr0,
+    HvRegisterName::Cr3,
+    HvRegisterName::Cr4,
+    HvRegisterName::Cr8,
+    HvRegisterName::Efer,
+    HvRegisterName::Dr7,
+    HvRegisterName::PendingInterruption,
+    HvRegisterName::InterruptState,
+];
+/// Behind them and the emulation hints.
+const XFEM: usize = word::CONTROL + CONTROL.len() + 1;
+
+/// Takes what the root changed.
+#[inline]
+pub fn load<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, inbox: &VpInbox) {
+    let header = page.read(word::HEADER);
+    let dirty = HvRegisterPageDirty::from((header >> 32) as u32);
+    if dirty != HvRegisterPageDirty::new() {
+        load_groups(page, backend, dirty);
+        page.write(word::HEADER, header & 0xFFFF_FFFF);
+    }
+    let interrupts = page.read(word::INTERRUPTS);
+    if interrupts != 0 {
+        page.write(word::INTERRUPTS, 0);
+        let [count, vectors @ ..] = interrupts.to_le_bytes();
+        for vector in vectors.into_iter().take(count.into()) {
+            inbox.assert_interrupt(vector);
+        }
+    }
+}
+
+fn load_groups<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, dirty: HvRegisterPageDirty) {
+    if dirty.general_purpose() {
+        let mut values = [0; 16];
+        for (index, value) in (word::GENERAL..).zip(&mut values) {
+            *value = page.read(index);
+        }
+        *backend.gprs_mut() = Gprs::from_array(values);
+    }
+    if dirty.instruction_pointer() {
+        backend.set_rip(page.read(word::RIP));
+    }
+    let mut write = |name, value| {
+        // A value that the processor would refuse is not taken.
+        let _ = backend.write_register(name, value);
+    };
+    if dirty.segments() {
+        for (index, name) in (word::SEGMENTS..).step_by(2).zip(SEGMENTS) {
+            let (low, high) = (page.read(index), page.read(index.wrapping_add(1)));
+            write(name, HvRegisterValue { low, high });
+        }
+    }
+    if dirty.flags() {
+        write(HvRegisterName::Rflags, HvRegisterValue::from_u64(page.read(word::RFLAGS)));
+    }
+    if dirty.pending_interruption() {
+        let value = HvRegisterValue::from_u64(page.read(word::PENDING));
+        write(HvRegisterName::PendingInterruption, value);
+    }
+}
+
+/// Writes the state at an intercept.
+#[inline]
+pub fn store<B: VirtualProcessorBackend>(page: &Page, backend: &B) {
+    for (index, value) in (word::GENERAL..).zip(backend.gprs().to_array()) {
+        page.write(index, value);
+    }
+    page.write(word::RIP, backend.rip());
+    page.write(word::RFLAGS, backend.rflags());
+    for (index, name) in (word::SEGMENTS..).step_by(2).zip(SEGMENTS) {
+        let value = backend.read_register(name).unwrap_or_default();
+        page.write(index, value.low);
+        page.write(index.wrapping_add(1), value.high);
+    }
+    for (index, name) in (word::CONTROL..).zip(CONTROL) {
+        page.write(index, backend.read_register(name).unwrap_or_default().as_u64());
+    }
+    page.write(XFEM, backend.read_register(HvRegisterName::Xfem).unwrap_or_default().as_u64());
+    page.write(word::HEADER, VALID);
+}

@@ -1,0 +1,60 @@
+//! Messages and events: through a connection to a port of the root's.
+
+use hv_abi::HvResult;
+use hv_abi::message::HvMessage;
+use hv_abi::port::{HvConnectionId, HvPortType};
+use hv_abi::status::HvStatus;
+
+use crate::hypervisor::Hypervisor;
+use crate::machine::Machine;
+use crate::partition::Partition;
+
+impl<M: Machine> Hypervisor<M> {
+    /// Sends a message through a connection of `from`; its sender becomes the port's id.
+    pub fn post_through(
+        &self,
+        from: &Partition<M>,
+        connection: HvConnectionId,
+        mut message: HvMessage,
+    ) -> HvResult<()> {
+        let connection = from.connections.lock().lookup(connection, HvPortType::MESSAGE)?;
+        let mut ports = self.ports.lock();
+        let (number, port) = ports.find(connection.port.0).ok_or(HvStatus::INVALID_PORT_ID)?;
+        if port.info.port_type != HvPortType::MESSAGE || port.connection_partition != from.id {
+            return Err(HvStatus::INVALID_PORT_ID);
+        }
+        message.header.sender = connection.port.0.into();
+        let vp = port.info.target_vp.0;
+        let vector = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.post(number, port, &message)?;
+        drop(ports);
+        if let Some(vector) = vector {
+            self.raise_root(vp, vector);
+        }
+        from.count_sent(false);
+        Ok(())
+    }
+
+    /// Signals an event flag through a connection of `from`.
+    #[inline]
+    pub fn signal_through(&self, from: &Partition<M>, connection: HvConnectionId, flag: u16) -> HvResult<()> {
+        let connection = from.connections.lock().lookup(connection, HvPortType::EVENT)?;
+        let (vp, sint, flag) = {
+            let mut ports = self.ports.lock();
+            let (_, port) = ports.find(connection.port.0).ok_or(HvStatus::INVALID_PORT_ID)?;
+            let info = &port.info;
+            if info.port_type != HvPortType::EVENT || port.connection_partition != from.id {
+                return Err(HvStatus::INVALID_PORT_ID);
+            }
+            if flag >= info.flag_count {
+                return Err(HvStatus::INVALID_PARAMETER);
+            }
+            (info.target_vp.0, info.target_sint, info.base_flag_number.saturating_add(flag))
+        };
+        let vector = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.signal(sint, flag)?;
+        if let Some(vector) = vector {
+            self.raise_root(vp, vector);
+        }
+        from.count_sent(true);
+        Ok(())
+    }
+}
