@@ -182,7 +182,8 @@ fn add_disk(command: &mut Command, index: usize, disk: &Disk) {
             "usb-storage".to_owned()
         }
     };
-    command.arg("-device").arg(format!("{device},drive=disk{index},bootindex={index}"));
+    // QEMU has given the first place to `-kernel` where there is one.
+    command.arg("-device").arg(format!("{device},drive=disk{index},bootindex={}", index + 1));
 }
 
 fn joined(start: &str, path: &Path) -> OsString {
