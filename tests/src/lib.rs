@@ -4,5 +4,9 @@
 //! serial console ([`console`]); `cargo xtask run` and `cargo xtask bench` start machines with it too. The suites are
 //! in `tests/suites`, one file a subject. They need what `cargo xtask test` builds for them ([`artifacts`]).
 
+pub mod artifacts;
+pub mod cli;
+pub mod console;
 pub mod control;
+pub mod machine;
 pub mod qemu;

@@ -9,6 +9,10 @@ const QEMU: &str = "qemu-system-x86_64";
 /// OVMF's code and its variables, as Debian's package `ovmf` has them.
 const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 
+/// QEMU's model of a processor with AMD-V, without what its emulation lacks and would warn of.
+const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,\
+                     -perfctr-core,-clzero,-xsaveerptr,-wbnoinvd,-ibpb,-amd-stibp,-nrip-save,-xsavec,-xsaves";
+
 /// How a machine starts.
 #[derive(Clone, Debug)]
 pub enum Boot {
@@ -96,7 +100,7 @@ impl Description {
         Self {
             memory: 2048,
             processors: 2,
-            model: "EPYC-Rome,+svm,+npt".to_owned(),
+            model: MODEL.to_owned(),
             boot,
             disks: Vec::new(),
             serial,

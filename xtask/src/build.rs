@@ -10,7 +10,9 @@ use crate::paths::{self, Paths};
 use crate::{archive, step};
 
 /// Packages for `x86_64-unknown-none`; the names of their binaries are the same.
-const BARE: [&str; 6] = ["boot-pvh", "hypervisor", "root-kernel", "vmms", "worker", "test-guest"];
+pub const BARE: [&str; 6] = ["boot-pvh", "hypervisor", "root-kernel", "vmms", "worker", "test-guest"];
+/// Packages for `x86_64-unknown-uefi`.
+pub const UEFI: [&str; 1] = ["boot-uefi"];
 
 /// A cargo profile.
 #[derive(Clone)]
@@ -57,11 +59,6 @@ impl Parts {
         self.folder.join("bare.cpio")
     }
 
-    /// The guest that measures and attacks.
-    pub fn test_guest(&self) -> PathBuf {
-        self.folder.join("test-guest")
-    }
-
     /// What the loaders load, by the names they look for.
     pub fn files(&self) -> [(&'static str, PathBuf); 4] {
         [("hypervisor", "hypervisor"), ("kernel", "root-kernel"), ("vmms", "vmms"), ("worker", "worker")]
@@ -75,7 +72,7 @@ pub fn everything(paths: &Paths, profile: &Profile) -> Result<Parts> {
     let parts = Parts { folder };
     step::say("Building", format_args!("hypervisor, root partition, loaders ({})", profile.0));
     let bare = cargo(paths, profile, "x86_64-unknown-none", &BARE)?;
-    let uefi = cargo(paths, profile, "x86_64-unknown-uefi", &["boot-uefi"])?;
+    let uefi = cargo(paths, profile, "x86_64-unknown-uefi", &UEFI)?;
     paths::copy(&uefi.join("boot-uefi.efi"), &parts.uefi_loader())?;
     for name in BARE {
         strip(&bare.join(name), &parts.folder.join(name))?;

@@ -15,7 +15,8 @@ pub struct Need {
     package: &'static str,
 }
 
-const fn need(file: &'static str, package: &'static str) -> Need {
+/// A need: a file or program, and the package that has it.
+pub const fn need(file: &'static str, package: &'static str) -> Need {
     Need { file, package }
 }
 

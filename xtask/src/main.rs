@@ -16,6 +16,7 @@ mod run;
 mod sample;
 mod size;
 mod step;
+mod test;
 mod vhd;
 
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Command {
     },
     /// Boots Bulkhead in QEMU, with its console on this terminal.
     Run(run::Options),
+    /// Runs every check and test.
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
@@ -81,6 +84,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             image::build(&paths, &profile, &out, data_size)?;
         }
         Command::Run(options) => return run::run(&paths, &options),
+        Command::Test(options) => return test::run(&paths, &options),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,40 @@
+//! The whole-machine suites: builds what they need, then runs them.
+
+use anyhow::Result;
+
+use super::Options;
+use super::counts::Counts;
+use super::host::cargo;
+use crate::build::{self, Profile};
+use crate::host::{self, Need};
+use crate::image::Image;
+use crate::paths::Paths;
+use crate::sample::Sample;
+use crate::step;
+
+/// The size of the data volume that the tests use.
+const DATA: u64 = 1 << 30;
+/// What the tests look at images with.
+const NEEDS: &[Need] = &[
+    host::need("qemu-img", "qemu-utils"),
+    host::need("sgdisk", "gdisk"),
+    host::need("fsck.vfat", "dosfstools"),
+];
+
+/// Builds everything, then runs the suites.
+pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
+    host::require(&[host::BUILD, host::IMAGE, host::RUN, NEEDS])?;
+    let parts = build::everything(paths, &Profile::release())?;
+    let sample = Sample::prepare(paths)?;
+    let image = paths.work.join("test.img");
+    step::say("Writing", image.display());
+    Image::create(&image, &parts, &sample, DATA)?;
+    let mut command = cargo(paths, "test");
+    command.env(machine_tests::artifacts::FOLDER, &paths.work);
+    command.args(["--package", "machine-tests", "--test", "machine", "--"]);
+    command.args(["--test-threads", &options.machines.to_string()]);
+    if let Some(filter) = &options.filter {
+        command.arg(filter);
+    }
+    Counts::of(&mut command)
+}

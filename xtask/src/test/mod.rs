@@ -1,0 +1,69 @@
+//! `cargo xtask test`: every check that there is, and a last line that counts.
+
+mod counts;
+mod fuzz;
+mod host;
+mod machine;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+
+use crate::paths::Paths;
+use crate::step;
+use counts::Counts;
+
+/// Which checks are run.
+#[derive(Args)]
+pub struct Options {
+    /// Only these; all of them when none is named.
+    #[arg(value_enum)]
+    stages: Vec<Stage>,
+    /// Only tests whose names contain this.
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Seconds that each fuzz target runs.
+    #[arg(long, default_value_t = 20)]
+    fuzz_seconds: u32,
+    /// Machines that run at the same time.
+    #[arg(long, default_value_t = 2)]
+    machines: usize,
+}
+
+/// A group of checks.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// Format and lints.
+    Lint,
+    /// Unit and property tests on the host.
+    Unit,
+    /// Every interleaving of the lock-free parts.
+    Loom,
+    /// Fuzz targets, each for a bounded time.
+    Fuzz,
+    /// Whole machines in QEMU.
+    Machine,
+}
+
+/// Runs the stages in order; a failure in one does not keep the others from running.
+pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
+    let mut total = Counts::default();
+    for &stage in Stage::value_variants() {
+        if !options.stages.is_empty() && !options.stages.contains(&stage) {
+            continue;
+        }
+        let counts = match stage {
+            Stage::Lint => host::lint(paths)?,
+            Stage::Unit => host::unit(paths, options)?,
+            Stage::Loom => host::loom(paths, options)?,
+            Stage::Fuzz => fuzz::run(paths, options)?,
+            Stage::Machine => machine::run(paths, options)?,
+        };
+        let name = stage.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        step::say("Done", format_args!("{name}: {counts}"));
+        total += counts;
+    }
+    println!("{total}");
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
