@@ -41,7 +41,7 @@ struct Dispatch<'a, M: Machine> {
     vp: &'a Vp<M>,
     around: Around<'a, M>,
     deadline: u64,
-    /// What `next_timer` was when it was last found not to be before the deadline.
+    /// What `next_timer` was when the root was told, or was last found not to be before the deadline.
     timer_seen: u64,
 }
 
@@ -176,12 +176,14 @@ impl<M: Machine> Dispatch<'_, M> {
             inbox: &self.vp.inbox,
             message_page: &message.window,
         };
+        self.timer_seen = running.platform.next_timer();
         loop {
             let now = self.around.tsc();
-            if let Some(end) = self.must_end(now) {
+            // First the timers: a dispatch whose deadline was that of a timer still lets it run out.
+            if let Some(end) = Self::ends(before_entry(&mut running, &self.around, now)) {
                 return end;
             }
-            if let Some(end) = Self::ends(before_entry(&mut running, &self.around, now)) {
+            if let Some(end) = self.must_end(now) {
                 return end;
             }
             if self.timer_is_early(running.platform.next_timer()) {

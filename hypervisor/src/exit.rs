@@ -1,7 +1,19 @@
-//! Handles what made a guest's VP leave the guest.
+//! Handles what made a guest's VP leave the guest, and what has to happen before it goes on.
+//!
+//! Straight-line: no lock but the SynIC's, no allocation, nothing a guest can make long. What needs the root is written
+//! into the intercept-message page and answered with [`Next::Intercept`].
 
-use crate::backend::{Exit, VirtualProcessorBackend};
-use crate::platform::{Running, Surroundings};
+use hv_abi::registers::HvRegisterName;
+
+use crate::apic::{Destination, Ipi, IpiKind, Shorthand, hazard, targets};
+use crate::backend::{Event, Exit, PortAccess, VirtualProcessorBackend};
+use crate::cpuid::VpState;
+use crate::inject::{expire_timers, take_requests};
+use crate::intercept;
+use crate::msr::{self, Followup, register};
+use crate::platform::{Activity, Running, Surroundings};
+
+const CR4_OSXSAVE: u64 = 1 << 18;
 
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,23 +33,189 @@ pub enum Next {
 }
 
 /// Before each entry, at time `now`: lets timers run out, takes what others requested, and delivers what can be
-/// delivered.
+/// delivered. The common case is three tests.
+#[inline]
 pub fn before_entry<B: VirtualProcessorBackend>(
-    _vp: &mut Running<'_, B>,
-    _env: &impl Surroundings,
-    _now: u64,
+    vp: &mut Running<'_, B>,
+    env: &impl Surroundings,
+    now: u64,
 ) -> Next {
-    Next::Enter
+    if now >= vp.platform.next_timer() {
+        expire_timers(vp, env, now);
+    }
+    if vp.inbox.posted.hazard() != 0 && take_requests(vp) {
+        return Next::Recalled;
+    }
+    if vp.platform.activity == Activity::Running { Next::Enter } else { Next::Blocked }
 }
 
 /// After each exit.
+#[inline]
 pub fn handle_exit<B: VirtualProcessorBackend>(
-    _vp: &mut Running<'_, B>,
-    _env: &impl Surroundings,
-    _exit: &Exit,
+    vp: &mut Running<'_, B>,
+    env: &impl Surroundings,
+    exit: &Exit,
 ) -> Next {
+    match exit {
+        Exit::Cpuid => cpuid(vp, env),
+        Exit::MsrWrite => return write_msr(vp, env),
+        Exit::MsrRead => read_msr(vp, env),
+        Exit::Hypercall => return hypercall(vp, env),
+        Exit::InterruptWindow => vp.inbox.posted.raise(hazard::INTERRUPT),
+        Exit::PhysicalInterrupt => return Next::PhysicalInterrupt,
+        Exit::Nmi | Exit::Handled => {}
+        Exit::IoPort(access) => return port(vp, env, access),
+        Exit::SecondLevelFault(fault) => {
+            intercept::memory(vp, env.partition_id(), fault);
+            return Next::Intercept;
+        }
+        Exit::Halt => halt(vp),
+        Exit::Xsetbv => xsetbv(vp),
+        // No device reads guest memory past the caches.
+        Exit::WriteBackInvalidate => vp.backend.advance(),
+        Exit::UndefinedInstruction => vp.backend.inject(Event::UNDEFINED_INSTRUCTION),
+        Exit::Exception { vector, error_code } => {
+            vp.backend.inject(Event::Exception { vector: *vector, error_code: *error_code });
+        }
+        Exit::TripleFault | Exit::InvalidState => {
+            intercept::unrecoverable(vp, env.partition_id());
+            return Next::Intercept;
+        }
+    }
     Next::Enter
 }
 
-/// Delivers an IPI that `sender` (a VP, or none: the root) sends.
-pub fn deliver(_ipi: crate::apic::Ipi, _sender: Option<u32>, _env: &impl Surroundings) {}
+/// What CPUID may ask of the VP that executes it.
+struct Asking<'a, B> {
+    index: u32,
+    backend: &'a B,
+    invariant: bool,
+}
+
+impl<B: VirtualProcessorBackend> VpState for Asking<'_, B> {
+    fn index(&self) -> u32 {
+        self.index
+    }
+    fn register(&self, name: HvRegisterName) -> u64 {
+        register(self.backend, name)
+    }
+    fn tsc_is_invariant(&self) -> bool {
+        self.invariant
+    }
+}
+
+fn cpuid<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
+    let platform = env.platform();
+    let invariant = platform.tsc_is_invariant() && vp.backend.tsc_is_invariant();
+    let (leaf, subleaf) = (vp.backend.gprs().rax as u32, vp.backend.gprs().rcx as u32);
+    let asking = Asking { index: vp.index, backend: &*vp.backend, invariant };
+    let [eax, ebx, ecx, edx] = platform.cpuid.answer(leaf, subleaf, &asking).map(u64::from);
+    let gprs = vp.backend.gprs_mut();
+    (gprs.rax, gprs.rbx, gprs.rcx, gprs.rdx) = (eax, ebx, ecx, edx);
+    vp.backend.advance();
+}
+
+fn read_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
+    let number = vp.backend.gprs().rcx as u32;
+    match msr::read(vp, env, number) {
+        Ok(value) => {
+            let gprs = vp.backend.gprs_mut();
+            (gprs.rax, gprs.rdx) = (value & 0xFFFF_FFFF, value >> 32);
+            vp.backend.advance();
+        }
+        Err(_) => vp.backend.inject(Event::GENERAL_PROTECTION),
+    }
+}
+
+fn write_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) -> Next {
+    let gprs = vp.backend.gprs();
+    let (number, value) = (gprs.rcx as u32, (gprs.rax & 0xFFFF_FFFF) | (gprs.rdx << 32));
+    match msr::write(vp, env, number, value) {
+        Ok(followup) => {
+            vp.backend.advance();
+            match followup {
+                Followup::None => return Next::Enter,
+                Followup::LevelEoi(vector) => intercept::apic_eoi(vp, env.partition_id(), vector),
+                Followup::Reset => intercept::unrecoverable(vp, env.partition_id()),
+            }
+            Next::Intercept
+        }
+        Err(_) => {
+            vp.backend.inject(Event::GENERAL_PROTECTION);
+            Next::Enter
+        }
+    }
+}
+
+/// The hypercall instruction: the guest's kernel only, and only once it has placed the page.
+fn hypercall<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) -> Next {
+    if vp.backend.cpl() != 0 || !env.platform().hypercalls_enabled() {
+        vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
+        return Next::Enter;
+    }
+    Next::Hypercall
+}
+
+/// A port: the root's, or nobody's, where reads give all ones and writes vanish. String operations touch memory, so
+/// they are the root's always.
+fn port<B: VirtualProcessorBackend>(
+    vp: &mut Running<'_, B>,
+    env: &impl Surroundings,
+    access: &PortAccess,
+) -> Next {
+    if access.string || env.platform().intercepts.port(access.port, access.write) {
+        intercept::port(vp, env.partition_id(), access);
+        return Next::Intercept;
+    }
+    if !access.write {
+        let gprs = vp.backend.gprs_mut();
+        gprs.rax = match access.size {
+            1 => gprs.rax | 0xFF,
+            2 => gprs.rax | 0xFFFF,
+            _ => 0xFFFF_FFFF,
+        };
+    }
+    vp.backend.advance();
+    Next::Enter
+}
+
+/// HLT: [`before_entry`] finds out whether an interrupt ends it at once.
+fn halt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    vp.backend.advance();
+    vp.platform.activity = Activity::Halted;
+    vp.inbox.posted.raise(hazard::INTERRUPT);
+}
+
+fn xsetbv<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    let gprs = vp.backend.gprs();
+    let (index, value) = (gprs.rcx as u32, (gprs.rax & 0xFFFF_FFFF) | (gprs.rdx << 32));
+    if register(vp.backend, HvRegisterName::Cr4) & CR4_OSXSAVE == 0 {
+        vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
+    } else if vp.backend.cpl() != 0 || index != 0 || !vp.backend.set_xcr0(value) {
+        vp.backend.inject(Event::GENERAL_PROTECTION);
+    } else {
+        vp.backend.advance();
+    }
+}
+
+/// Delivers an interrupt to all that it reaches, and wakes them. `sender` is the VP that sends it, if one
+/// does. Says whether any APIC took it.
+pub fn deliver(ipi: Ipi, sender: Option<u32>, env: &impl Surroundings) -> bool {
+    // INIT and start-up have no effect on the sender itself.
+    let to_self = !matches!(ipi.kind, IpiKind::Init | IpiKind::Startup)
+        || !matches!(ipi.destination, Destination::Shorthand(Shorthand::ToSelf));
+    let mut taken = false;
+    for vp in targets(ipi.destination, sender.unwrap_or(u32::MAX), env.vp_count()).filter(|_| to_self) {
+        if !env.with_inbox(vp, |inbox| ipi.post(&inbox.posted)).unwrap_or(false) {
+            continue;
+        }
+        taken = true;
+        if Some(vp) != sender {
+            env.wake(vp);
+        }
+        if ipi.kind == IpiKind::LowestPriority {
+            break;
+        }
+    }
+    taken
+}

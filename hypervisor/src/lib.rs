@@ -25,6 +25,8 @@ pub mod gpa_space;
 pub mod guest;
 pub mod hypercall;
 pub mod hypervisor;
+pub mod inject;
+pub mod intercept;
 pub mod layout;
 pub mod lifecycle;
 pub mod machine;

@@ -189,6 +189,13 @@ impl LocalApic {
         let vector = posted.irr.highest()?;
         (self.svr & SVR_ENABLE != 0 && vector >> 4 > self.ppr() >> 4).then_some(vector)
     }
+    /// The vector to deliver next once TPR allows it: above all that is in service.
+    #[inline]
+    pub fn candidate(&self, posted: &Posted) -> Option<u8> {
+        let vector = posted.irr.highest()?;
+        let in_service = self.isr.highest().unwrap_or(0);
+        (self.svr & SVR_ENABLE != 0 && vector >> 4 > in_service >> 4).then_some(vector)
+    }
     /// The processor takes `vector`: from requested to in service, unless it ends by itself.
     #[inline]
     pub fn accept(&mut self, vector: u8, posted: &Posted, auto_eoi: bool) {

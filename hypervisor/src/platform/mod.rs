@@ -7,6 +7,7 @@
 mod inbox;
 mod intercepts;
 mod partition;
+pub mod registers;
 mod vp;
 
 pub use inbox::VpInbox;

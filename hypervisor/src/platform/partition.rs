@@ -61,6 +61,12 @@ impl PartitionPlatform {
         }
     }
 
+    /// Whether the guest has asked that CPUID promise an invariant counter.
+    #[inline]
+    pub fn tsc_is_invariant(&self) -> bool {
+        self.tsc_invariant.load(Ordering::Relaxed)
+    }
+
     /// Whether the hypercall instruction does anything (TLFS 3.13): the guest has said who it is and placed the page.
     #[inline]
     pub fn hypercalls_enabled(&self) -> bool {

@@ -1,0 +1,133 @@
+//! What is delivered to a guest at the next entry: timers that ran out, NMI, INIT, start-up, interrupts.
+//!
+//! An interrupt that the guest cannot take yet makes the backend exit as soon as it can ("interrupt window"). An event
+//! whose delivery an exit interrupted is pending in the backend again, so nothing is injected over it.
+
+use hv_abi::registers::{HvRegisterName, HvRegisterValue};
+
+use crate::apic::hazard;
+use crate::backend::{Event, Reset, VirtualProcessorBackend};
+use crate::platform::{Activity, Running, Surroundings};
+use crate::synic::Placed;
+use crate::timer::Expired;
+
+/// Takes CR8 over into the APIC: the guest writes it without an exit.
+pub fn sync_task_priority<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    let cr8 = vp.backend.read_register(HvRegisterName::Cr8).map_or(0, HvRegisterValue::as_u64);
+    vp.platform.apic.set_cr8((cr8 & 0xF) as u8);
+}
+
+/// Puts the APIC's task priority into CR8.
+pub fn update_task_priority<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    let cr8 = u64::from(vp.platform.apic.tpr() >> 4);
+    // A class is below 16, which every backend takes.
+    let _ = vp.backend.write_register(HvRegisterName::Cr8, HvRegisterValue::from_u64(cr8));
+}
+
+/// Does what the hazard word says. True: the VP is recalled.
+pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> bool {
+    let word = vp.inbox.posted.take_hazard();
+    if word & hazard::INIT != 0 {
+        init(vp);
+    }
+    if word & hazard::STARTUP != 0 && vp.platform.activity == Activity::WaitForStartup {
+        vp.backend.reset(Reset::Startup((word >> hazard::STARTUP_VECTOR_SHIFT) as u8));
+        vp.platform.activity = Activity::Running;
+    }
+    if word & hazard::NMI != 0 {
+        deliver_nmi(vp);
+    }
+    if word & (hazard::INTERRUPT | hazard::NMI) != 0 {
+        deliver_interrupt(vp);
+    }
+    word & hazard::RECALL != 0
+}
+
+/// INIT: registers and APIC as after RESET; all but the first processor then wait for start-up.
+fn init<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    vp.backend.reset(Reset::Init);
+    vp.backend.request_interrupt_window(None);
+    vp.platform.apic.init(&vp.inbox.posted);
+    vp.platform.activity =
+        if vp.platform.apic.is_bsp() { Activity::Running } else { Activity::WaitForStartup };
+}
+
+fn deliver_nmi<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    if vp.platform.activity != Activity::WaitForStartup && vp.backend.nmi_deliverable() {
+        vp.backend.inject(Event::Nmi);
+        vp.platform.activity = Activity::Running;
+    } else {
+        // It stays requested; the next exit tries again.
+        vp.inbox.posted.nmi();
+    }
+}
+
+/// Delivers the highest interrupt above the processor's priority, or asks for the moment when that is possible.
+fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    let posted = &vp.inbox.posted;
+    let Some(vector) = vp.platform.apic.candidate(posted) else {
+        return vp.backend.request_interrupt_window(None);
+    };
+    sync_task_priority(vp);
+    let above = vector >> 4 > vp.platform.apic.tpr() >> 4;
+    if above && vp.platform.activity != Activity::WaitForStartup && vp.backend.interruptible() {
+        vp.platform.apic.accept(vector, posted, vp.inbox.synic.is_auto_eoi(vector));
+        vp.backend.inject(Event::Interrupt(vector));
+        vp.backend.request_interrupt_window(None);
+        vp.platform.activity = Activity::Running;
+        if vp.inbox.synic.is_auto_eoi(vector) && posted.irr.highest().is_some() {
+            // It does not hold back the next one, which waits until the guest can take it.
+            posted.raise(hazard::INTERRUPT);
+        }
+    } else {
+        vp.backend.request_interrupt_window(Some(vector));
+    }
+}
+
+/// Lets timers run out at host time `now` and delivers what they bring. Each at most once.
+pub fn expire_timers<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings, now: u64) {
+    vp.platform.apic.expire_timer(now, &vp.inbox.posted);
+    let time = &env.platform().time;
+    let reference = time.at(now);
+    for _ in 0..hv_abi::synic::STIMER_COUNT {
+        match vp.platform.timers.expire(reference) {
+            Some(Expired::Vector(vector)) => {
+                vp.inbox.posted.request(vector, false);
+            }
+            Some(Expired::Message { timer, sint }) => place_timer_message(vp, env, timer, sint, reference),
+            None => break,
+        }
+    }
+    vp.platform.update_next_timer(time, now);
+}
+
+fn place_timer_message<B: VirtualProcessorBackend>(
+    vp: &mut Running<'_, B>,
+    env: &impl Surroundings,
+    timer: usize,
+    sint: usize,
+    now: u64,
+) {
+    let Some(message) = vp.platform.timers.message(timer, now) else { return };
+    if let Ok(Placed::Delivered(assertion)) = vp.inbox.synic.place(sint, &message, env) {
+        vp.platform.timers.delivered(timer);
+        if let Some(vector) = assertion {
+            vp.inbox.posted.request(vector, false);
+        }
+    }
+}
+
+/// EOM, or the EOI of a SINT's vector: delivers messages that wait for their slots.
+pub fn deliver_waiting<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
+    if vp.inbox.synic.is_waiting() {
+        vp.inbox.synic.end_of_message(env, |vector| {
+            vp.inbox.posted.request(vector, false);
+        });
+    }
+    let mut from = 0;
+    while let Some((timer, sint)) = vp.platform.timers.next_message(from) {
+        let now = env.platform().time.at(env.tsc());
+        place_timer_message(vp, env, timer, sint, now);
+        from = timer.saturating_add(1);
+    }
+}

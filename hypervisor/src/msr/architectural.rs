@@ -1,0 +1,177 @@
+//! The processor's own MSRs: those in the backend, and those that are kept or made up here.
+
+use hv_abi::Gva;
+use hv_abi::msr;
+use hv_abi::registers::{HvRegisterName, HvRegisterValue, HvSegmentRegister};
+
+use super::mtrr::Mtrrs;
+use crate::apic::Fault;
+use crate::backend::VirtualProcessorBackend;
+use crate::platform::Running;
+
+/// IA32_FEATURE_CONTROL: locked, nothing enabled.
+const FEATURE_CONTROL: u32 = 0x3A;
+/// DE_CFG: LFENCE serializes.
+const DE_CFG: u32 = 0xC001_1029;
+const DE_CFG_VALUE: u64 = 1 << 1;
+/// HWCR: the time stamp counter counts at the rate of P0.
+const HWCR_TSC_FREQUENCY_SELECT: u64 = 1 << 24;
+/// MISC_ENABLE: fast strings; no branch trace store, no precise event sampling.
+const MISC_ENABLE_VALUE: u64 = 1 | 1 << 11 | 1 << 12;
+
+/// EFER: SYSCALL, long mode, NX, fast FXSAVE.
+const EFER_WRITABLE: u64 = 1 | EFER_LME | EFER_LMA | 1 << 11 | 1 << 14;
+const EFER_LME: u64 = 1 << 8;
+const EFER_LMA: u64 = 1 << 10;
+const CR0_PG: u64 = 1 << 31;
+
+/// MSRs that are storage only.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    mtrrs: Mtrrs,
+    mcg_status: u64,
+    debug_ctl: u64,
+    misc_enable: u64,
+    /// `HV_X64_MSR_VP_ASSIST_PAGE`.
+    pub vp_assist: u64,
+}
+
+impl Stored {
+    /// As after RESET and firmware.
+    pub const RESET: Self = Self {
+        mtrrs: Mtrrs::RESET,
+        mcg_status: 0,
+        debug_ctl: 0,
+        misc_enable: MISC_ENABLE_VALUE,
+        vp_assist: 0,
+    };
+}
+
+/// The backend's register behind an MSR.
+const fn backend_register(number: u32) -> Option<HvRegisterName> {
+    Some(match number {
+        msr::TSC => HvRegisterName::Tsc,
+        msr::SYSENTER_CS => HvRegisterName::SysenterCs,
+        msr::SYSENTER_ESP => HvRegisterName::SysenterEsp,
+        msr::SYSENTER_EIP => HvRegisterName::SysenterEip,
+        msr::PAT => HvRegisterName::Pat,
+        msr::EFER => HvRegisterName::Efer,
+        msr::STAR => HvRegisterName::Star,
+        msr::LSTAR => HvRegisterName::Lstar,
+        msr::CSTAR => HvRegisterName::Cstar,
+        msr::SFMASK => HvRegisterName::Sfmask,
+        msr::KERNEL_GS_BASE => HvRegisterName::KernelGsBase,
+        msr::TSC_AUX => HvRegisterName::TscAux,
+        _ => return None,
+    })
+}
+
+/// A 64-bit register of the backend; 0 for one that it does not have.
+pub fn register<B: VirtualProcessorBackend>(backend: &B, name: HvRegisterName) -> u64 {
+    backend.read_register(name).map_or(0, HvRegisterValue::as_u64)
+}
+
+/// The guest's time stamp counter less the host's.
+pub fn tsc_offset<B: VirtualProcessorBackend>(vp: &Running<'_, B>, tsc: u64) -> u64 {
+    match vp.backend.read_register(HvRegisterName::Tsc) {
+        // The backend reads the counter later than `tsc` was read: offsets below a page of ticks are none.
+        Some(guest) => {
+            let offset = guest.as_u64().wrapping_sub(tsc);
+            if offset < 1 << 16 { 0 } else { offset }
+        }
+        None => 0,
+    }
+}
+
+/// RDMSR.
+pub fn read<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, number: u32) -> Result<u64, Fault> {
+    if let Some(name) = backend_register(number) {
+        return vp.backend.read_register(name).map(HvRegisterValue::as_u64).ok_or(Fault);
+    }
+    let stored = &vp.platform.stored;
+    Ok(match number {
+        msr::APIC_BASE => vp.platform.apic.base(),
+        msr::TSC_DEADLINE => vp.platform.apic.timer.deadline(),
+        msr::FS_BASE => segment(vp, HvRegisterName::Fs).base,
+        msr::GS_BASE => segment(vp, HvRegisterName::Gs).base,
+        FEATURE_CONTROL => 1,
+        msr::MCG_CAP | msr::BIOS_SIGN_ID | msr::SYSCFG => 0,
+        msr::MCG_STATUS => stored.mcg_status,
+        msr::MISC_ENABLE => stored.misc_enable,
+        msr::DEBUG_CTL => stored.debug_ctl,
+        msr::HWCR => HWCR_TSC_FREQUENCY_SELECT,
+        DE_CFG => DE_CFG_VALUE,
+        _ => return stored.mtrrs.read(number).ok_or(Fault),
+    })
+}
+
+/// WRMSR.
+pub fn write<B: VirtualProcessorBackend>(
+    vp: &mut Running<'_, B>,
+    number: u32,
+    value: u64,
+) -> Result<(), Fault> {
+    if let Some(name) = backend_register(number) {
+        let value = checked(vp, number, value)?;
+        return vp.backend.write_register(name, HvRegisterValue::from_u64(value)).map_err(|_| Fault);
+    }
+    match number {
+        msr::APIC_BASE => vp.platform.apic.write_base(value, &vp.inbox.posted),
+        msr::FS_BASE => set_base(vp, HvRegisterName::Fs, value),
+        msr::GS_BASE => set_base(vp, HvRegisterName::Gs, value),
+        msr::MCG_STATUS if value & !7 == 0 => {
+            vp.platform.stored.mcg_status = value;
+            Ok(())
+        }
+        msr::MISC_ENABLE => {
+            vp.platform.stored.misc_enable = value | MISC_ENABLE_VALUE & !1;
+            Ok(())
+        }
+        // No last-branch records, no single-stepping of branches: the bits are kept, nothing happens.
+        msr::DEBUG_CTL if value & !0x3F == 0 => {
+            vp.platform.stored.debug_ctl = value;
+            Ok(())
+        }
+        // A kernel sets bits that it wants on any processor; those that matter are set.
+        msr::HWCR | msr::SYSCFG | DE_CFG | msr::BIOS_SIGN_ID => Ok(()),
+        _ => vp.platform.stored.mtrrs.write(number, value).unwrap_or(Err(Fault)),
+    }
+}
+
+/// What the backend gets, if the processor would take `value`.
+fn checked<B: VirtualProcessorBackend>(vp: &Running<'_, B>, number: u32, value: u64) -> Result<u64, Fault> {
+    let valid = match number {
+        msr::EFER => return efer(vp, value),
+        msr::PAT => value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4 | 5 | 6 | 7)),
+        msr::SYSENTER_ESP | msr::SYSENTER_EIP | msr::LSTAR | msr::CSTAR | msr::KERNEL_GS_BASE => {
+            Gva::new(value).is_some()
+        }
+        msr::TSC_AUX => value >> 32 == 0,
+        _ => true,
+    };
+    if valid { Ok(value) } else { Err(Fault) }
+}
+
+/// EFER: LMA is the processor's own, LME changes with paging off only.
+fn efer<B: VirtualProcessorBackend>(vp: &Running<'_, B>, value: u64) -> Result<u64, Fault> {
+    let now = register(vp.backend, HvRegisterName::Efer);
+    let paging = register(vp.backend, HvRegisterName::Cr0) & CR0_PG != 0;
+    if value & !EFER_WRITABLE != 0 || paging && (value ^ now) & EFER_LME != 0 {
+        return Err(Fault);
+    }
+    Ok((value & !EFER_LMA) | (now & EFER_LMA))
+}
+
+fn segment<B: VirtualProcessorBackend>(vp: &Running<'_, B>, name: HvRegisterName) -> HvSegmentRegister {
+    vp.backend.read_register(name).unwrap_or_default().as_segment()
+}
+
+fn set_base<B: VirtualProcessorBackend>(
+    vp: &mut Running<'_, B>,
+    name: HvRegisterName,
+    base: u64,
+) -> Result<(), Fault> {
+    Gva::new(base).ok_or(Fault)?;
+    let segment = HvSegmentRegister { base, ..segment(vp, name) };
+    vp.backend.write_register(name, HvRegisterValue::from_segment(segment)).map_err(|_| Fault)
+}
