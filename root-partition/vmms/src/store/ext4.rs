@@ -42,6 +42,9 @@ pub struct Draft {
     directory: InodeNumber,
     inode: InodeNumber,
     name: String,
+    /// Bytes that it has room for: the file's length until it is published.
+    size: u64,
+    /// Bytes that were written.
     length: u64,
 }
 
@@ -111,11 +114,24 @@ impl<D: Device> Ext4Volume<D> {
         self.sync()
     }
 
+    /// Removes a draft.
+    fn unlink_draft(&mut self, directory: InodeNumber, working: &str) -> Result<(), VolumeError> {
+        if let Some(file) = self.child(directory, working)? {
+            // Unlinking frees no unwritten blocks, truncating does.
+            self.fs.truncate_inode(file.number, 0).map_err(error)?;
+            self.unlink(directory, working)?;
+        }
+        Ok(())
+    }
+
     fn sync(&mut self) -> Result<(), VolumeError> {
         self.fs.sync().map_err(error)
     }
 
     fn rename(&mut self, draft: &Draft, options: RenameOptions) -> Result<(), VolumeError> {
+        if draft.length < draft.size {
+            self.fs.truncate_inode(draft.inode, draft.length).map_err(error)?;
+        }
         self.sync()?;
         let working = draft.working_name();
         let (from, to) = (name(&working)?, name(&draft.name)?);
@@ -236,15 +252,15 @@ impl<D: Device> Volume for Ext4Volume<D> {
             return Err(VolumeError::NoSpace);
         }
         let working = working_name(last);
-        if self.child(directory, &working)?.is_some() {
-            // Left over from before a crash.
-            self.unlink(directory, &working)?;
-        }
+        // One may be left over from before a crash.
+        self.unlink_draft(directory, &working)?;
         let permissions = FilePermissions::new(0o644).map_err(error)?;
         let made = self.fs.create_regular_file(OWNER, directory, name(&working)?, permissions);
-        let draft = Draft { directory, inode: made.map_err(error)?.number, name: last.into(), length: 0 };
+        let draft =
+            Draft { directory, inode: made.map_err(error)?.number, name: last.into(), size, length: 0 };
         if size != 0 {
-            let room = self.fs.preallocate_inode(draft.inode, 0, size, PreallocationOptions::KEEP_SIZE);
+            // Blocks beyond the file's end would not be freed with it.
+            let room = self.fs.preallocate_inode(draft.inode, 0, size, PreallocationOptions::EXTEND_SIZE);
             if let Err(failed) = room {
                 // The first error is what matters.
                 let _ = self.discard(draft);
@@ -269,7 +285,7 @@ impl<D: Device> Volume for Ext4Volume<D> {
     }
 
     fn discard(&mut self, draft: Draft) -> Result<(), VolumeError> {
-        self.unlink(draft.directory, &draft.working_name())
+        self.unlink_draft(draft.directory, &draft.working_name())
     }
 
     fn unmount(&mut self) -> Result<(), VolumeError> {

@@ -223,3 +223,28 @@ fn what_is_no_file_system_is_refused() {
     image.disk().file.write_all_at(&[0xFF; 4096], 0).unwrap();
     assert!(Ext4Volume::mount(image.disk(), || 0).is_err());
 }
+
+#[test]
+fn a_discarded_draft_gives_everything_back() {
+    for written in [0, 3, 10] {
+        let image = Image::new(64);
+        let mut volume = image.volume();
+        let free = volume.space().free;
+        let mut draft = volume.draft(&path("data:/big"), 10 << 20).unwrap();
+        for _ in 0..written {
+            volume.append(&mut draft, &vec![0; 1 << 20]).unwrap();
+        }
+        volume.discard(draft).unwrap();
+        assert_eq!(volume.space().free, free);
+        // And one that a crash left behind.
+        let mut draft = volume.draft(&path("data:/big"), 10 << 20).unwrap();
+        volume.append(&mut draft, &[1; 100]).unwrap();
+        drop(volume);
+        let mut volume = image.volume();
+        let draft = volume.draft(&path("data:/big"), 10 << 20).unwrap();
+        volume.discard(draft).unwrap();
+        assert_eq!(volume.space().free, free);
+        volume.unmount().unwrap();
+        image.check();
+    }
+}
