@@ -2,7 +2,7 @@
 
 use crate::call::call;
 use core::mem::ManuallyDrop;
-use syscall::{Call, WaitEntry};
+use syscall::{Call, Error, WaitEntry};
 
 /// A handle of any kind; closed when it is dropped.
 #[derive(Debug)]
@@ -17,6 +17,14 @@ impl Handle {
     /// The handle that a call returned.
     pub(crate) fn returned(value: u64) -> Self {
         Self((value & 0xFFFF_FFFF) as u32)
+    }
+
+    /// A second handle on the same object, which is not a channel.
+    ///
+    /// # Errors
+    /// `OutOfMemory`; `InvalidArgument`: it is a channel.
+    pub fn duplicate(&self) -> Result<Self, Error> {
+        call(Call::Duplicate, [self.argument()]).map(Self::returned)
     }
 
     /// Its number.

@@ -38,7 +38,7 @@ calls! {
     /// `(*mut WaitEntry[n], deadline)`: waits until an entry is ready or the monotonic clock reaches `deadline`
     /// (`u64::MAX`: never); writes each entry's `ready`; the number of ready entries.
     Wait = 5,
-    /// `(h)`: a second handle on the same object (Vm, File, Channel, Process).
+    /// `(h)`: a second handle on the same object (anything but a channel).
     Duplicate = 6,
 
     // ---- channels: pairs of message queues that carry bytes and handles

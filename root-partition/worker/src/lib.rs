@@ -10,6 +10,7 @@ pub mod console;
 pub mod device;
 #[cfg(test)]
 mod fake;
+pub mod kernel;
 pub mod loader;
 pub mod machine;
 pub mod memory;

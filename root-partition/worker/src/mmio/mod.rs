@@ -109,6 +109,12 @@ impl Default for Emulator {
     }
 }
 
+/// Makes the decoder build its tables now, not while a guest waits for its first access.
+pub fn prepare() {
+    const NOP: u8 = 0x90;
+    let _ = decode(&[NOP], CodeSize::Bits64, 0);
+}
+
 impl Emulator {
     /// Carries out the instruction `code` at RIP, whose access ended at `fault`.
     pub fn emulate<B: Bus>(
