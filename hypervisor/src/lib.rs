@@ -14,6 +14,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 
 pub mod apic;
+pub mod arch;
 mod atomic;
 pub mod backend;
 pub mod clock;

@@ -65,6 +65,17 @@ pub fn reserve(hand_off: &mut HandOff, base: u64, length: u64, kind: RegionKind)
     found
 }
 
+/// Gives `to` to `length` bytes at `base` (both page aligned), all of which are `from`; `false` when they are not, or
+/// the map is full.
+pub fn reassign(hand_off: &mut HandOff, from: RegionKind, base: u64, length: u64, to: RegionKind) -> bool {
+    let Some(end) = base.checked_add(length) else { return false };
+    let inside = |region: &Region| {
+        region.kind == from && region.base <= base && end <= region.base.saturating_add(region.length)
+    };
+    let Some(index) = hand_off.regions().iter().position(inside) else { return false };
+    assign(hand_off, index, base, length, to)
+}
+
 /// Splits region `index` so that `length` bytes at `base` become a region of their own.
 fn assign(hand_off: &mut HandOff, index: usize, base: u64, length: u64, kind: RegionKind) -> bool {
     if hand_off.regions().len() + 2 > MAX_REGIONS {
@@ -162,6 +173,20 @@ mod tests {
             (0, 0x6000, RegionKind::USABLE),
             (0x6000, 0x2000, RegionKind::LOADER),
             (0x8000, 0x2000, RegionKind::RESERVED),
+        ];
+        assert_eq!(listed(&hand_off), expected);
+    }
+
+    #[test]
+    fn part_of_what_the_loader_took_becomes_somebody_s() {
+        let mut hand_off = map(&[(0, 0x8000, RegionKind::LOADER)]);
+        assert!(!reassign(&mut hand_off, RegionKind::USABLE, 0x1000, 0x1000, RegionKind::HYPERVISOR));
+        assert!(!reassign(&mut hand_off, RegionKind::LOADER, 0x7000, 0x2000, RegionKind::HYPERVISOR));
+        assert!(reassign(&mut hand_off, RegionKind::LOADER, 0x1000, 0x1000, RegionKind::HYPERVISOR));
+        let expected = [
+            (0, 0x1000, RegionKind::LOADER),
+            (0x1000, 0x1000, RegionKind::HYPERVISOR),
+            (0x2000, 0x6000, RegionKind::LOADER),
         ];
         assert_eq!(listed(&hand_off), expected);
     }

@@ -1,0 +1,119 @@
+//! From the loader's entry to the root partition.
+#![expect(unsafe_code, reason = "the hand-off is named by its address, and the tables and the stack change")]
+
+use core::arch::asm;
+
+use handoff::HandOff;
+use hv_abi::HvStatus;
+use spin::{Mutex, Once};
+
+use crate::arch::acpi::Iommu;
+use crate::arch::layout::Stack;
+use crate::arch::plan::{self, Failure, Plan};
+use crate::arch::svm::extended;
+use crate::arch::x86_machine::X86Machine;
+use crate::arch::{clock, cpu, exception, processors, serial};
+use crate::hypervisor::{BootInfo, Hypervisor};
+use crate::say;
+
+static MACHINE: X86Machine = X86Machine::new();
+static HYPERVISOR: Hypervisor<X86Machine> = Hypervisor::new(&MACHINE);
+static PLAN: Once<Plan> = Once::new();
+
+/// Where the loader comes in: 64-bit mode, interrupts off, on its tables and stack.
+///
+/// # Safety
+/// `hand_off` is a loader's, which this takes over.
+pub unsafe fn enter(hand_off: *mut HandOff) -> ! {
+    serial::init();
+    exception::load();
+    extended::init();
+    // SAFETY: the loader's contract.
+    match plan::make(unsafe { &mut *hand_off }) {
+        Ok(plan) => leave_loader(PLAN.call_once(|| plan)),
+        Err(failure) => refuse(&failure),
+    }
+}
+
+fn refuse(failure: &Failure) -> ! {
+    say!("Bulkhead: {failure}");
+    cpu::stop()
+}
+
+/// Onto the hypervisor's own tables and stack, for good.
+fn leave_loader(plan: &'static Plan) -> ! {
+    // SAFETY: the tables map the image where it runs, and the stack; nothing of the loader's is used from here on.
+    unsafe {
+        asm!(
+            "mov cr3, {tables}",
+            "mov rsp, {stack}",
+            "xor ebp, ebp",
+            "call {next}",
+            "ud2",
+            tables = in(reg) plan.tables.base().get(),
+            stack = in(reg) Stack::Run.top(0),
+            next = sym start,
+            options(noreturn),
+        )
+    }
+}
+
+extern "C" fn start() -> ! {
+    let plan = PLAN.get().expect("made before the tables were changed");
+    processors::set_up(0);
+    let Some(tsc_hz) = clock::tsc_hz(plan.facts.timer_port) else {
+        say!("Bulkhead: neither the PM timer nor the PIT runs, so the time stamp counter cannot be measured");
+        cpu::stop()
+    };
+    MACHINE.set(plan.tables, tsc_hz, plan.processors as u32);
+    let online = match plan.low {
+        Some(low) => processors::start_others(low, plan.tables, plan.processors, tsc_hz),
+        None => 1,
+    };
+    announce(plan, online);
+    if let Err(status) = start_hypervisor(plan, online) {
+        say!("Bulkhead: the root partition can not be made: status {:#x}", status.0);
+        cpu::stop()
+    }
+    HYPERVISOR.run_root(0, plan.root)
+}
+
+fn announce(plan: &Plan, online: usize) {
+    const ROUND: u64 = 16 << 20;
+    let mebibytes = plan.ram_bytes.next_multiple_of(ROUND) >> 20;
+    let processors = if online == 1 { "processor" } else { "processors" };
+    let iommu = match plan.facts.iommu {
+        None => "none",
+        Some(Iommu::VtD) => "VT-d, not used yet",
+        Some(Iommu::AmdVi) => "AMD-Vi, not used yet",
+    };
+    say!(
+        "Bulkhead {} | AMD-V, nested paging, NX | {online} {processors} | {mebibytes} MiB | \
+         IOMMU: {iommu}, DMA is not contained",
+        env!("CARGO_PKG_VERSION"),
+    );
+    let missing = plan.processors.saturating_sub(online).saturating_add(plan.facts.left_out);
+    if missing > 0 {
+        say!("Bulkhead: {missing} more processors did not start and are not used");
+    }
+}
+
+fn start_hypervisor(plan: &Plan, online: usize) -> Result<(), HvStatus> {
+    const GIGABYTE_PAGES: u32 = 1 << 26;
+    static OWN: Mutex<[(hv_abi::SpaPage, u64); 2]> = Mutex::new([(hv_abi::SpaPage::new(0).unwrap(), 0); 2]);
+    let mut own = OWN.lock();
+    for (slot, range) in own.iter_mut().zip(plan.frames.owned()) {
+        *slot = range;
+    }
+    own.sort_unstable_by_key(|(first, _)| *first);
+    let [_, _, _, edx] = cpu::cpuid(0x8000_0001, 0);
+    let [sizes, ..] = cpu::cpuid(0x8000_0008, 0);
+    HYPERVISOR.start(BootInfo {
+        ram: plan.ram.as_slice(),
+        hypervisor: &*own,
+        physical_bits: sizes & 0xFF,
+        gigabyte_pages: edx & GIGABYTE_PAGES != 0,
+        processors: online as u32,
+        pages: &mut plan.frames.rest(),
+    })
+}

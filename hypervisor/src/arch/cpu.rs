@@ -1,0 +1,120 @@
+//! Single instructions.
+#![expect(unsafe_code, reason = "each is one privileged instruction")]
+
+use core::arch::asm;
+
+use x86_64::registers::model_specific::Msr;
+
+/// EFER.
+pub const EFER: u32 = 0xC000_0080;
+/// The base of GS.
+pub const GS_BASE: u32 = 0xC000_0101;
+/// TSC_AUX.
+pub const TSC_AUX: u32 = 0xC000_0103;
+/// APIC_BASE.
+pub const APIC_BASE: u32 = 0x1B;
+
+/// CPUID: EAX, EBX, ECX, EDX.
+#[inline]
+pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
+    let r = core::arch::x86_64::__cpuid_count(leaf, subleaf);
+    [r.eax, r.ebx, r.ecx, r.edx]
+}
+
+/// RDTSC.
+#[inline]
+pub fn rdtsc() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: reads the time stamp counter.
+    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// RDMSR of a register that exists.
+///
+/// # Safety
+/// The register must exist, and reading it must have no side effect.
+#[inline]
+pub unsafe fn rdmsr(register: u32) -> u64 {
+    let register = Msr::new(register);
+    // SAFETY: the caller's contract.
+    unsafe { register.read() }
+}
+
+/// WRMSR.
+///
+/// # Safety
+/// The register must exist, take the value, and nothing that Rust relies on may change.
+#[inline]
+pub unsafe fn wrmsr(register: u32, value: u64) {
+    let mut register = Msr::new(register);
+    // SAFETY: the caller's contract.
+    unsafe { register.write(value) };
+}
+
+/// Forgets the translation of the page at `address`.
+#[inline]
+pub fn invlpg(address: u64) {
+    // SAFETY: forgetting a translation changes nothing but time.
+    unsafe { asm!("invlpg [{}]", in(reg) address, options(nostack, preserves_flags)) };
+}
+
+/// Forgets every translation that is not global.
+pub fn flush_tlb() {
+    // SAFETY: writes the value that CR3 has.
+    unsafe { asm!("mov {t}, cr3", "mov cr3, {t}", t = out(reg) _, options(nostack, preserves_flags)) };
+}
+
+/// Waits a moment in a loop.
+#[inline]
+pub fn pause() {
+    core::hint::spin_loop();
+}
+
+/// Stops this processor for good.
+pub fn stop() -> ! {
+    loop {
+        // SAFETY: nothing is left to do; an NMI ends one HLT only.
+        unsafe { asm!("cli", "hlt", options(nomem, nostack)) };
+    }
+}
+
+/// Waits for an NMI, interrupts off.
+pub fn wait() {
+    // SAFETY: an NMI returns here.
+    unsafe { asm!("hlt", options(nostack)) };
+}
+
+/// Reads a port.
+///
+/// # Safety
+/// Reading the port must have no effect that others rely on.
+#[inline]
+pub unsafe fn in_u8(port: u16) -> u8 {
+    let value;
+    // SAFETY: the caller's contract.
+    unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// Reads a port of 32 bits.
+///
+/// # Safety
+/// As [`in_u8`].
+#[inline]
+pub unsafe fn in_u32(port: u16) -> u32 {
+    let value;
+    // SAFETY: the caller's contract.
+    unsafe { asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// Writes a port.
+///
+/// # Safety
+/// The device must be this caller's.
+#[inline]
+pub unsafe fn out_u8(port: u16, value: u8) {
+    // SAFETY: the caller's contract.
+    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) };
+}

@@ -1,0 +1,104 @@
+//! The local APIC, as far as the hypervisor needs it: to start processors, and to kick one. All else of it is the
+//! root's (APM vol. 2, 16).
+#![expect(unsafe_code, reason = "the APIC's registers")]
+
+use core::sync::atomic::{AtomicU32, Ordering};
+
+use crate::arch::{cpu, layout};
+
+/// APIC_BASE.EXTD: x2APIC mode.
+const X2APIC: u64 = 1 << 10;
+/// Offsets of registers.
+const ID: u64 = 0x20;
+const ICR_LOW: u64 = 0x300;
+const ICR_HIGH: u64 = 0x310;
+/// ICR as one register in x2APIC mode.
+const X2APIC_ICR: u32 = 0x830;
+const X2APIC_ID: u32 = 0x802;
+/// ICR: the interrupt has not been accepted yet.
+const DELIVERY_PENDING: u32 = 1 << 12;
+/// Looks at that bit before it is given up.
+const PATIENCE: u32 = 100_000;
+
+/// What is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// An interrupt with this vector.
+    Fixed(u8),
+    /// An NMI.
+    Nmi,
+    /// INIT.
+    Init,
+    /// SIPI: real mode at this page.
+    Startup(u8),
+}
+
+impl Message {
+    /// Delivery mode, level and vector in the low half of ICR.
+    const fn command(self) -> u32 {
+        const ASSERT: u32 = 1 << 14;
+        match self {
+            Self::Fixed(vector) => ASSERT | vector as u32,
+            Self::Nmi => ASSERT | 4 << 8,
+            Self::Init => ASSERT | 5 << 8,
+            Self::Startup(page) => ASSERT | 6 << 8 | page as u32,
+        }
+    }
+}
+
+/// Where the registers are in physical memory.
+pub fn base() -> u64 {
+    // SAFETY: the register exists on every processor with a local APIC.
+    let value = unsafe { cpu::rdmsr(cpu::APIC_BASE) };
+    value & 0x000F_FFFF_FFFF_F000
+}
+
+fn is_x2apic() -> bool {
+    // SAFETY: as above.
+    let value = unsafe { cpu::rdmsr(cpu::APIC_BASE) };
+    value & X2APIC != 0
+}
+
+fn register(offset: u64) -> &'static AtomicU32 {
+    let address = layout::LOCAL_APIC.wrapping_add(offset);
+    let register = core::ptr::with_exposed_provenance::<AtomicU32>(address as usize);
+    // SAFETY: the APIC's page stays mapped, uncached; its registers are 32 bits wide.
+    unsafe { &*register }
+}
+
+/// This processor's id.
+pub fn id() -> u32 {
+    if is_x2apic() {
+        // SAFETY: the register exists in this mode.
+        return unsafe { cpu::rdmsr(X2APIC_ID) } as u32;
+    }
+    register(ID).load(Ordering::Relaxed) >> 24
+}
+
+/// Sends `message` to the processor whose APIC has `target`.
+///
+/// The root uses the same registers: between its two writes of ICR an exit may come here, so the high half is put
+/// back.
+pub fn send(target: u32, message: Message) {
+    if is_x2apic() {
+        let value = u64::from(target) << 32 | u64::from(message.command());
+        // SAFETY: the register exists in this mode; what is sent is the caller's business.
+        unsafe { cpu::wrmsr(X2APIC_ICR, value) };
+        return;
+    }
+    wait_until_sent();
+    let high = register(ICR_HIGH).load(Ordering::Relaxed);
+    register(ICR_HIGH).store(target << 24, Ordering::Relaxed);
+    register(ICR_LOW).store(message.command(), Ordering::Relaxed);
+    wait_until_sent();
+    register(ICR_HIGH).store(high, Ordering::Relaxed);
+}
+
+fn wait_until_sent() {
+    for _ in 0..PATIENCE {
+        if register(ICR_LOW).load(Ordering::Relaxed) & DELIVERY_PENDING == 0 {
+            return;
+        }
+        cpu::pause();
+    }
+}

@@ -1,0 +1,134 @@
+//! Regions of the address space for objects. A region is 1 GiB: its tables come from whoever maps in it and go back
+//! when it is released; the tables above are the hypervisor's for good.
+//!
+//! Another processor may still have a translation that was removed here. Nobody uses an object that is gone, so it
+//! matters only when the address is used again: each processor looks at [`CHANGES`] whenever it comes out of a guest
+//! and flushes when it has moved on.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use hv_abi::{Hva, SpaPage};
+use paging::{EntryFormat, Error, FrameAllocator, Host, InputPage, PageSize, PageTable, TableMemory};
+use spin::Mutex;
+
+use crate::arch::memory::tables::DATA;
+use crate::arch::memory::window::Windowed;
+use crate::arch::{cpu, layout, per_cpu};
+use crate::machine::{REGION_PAGES, REGIONS};
+
+/// How often a translation was removed.
+pub static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// The hypervisor's tables. The lock guards all entries of regions; nothing else is taken inside.
+pub struct Regions(Mutex<PageTable<Host>>);
+
+/// Frames of whoever maps.
+struct Borrowed<'a>(&'a mut dyn FnMut() -> Option<SpaPage>);
+
+impl FrameAllocator for Borrowed<'_> {
+    fn allocate(&mut self) -> Option<SpaPage> {
+        (self.0)()
+    }
+    fn free(&mut self, _page: SpaPage) {
+        // Mapping allocates all that it needs or nothing, and gives back only when the frames ran out.
+    }
+}
+
+/// The address of a place in a region.
+pub fn address(region: u32, index: u32) -> Option<Hva> {
+    if region >= REGIONS || index >= REGION_PAGES {
+        return None;
+    }
+    let offset = u64::from(region).wrapping_mul(layout::REGION_BYTES).wrapping_add(u64::from(index) << 12);
+    Hva::new(layout::REGIONS.wrapping_add(offset))
+}
+
+impl Regions {
+    /// Those of the tables with this root.
+    pub const fn new(root: SpaPage) -> Self {
+        Self(Mutex::new(PageTable::from_root(root)))
+    }
+
+    /// Maps `page`. `None`: no such place, or no frame for a table.
+    pub fn map(
+        &self,
+        region: u32,
+        index: u32,
+        page: SpaPage,
+        frames: &mut dyn FnMut() -> Option<SpaPage>,
+    ) -> Option<Hva> {
+        let address = address(region, index)?;
+        let input = InputPage::from_hva(address);
+        let table = self.0.lock();
+        let old: Result<_, Error> =
+            table.map(&mut Windowed, &mut Borrowed(frames), input, page, PageSize::Size4K, DATA);
+        if old.ok()?.is_some() {
+            Self::removed(address);
+        }
+        Some(address)
+    }
+
+    /// Unmaps a page; its tables stay.
+    pub fn unmap(&self, region: u32, index: u32) -> Option<SpaPage> {
+        let address = address(region, index)?;
+        let table = self.0.lock();
+        let mut last = table.root();
+        for shift in [39, 30, 21] {
+            let entry = Windowed.read(last, slot(address.get(), shift));
+            if !Host::is_present(entry) {
+                return None;
+            }
+            last = Host::page(entry);
+        }
+        let entry = Windowed.read(last, slot(address.get(), 12));
+        if !Host::is_present(entry) {
+            return None;
+        }
+        Windowed.write(last, slot(address.get(), 12), 0);
+        Self::removed(address);
+        Some(Host::page(entry))
+    }
+
+    /// Gives the tables of a region in which nothing is mapped to `frames`, zeroed.
+    pub fn release(&self, region: u32, frames: &mut dyn FnMut(SpaPage)) {
+        let Some(address) = address(region, 0) else { return };
+        let root = self.0.lock();
+        let upper = Host::page(Windowed.read(root.root(), slot(address.get(), 39)));
+        let entry = Windowed.read(upper, slot(address.get(), 30));
+        if !Host::is_present(entry) {
+            return;
+        }
+        let middle = Host::page(entry);
+        Windowed.write(upper, slot(address.get(), 30), 0);
+        CHANGES.fetch_add(1, Ordering::AcqRel);
+        cpu::flush_tlb();
+        for index in 0..paging::ENTRIES {
+            let entry = Windowed.read(middle, index);
+            if Host::is_present(entry) {
+                Windowed.write(middle, index, 0);
+                frames(Host::page(entry));
+            }
+        }
+        frames(middle);
+    }
+
+    fn removed(address: Hva) {
+        CHANGES.fetch_add(1, Ordering::AcqRel);
+        cpu::invlpg(address.get());
+    }
+}
+
+/// Catches up with what others removed.
+#[inline]
+pub fn catch_up() {
+    let seen = &per_cpu::this().flushes_seen;
+    let now = CHANGES.load(Ordering::Acquire);
+    if seen.get() != now {
+        seen.set(now);
+        cpu::flush_tlb();
+    }
+}
+
+const fn slot(address: u64, shift: u32) -> usize {
+    ((address >> shift) % 512) as usize
+}

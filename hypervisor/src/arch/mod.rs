@@ -1,0 +1,41 @@
+//! Everything that is specific to this kind of machine: x86-64 servers, and the vendors' extensions.
+//!
+//! It owns the way in ([`boot`]), the hypervisor's own address space ([`memory`]), its exceptions, its log, the other
+//! processors, and the backends ([`svm`]). It sits below the seams [`crate::backend`] and [`crate::machine`] and knows
+//! nothing of partitions. What is pure is compiled for the host too, and tested there.
+
+pub mod acpi;
+pub mod layout;
+pub mod svm;
+pub mod tsc;
+
+#[cfg(target_os = "none")]
+pub mod boot;
+#[cfg(target_os = "none")]
+pub mod clock;
+#[cfg(target_os = "none")]
+pub mod cpu;
+#[cfg(target_os = "none")]
+pub mod descriptor;
+#[cfg(target_os = "none")]
+pub mod exception;
+#[cfg(target_os = "none")]
+pub mod image;
+#[cfg(target_os = "none")]
+pub mod local_apic;
+#[cfg(target_os = "none")]
+pub mod memory;
+#[cfg(target_os = "none")]
+pub mod panic;
+#[cfg(target_os = "none")]
+pub mod per_cpu;
+#[cfg(target_os = "none")]
+pub mod plan;
+#[cfg(target_os = "none")]
+pub mod processors;
+#[cfg(target_os = "none")]
+pub mod serial;
+#[cfg(target_os = "none")]
+pub mod trampoline;
+#[cfg(target_os = "none")]
+pub mod x86_machine;

@@ -1,0 +1,82 @@
+//! What belongs to one processor: its tables, its window, its place in the list. GS points to it.
+#![expect(unsafe_code, reason = "GS names the processor's own page")]
+
+use core::arch::asm;
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicU64};
+
+use hv_abi::SpaPage;
+
+use crate::arch::descriptor::{Gdt, Tss};
+use crate::arch::svm::asid::Asids;
+
+/// A processor's own page. Others see only the atomics and what never changes once it was made.
+#[repr(C)]
+pub struct PerCpu {
+    /// Its own address, at GS:0.
+    this: *const Self,
+    /// Number: the index of its root VP.
+    pub index: u32,
+    /// Id of its local APIC.
+    pub apic_id: u32,
+    /// The entry of its window.
+    pub window_entry: *const AtomicU64,
+    /// The page with the state that VMLOAD gives back to the hypervisor.
+    pub host_state: SpaPage,
+    /// What the processor saves at VMRUN.
+    pub host_save: SpaPage,
+    /// Address-space identifiers.
+    pub asids: Asids,
+    /// Changes of the hypervisor's own address space that this processor has seen.
+    pub flushes_seen: Cell<u64>,
+    /// Somebody wants it out of guest mode.
+    pub kicked: AtomicBool,
+    /// It has started.
+    pub online: AtomicBool,
+    /// Segments.
+    pub gdt: Gdt,
+    /// Stacks for exceptions.
+    pub tss: Tss,
+}
+
+const _: () = assert!(size_of::<PerCpu>() <= 4096 && core::mem::offset_of!(PerCpu, this) == 0);
+
+// SAFETY: what is not atomic is written before the processor starts, or by that processor alone.
+unsafe impl Sync for PerCpu {}
+
+impl PerCpu {
+    /// The page's content for processor `index`; it will be at `address`.
+    pub fn new(
+        address: *const Self,
+        index: u32,
+        apic_id: u32,
+        window_entry: *const AtomicU64,
+        host_state: SpaPage,
+        host_save: SpaPage,
+    ) -> Self {
+        Self {
+            this: address,
+            index,
+            apic_id,
+            window_entry,
+            host_state,
+            host_save,
+            asids: Asids::new(),
+            flushes_seen: Cell::new(0),
+            kicked: AtomicBool::new(false),
+            online: AtomicBool::new(false),
+            gdt: Gdt::empty(),
+            tss: Tss::new(),
+        }
+    }
+}
+
+/// This processor's page.
+#[inline]
+pub fn this() -> &'static PerCpu {
+    let address: *const PerCpu;
+    // SAFETY: GS points to the page from before anything calls this; the page holds its own address first.
+    unsafe { asm!("mov {}, gs:[0]", out(reg) address, options(nostack, preserves_flags, readonly)) };
+    // SAFETY: the page stays mapped for good.
+    unsafe { &*address }
+}

@@ -1,0 +1,111 @@
+//! Starting processors, and what each does when it has started.
+#![expect(unsafe_code, reason = "control registers")]
+
+use core::sync::atomic::Ordering;
+
+use hv_abi::SpaPage;
+use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
+
+use crate::arch::layout::{self, Stack};
+use crate::arch::local_apic::{self, Message};
+use crate::arch::per_cpu::PerCpu;
+use crate::arch::svm::{enable, extended};
+use crate::arch::trampoline::Trampoline;
+use crate::arch::{cpu, descriptor, exception, per_cpu};
+
+/// A processor's own page.
+pub fn page(processor: usize) -> &'static PerCpu {
+    let address = layout::processor_data(processor);
+    // SAFETY: pages of all processors that there are were made at boot and stay mapped.
+    unsafe { &*core::ptr::with_exposed_provenance::<PerCpu>(address as usize) }
+}
+
+/// Sets up this processor: its segments, exceptions, control registers, and the vendor's extension.
+pub fn set_up(processor: usize) {
+    let address = layout::processor_data(processor);
+    let this = core::ptr::with_exposed_provenance_mut::<PerCpu>(address as usize);
+    // SAFETY: this processor's own page; nobody else looks at the tables in it, and they are filled once.
+    let gdt = unsafe { &mut *(&raw mut (*this).gdt) };
+    // SAFETY: as above.
+    let tss = unsafe { &mut *(&raw mut (*this).tss) };
+    let selectors = descriptor::fill(gdt, tss, processor);
+    descriptor::load(gdt, selectors);
+    // SAFETY: the page's address is what GS is for; loading the selector cleared it.
+    unsafe { cpu::wrmsr(cpu::GS_BASE, address) };
+    exception::load();
+    set_control_registers();
+    enable::on_this_processor(page(processor));
+}
+
+fn set_control_registers() {
+    let mut cr0 = Cr0::read_raw() & !(Cr0Flags::EMULATE_COPROCESSOR | Cr0Flags::TASK_SWITCHED).bits();
+    cr0 &= !(Cr0Flags::CACHE_DISABLE | Cr0Flags::NOT_WRITE_THROUGH).bits();
+    cr0 |= (Cr0Flags::WRITE_PROTECT | Cr0Flags::NUMERIC_ERROR | Cr0Flags::MONITOR_COPROCESSOR).bits();
+    // SAFETY: paging and protection stay on.
+    unsafe { Cr0::write_raw(cr0) };
+    const SMEP: u32 = 1 << 7;
+    const SMAP: u32 = 1 << 20;
+    let [_, features, ..] = cpu::cpuid(7, 0);
+    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
+    cr4.set(Cr4Flags::OSXSAVE, extended::has_xsave());
+    cr4.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, features & SMEP != 0);
+    cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features & SMAP != 0);
+    // SAFETY: the features exist; no page of the hypervisor's is a user page.
+    unsafe { Cr4::write(cr4) };
+}
+
+/// Where a started processor arrives, on its stack.
+pub extern "C" fn main(processor: u64) -> ! {
+    set_up(processor as usize);
+    per_cpu::this().online.store(true, Ordering::Release);
+    wait()
+}
+
+/// Waits for good: the root does not use this processor yet. An NMI ends each HLT.
+fn wait() -> ! {
+    loop {
+        cpu::wait();
+    }
+}
+
+/// Starts all processors but this, with the trampoline at `low`; how many are online.
+pub fn start_others(low: SpaPage, root: SpaPage, count: usize, tsc_hz: u64) -> usize {
+    let others = (1..count).map(|number| (number, page(number)));
+    let Some(mut trampoline) = Trampoline::install(low, root) else { return 1 };
+    let mut online = 1_usize;
+    for (number, processor) in others {
+        trampoline.prepare(number as u64, Stack::Run.top(number));
+        if start(processor, trampoline.page(), tsc_hz) {
+            online = online.saturating_add(1);
+        }
+    }
+    trampoline.remove();
+    online
+}
+
+/// INIT, 10 ms, SIPI twice (APM vol. 2, 15.27 and 16.5).
+fn start(processor: &PerCpu, page: u8, tsc_hz: u64) -> bool {
+    let millisecond = tsc_hz / 1000;
+    let online = || processor.online.load(Ordering::Acquire);
+    local_apic::send(processor.apic_id, Message::Init);
+    wait_for(millisecond.wrapping_mul(10), || false);
+    for patience in [1, 200] {
+        local_apic::send(processor.apic_id, Message::Startup(page));
+        if wait_for(millisecond.wrapping_mul(patience), online) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Waits until `done`, for `ticks` at most.
+fn wait_for(ticks: u64, done: impl Fn() -> bool) -> bool {
+    let start = cpu::rdtsc();
+    while cpu::rdtsc().wrapping_sub(start) < ticks {
+        if done() {
+            return true;
+        }
+        cpu::pause();
+    }
+    done()
+}

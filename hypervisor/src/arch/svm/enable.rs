@@ -1,0 +1,40 @@
+//! Turning SVM on, on each processor.
+#![expect(unsafe_code, reason = "model-specific registers and VMSAVE")]
+
+use core::arch::asm;
+
+use spin::Once;
+
+use crate::arch::cpu;
+use crate::arch::per_cpu::PerCpu;
+use crate::arch::svm::features::Capabilities;
+use crate::arch::svm::permission::msr;
+
+/// EFER.SVME.
+pub const SVME: u64 = 1 << 12;
+
+/// What the processors have, found on the first.
+static CAPABILITIES: Once<Capabilities> = Once::new();
+
+/// Remembers what was found.
+pub fn set_capabilities(capabilities: Capabilities) {
+    CAPABILITIES.call_once(|| capabilities);
+}
+
+/// What was found; nothing before that.
+pub fn capabilities() -> Capabilities {
+    CAPABILITIES.get().copied().unwrap_or(Capabilities { features: Default::default(), asids: 2 })
+}
+
+/// Turns it on, on this processor, and saves the state that a VMLOAD after each exit gives back.
+pub fn on_this_processor(this: &PerCpu) {
+    this.asids.init(capabilities().asids);
+    // SAFETY: EFER exists.
+    let efer = unsafe { cpu::rdmsr(cpu::EFER) };
+    // SAFETY: the processor has SVM, which was checked.
+    unsafe { cpu::wrmsr(cpu::EFER, efer | SVME) };
+    // SAFETY: a page of the hypervisor's own that nothing else touches.
+    unsafe { cpu::wrmsr(msr::VM_HSAVE_PA, this.host_save.base().get()) };
+    // SAFETY: writes to a page of the hypervisor's own that nothing else touches.
+    unsafe { asm!("vmsave rax", in("rax") this.host_state.base().get(), options(nostack)) };
+}

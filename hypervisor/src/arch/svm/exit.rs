@@ -1,0 +1,189 @@
+//! Why the guest stopped, from the control block; and completing the instruction that did it.
+
+use crate::arch::cpu;
+use crate::arch::svm::features::Features;
+use crate::arch::svm::length::Opcode;
+use crate::arch::svm::processor::SvmProcessor;
+use crate::arch::svm::vmcb::exit_code;
+use crate::arch::svm::world_switch;
+use crate::backend::{Access, Event, Exit, Kind, PortAccess, SecondLevelFault};
+
+/// RFLAGS.TF.
+const TF: u64 = 1 << 8;
+/// DR6.BS.
+const SINGLE_STEP: u64 = 1 << 14;
+/// Vectors.
+const DEBUG: u64 = 1;
+const MACHINE_CHECK: u64 = 18;
+
+impl SvmProcessor {
+    /// What happened, after a run.
+    #[inline]
+    pub(super) fn exit(&mut self) -> Exit {
+        match self.vmcb.control.exitcode {
+            exit_code::CPUID => Exit::Cpuid,
+            exit_code::VMMCALL => Exit::Hypercall,
+            exit_code::MSR => self.msr(),
+            exit_code::INTR => Exit::PhysicalInterrupt,
+            exit_code::IOIO => Exit::IoPort(port_access(self.vmcb.control.exitinfo1)),
+            exit_code::NPF => Exit::SecondLevelFault(self.fault()),
+            exit_code::HLT => Exit::Halt,
+            exit_code::VINTR => {
+                self.set_window(None);
+                Exit::InterruptWindow
+            }
+            code => self.rare(code),
+        }
+    }
+
+    #[inline]
+    fn msr(&mut self) -> Exit {
+        let write = self.vmcb.control.exitinfo1 & 1 != 0;
+        match self.kind {
+            Kind::Root if !is_synthetic(self.gprs.rcx) => self.root_msr(write),
+            _ if write => Exit::MsrWrite,
+            _ => Exit::MsrRead,
+        }
+    }
+
+    #[cold]
+    fn rare(&mut self, code: u64) -> Exit {
+        const VMLOAD: u64 = 0x82;
+        const SKINIT: u64 = 0x86;
+        const MONITOR: u64 = 0x8A;
+        const MWAIT_ARMED: u64 = 0x8C;
+        match code {
+            exit_code::NMI => {
+                world_switch::take_nmi();
+                Exit::Nmi
+            }
+            exit_code::IRET => {
+                self.leave_nmi_handler();
+                Exit::Handled
+            }
+            exit_code::SHUTDOWN => Exit::TripleFault,
+            exit_code::XSETBV => Exit::Xsetbv,
+            exit_code::WBINVD | exit_code::INVD => Exit::WriteBackInvalidate,
+            exit_code::INVLPGA | exit_code::VMRUN | VMLOAD..=SKINIT | MONITOR..=MWAIT_ARMED => {
+                Exit::UndefinedInstruction
+            }
+            exit_code::EXCEPTION..=exit_code::EXCEPTION_LAST => {
+                self.exception(code.wrapping_sub(exit_code::EXCEPTION))
+            }
+            _ => Exit::InvalidState,
+        }
+    }
+
+    /// Exceptions are intercepted only so that one that raises itself for ever (#AC, #DB in the processor's own
+    /// pushes) comes here in between; they are passed on. A machine check is the machine's, not the guest's.
+    fn exception(&mut self, vector: u64) -> Exit {
+        assert!(vector != MACHINE_CHECK, "#MC, the hardware reports a failure");
+        let error_code = (vector != DEBUG).then_some(self.vmcb.control.exitinfo1 as u32);
+        self.deliver(Event::Exception { vector: vector as u8, error_code });
+        Exit::Handled
+    }
+
+    fn fault(&self) -> SecondLevelFault {
+        const PRESENT: u64 = 1 << 0;
+        const WRITE: u64 = 1 << 1;
+        const FETCH: u64 = 1 << 4;
+        let control = &self.vmcb.control;
+        let cause = control.exitinfo1;
+        let access = if cause & WRITE != 0 {
+            Access::Write
+        } else if cause & FETCH != 0 {
+            Access::Execute
+        } else {
+            Access::Read
+        };
+        let mut fault = SecondLevelFault {
+            gpa: control.exitinfo2,
+            access,
+            gva: None,
+            mapped: cause & PRESENT != 0,
+            instruction: [0; 15],
+            instruction_length: 0,
+        };
+        if self.features.contains(Features::DECODE_ASSISTS) && access != Access::Execute {
+            fault.instruction = control.instruction;
+            fault.instruction_length = (control.bytes_fetched & 0xF).min(15);
+        }
+        fault
+    }
+
+    /// The opcode of the instruction that exited, for those whose length is asked for.
+    fn opcode(&self) -> Option<Opcode> {
+        Some(match self.vmcb.control.exitcode {
+            exit_code::CPUID => Opcode::Cpuid,
+            exit_code::VMMCALL => Opcode::Vmmcall,
+            exit_code::MSR if self.vmcb.control.exitinfo1 & 1 != 0 => Opcode::Wrmsr,
+            exit_code::MSR => Opcode::Rdmsr,
+            exit_code::HLT => Opcode::Hlt,
+            exit_code::XSETBV => Opcode::Xsetbv,
+            exit_code::INVD => Opcode::Invd,
+            exit_code::WBINVD => Opcode::Wbinvd,
+            _ => return None,
+        })
+    }
+
+    /// Length of the instruction that exited; 0: it did not exit because of an instruction.
+    pub(super) fn exited_length(&self) -> u8 {
+        let rip = self.vmcb.save.rip;
+        let control = &self.vmcb.control;
+        if control.exitcode == exit_code::IOIO {
+            return control.exitinfo2.wrapping_sub(rip) as u8;
+        }
+        let Some(opcode) = self.opcode() else { return 0 };
+        if self.features.contains(Features::NEXT_RIP) {
+            return control.nrip.wrapping_sub(rip) as u8;
+        }
+        opcode.length()
+    }
+
+    /// Moves RIP behind the instruction that exited, as if it had been executed.
+    #[inline]
+    pub(super) fn complete_instruction(&mut self) {
+        let length = self.exited_length();
+        let mut rip = self.vmcb.save.rip.wrapping_add(u64::from(length));
+        if !self.in_64_bit_mode() {
+            rip &= 0xFFFF_FFFF;
+        }
+        let save = self.save();
+        save.rip = rip;
+        let single_step = save.rflags & TF != 0;
+        self.control().interrupt_shadow = 0;
+        if single_step && self.takes_events() {
+            self.save().dr6 |= SINGLE_STEP;
+            self.deliver(Event::Exception { vector: DEBUG as u8, error_code: None });
+        }
+    }
+
+    /// EFER.LMA and CS.L.
+    #[inline]
+    pub(super) fn in_64_bit_mode(&self) -> bool {
+        const LMA: u64 = 1 << 10;
+        const LONG: u16 = 1 << 9;
+        self.vmcb.save.efer & LMA != 0 && self.vmcb.save.cs.attributes & LONG != 0
+    }
+}
+
+/// The synthetic registers of the TLFS, which are the core's business for the root as well.
+const fn is_synthetic(register: u64) -> bool {
+    register as u32 >> 16 == 0x4000
+}
+
+/// EXITINFO1 of a port access (APM vol. 2, 15.10.2).
+fn port_access(cause: u64) -> PortAccess {
+    PortAccess {
+        port: (cause >> 16) as u16,
+        size: (cause >> 4 & 7) as u8,
+        write: cause & 1 == 0,
+        string: cause & 1 << 2 != 0,
+        repeat: cause & 1 << 3 != 0,
+    }
+}
+
+/// The time stamp counter, for offsets.
+pub(super) fn host_tsc() -> u64 {
+    cpu::rdtsc()
+}

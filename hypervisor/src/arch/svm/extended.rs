@@ -1,0 +1,212 @@
+//! State that VMRUN does not switch: x87 and vector registers, XCR0, debug registers, TSC_AUX.
+//!
+//! The hypervisor itself uses none of it, so it stays live across exits and is switched only when another VP is put on
+//! the processor.
+#![expect(unsafe_code, reason = "XSAVE, debug registers, TSC_AUX")]
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::arch::cpu;
+
+/// Bytes of the save area: enough for AVX-512 and PKRU in the standard form.
+const AREA: usize = 2752;
+/// Components that guests may have: x87, SSE, AVX, the three of AVX-512, PKRU.
+const COMPONENTS: u64 = 0b10_1110_0111;
+const X87: u64 = 1 << 0;
+const SSE: u64 = 1 << 1;
+const AVX: u64 = 1 << 2;
+const AVX512: u64 = 0b111 << 5;
+
+/// The components of this machine; 0: it has no XSAVE, and FXSAVE is used.
+static ALL: AtomicU64 = AtomicU64::new(0);
+/// Whether there is TSC_AUX.
+static HAS_TSC_AUX: AtomicU64 = AtomicU64::new(0);
+
+/// A VP's share of it.
+#[repr(C, align(64))]
+pub struct Extended {
+    area: [u8; AREA],
+    xcr0: u64,
+    dr: [u64; 4],
+    tsc_aux: u64,
+    loaded: bool,
+}
+
+/// Finds out what the machine has, and enables it for the hypervisor on this processor.
+pub fn init() {
+    const XSAVE: u32 = 1 << 26;
+    const RDTSCP: u32 = 1 << 27;
+    let [last, ..] = cpu::cpuid(0, 0);
+    let [_, _, ecx, _] = cpu::cpuid(1, 0);
+    let [_, _, _, edx] = cpu::cpuid(0x8000_0001, 0);
+    HAS_TSC_AUX.store(u64::from(edx & RDTSCP != 0), Ordering::Relaxed);
+    if ecx & XSAVE == 0 || last < 0xD {
+        return;
+    }
+    let [low, _, _, high] = cpu::cpuid(0xD, 0);
+    let mut all = (u64::from(high) << 32 | u64::from(low)) & COMPONENTS;
+    for component in 2..64 {
+        let [size, offset, ..] = cpu::cpuid(0xD, component);
+        if all >> component & 1 != 0 && offset.saturating_add(size) as usize > AREA {
+            all &= !(1 << component);
+        }
+    }
+    ALL.store(all, Ordering::Relaxed);
+}
+
+/// Whether the hypervisor's CR4 needs OSXSAVE.
+pub fn has_xsave() -> bool {
+    ALL.load(Ordering::Relaxed) != 0
+}
+
+fn xgetbv() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: CR4.OSXSAVE is set where this is called.
+    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack)) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn xsetbv(value: u64) {
+    let (low, high) = (value as u32, (value >> 32) as u32);
+    // SAFETY: CR4.OSXSAVE is set where this is called, and the value was checked.
+    unsafe { asm!("xsetbv", in("ecx") 0, in("eax") low, in("edx") high, options(nomem, nostack)) };
+}
+
+impl Extended {
+    /// After RESET.
+    pub const fn new() -> Self {
+        let mut area = [0; AREA];
+        // FCW = 037F (used by FXRSTOR; XRSTOR takes the initial state), MXCSR = 1F80.
+        area[0] = 0x7F;
+        area[1] = 0x03;
+        area[24] = 0x80;
+        area[25] = 0x1F;
+        Self { area, xcr0: X87, dr: [0; 4], tsc_aux: 0, loaded: false }
+    }
+
+    /// Puts it on the processor.
+    pub fn load(&mut self) {
+        self.loaded = true;
+        let all = ALL.load(Ordering::Relaxed);
+        let area = self.area.as_ptr();
+        if all == 0 {
+            // SAFETY: the area is aligned and holds what FXSAVE or `new` wrote.
+            unsafe { asm!("fxrstor64 [{}]", in(reg) area, options(nostack)) };
+        } else {
+            xsetbv(all);
+            // SAFETY: the area is aligned, large enough, and holds what XSAVE or `new` wrote.
+            unsafe {
+                asm!("xrstor64 [{}]", in(reg) area, in("eax") all as u32, in("edx") (all >> 32) as u32,
+                    options(nostack));
+            }
+            xsetbv(self.xcr0);
+        }
+        write_debug_registers(self.dr);
+        if HAS_TSC_AUX.load(Ordering::Relaxed) != 0 {
+            // SAFETY: the register exists, and the hypervisor does not use it.
+            unsafe { cpu::wrmsr(cpu::TSC_AUX, self.tsc_aux) };
+        }
+    }
+
+    /// Takes it off the processor.
+    pub fn unload(&mut self) {
+        self.loaded = false;
+        let all = ALL.load(Ordering::Relaxed);
+        let area = self.area.as_mut_ptr();
+        if all == 0 {
+            // SAFETY: the area is aligned and has 512 bytes.
+            unsafe { asm!("fxsave64 [{}]", in(reg) area, options(nostack)) };
+        } else {
+            self.xcr0 = xgetbv();
+            xsetbv(all);
+            // SAFETY: the area is aligned and large enough for all components.
+            unsafe {
+                asm!("xsave64 [{}]", in(reg) area, in("eax") all as u32, in("edx") (all >> 32) as u32,
+                    options(nostack));
+            }
+        }
+        self.dr = read_debug_registers();
+        self.tsc_aux = read_tsc_aux();
+    }
+
+    /// Whether it is on a processor.
+    pub fn is_loaded(&self) -> bool {
+        self.loaded
+    }
+
+    /// XCR0.
+    pub fn xcr0(&self) -> u64 {
+        if self.loaded && has_xsave() { xgetbv() } else { self.xcr0 }
+    }
+
+    /// Sets XCR0 where the processor would take the value.
+    pub fn set_xcr0(&mut self, value: u64) -> bool {
+        let all = ALL.load(Ordering::Relaxed);
+        let avx512 = value & AVX512;
+        let valid = value & X87 != 0
+            && value & !all == 0
+            && (value & AVX == 0 || value & SSE != 0)
+            && (avx512 == 0 || avx512 == AVX512 && value & AVX != 0);
+        if valid {
+            self.xcr0 = value;
+            if self.loaded {
+                xsetbv(value);
+            }
+        }
+        valid
+    }
+
+    /// DR0 to DR3.
+    pub fn debug_registers(&self) -> [u64; 4] {
+        if self.loaded { read_debug_registers() } else { self.dr }
+    }
+
+    /// Sets DR0 to DR3.
+    pub fn set_debug_registers(&mut self, value: [u64; 4]) {
+        self.dr = value;
+        if self.loaded {
+            write_debug_registers(value);
+        }
+    }
+
+    /// TSC_AUX.
+    pub fn tsc_aux(&self) -> u64 {
+        if self.loaded { read_tsc_aux() } else { self.tsc_aux }
+    }
+
+    /// Sets TSC_AUX, of which 32 bits exist.
+    pub fn set_tsc_aux(&mut self, value: u64) {
+        self.tsc_aux = value & 0xFFFF_FFFF;
+        if self.loaded && HAS_TSC_AUX.load(Ordering::Relaxed) != 0 {
+            // SAFETY: the register exists, and the hypervisor does not use it.
+            unsafe { cpu::wrmsr(cpu::TSC_AUX, self.tsc_aux) };
+        }
+    }
+}
+
+fn read_tsc_aux() -> u64 {
+    if HAS_TSC_AUX.load(Ordering::Relaxed) == 0 {
+        return 0;
+    }
+    // SAFETY: the register exists.
+    unsafe { cpu::rdmsr(cpu::TSC_AUX) }
+}
+
+fn read_debug_registers() -> [u64; 4] {
+    let (a, b, c, d): (u64, u64, u64, u64);
+    // SAFETY: the hypervisor's DR7 is clear, so the registers mean nothing to it.
+    unsafe {
+        asm!("mov {}, dr0", "mov {}, dr1", "mov {}, dr2", "mov {}, dr3",
+            out(reg) a, out(reg) b, out(reg) c, out(reg) d, options(nomem, nostack));
+    }
+    [a, b, c, d]
+}
+
+fn write_debug_registers([a, b, c, d]: [u64; 4]) {
+    // SAFETY: the hypervisor's DR7 is clear, so the registers mean nothing to it.
+    unsafe {
+        asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
+            in(reg) a, in(reg) b, in(reg) c, in(reg) d, options(nomem, nostack));
+    }
+}

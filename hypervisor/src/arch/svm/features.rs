@@ -1,0 +1,130 @@
+//! What this processor has of SVM, and why it is refused.
+
+use core::fmt;
+
+use bitflags::bitflags;
+
+bitflags! {
+    /// CPUID 8000_000A EDX (APM vol. 3, E.4.9): the extensions that are used where they are there.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+    pub struct Features: u32 {
+        /// Nested paging.
+        const NESTED_PAGING = 1 << 0;
+        /// An exit reports the next RIP.
+        const NEXT_RIP = 1 << 3;
+        /// Unchanged parts of the VMCB may stay in a cache.
+        const CLEAN_BITS = 1 << 5;
+        /// One guest's translations can be flushed.
+        const FLUSH_BY_ASID = 1 << 6;
+        /// An exit reports the instruction's bytes.
+        const DECODE_ASSISTS = 1 << 7;
+    }
+}
+
+/// Why the hypervisor does not run here: each is one line for the person at the console.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Neither AMD-V nor a backend for another vendor's extension.
+    NoVirtualization,
+    /// VM_CR.SVMDIS.
+    DisabledByFirmware {
+        /// It cannot be unlocked before the next reset.
+        locked: bool,
+    },
+    /// No nested paging.
+    NoNestedPaging,
+    /// No NX.
+    NoExecuteDisable,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoVirtualization => "this processor has no AMD-V, which Bulkhead needs",
+            Self::DisabledByFirmware { .. } => {
+                "AMD-V is disabled by the firmware: enable \"SVM Mode\" (also \"Virtualization\") in its setup; \
+                 a full power cycle may be needed"
+            }
+            Self::NoNestedPaging => "this processor's AMD-V has no nested paging, which Bulkhead needs",
+            Self::NoExecuteDisable => "this processor has no NX (or the firmware hides it), which Bulkhead needs",
+        })
+    }
+}
+
+/// Registers of CPUID, in the order EAX, EBX, ECX, EDX.
+type Cpuid<'a> = &'a dyn Fn(u32) -> [u32; 4];
+
+/// What the processor has: SVM's extensions and the number of ASIDs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Capabilities {
+    /// Extensions.
+    pub features: Features,
+    /// ASIDs, the host's among them.
+    pub asids: u32,
+}
+
+/// Checks the processor. `vm_cr`: that register, where it can be read.
+///
+/// # Errors
+/// A [`Refusal`].
+pub fn check(cpuid: Cpuid<'_>, vm_cr: impl FnOnce() -> Option<u64>) -> Result<Capabilities, Refusal> {
+    const SVM: u32 = 1 << 2;
+    const NX: u32 = 1 << 20;
+    const LOCK: u64 = 1 << 3;
+    const SVMDIS: u64 = 1 << 4;
+    let [last, ..] = cpuid(0x8000_0000);
+    let [_, _, ecx, edx] = if last > 0x8000_0000 { cpuid(0x8000_0001) } else { [0; 4] };
+    if ecx & SVM == 0 || last < 0x8000_000A {
+        return Err(Refusal::NoVirtualization);
+    }
+    if let Some(vm_cr) = vm_cr()
+        && vm_cr & SVMDIS != 0
+    {
+        return Err(Refusal::DisabledByFirmware { locked: vm_cr & LOCK != 0 });
+    }
+    let [_, asids, _, features] = cpuid(0x8000_000A);
+    let features = Features::from_bits_truncate(features);
+    if !features.contains(Features::NESTED_PAGING) {
+        return Err(Refusal::NoNestedPaging);
+    }
+    if edx & NX == 0 {
+        return Err(Refusal::NoExecuteDisable);
+    }
+    Ok(Capabilities { features, asids })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: [(u32, [u32; 4]); 3] = [
+        (0x8000_0000, [0x8000_001F, 0, 0, 0]),
+        (0x8000_0001, [0, 0, 1 << 2, 1 << 20]),
+        (0x8000_000A, [1, 16, 0, 1]),
+    ];
+
+    fn checked(changed: Option<(u32, [u32; 4])>, vm_cr: Option<u64>) -> Result<Capabilities, Refusal> {
+        let answer = |leaf| {
+            let mut table = changed.iter().chain(&WHOLE);
+            table.find(|(number, _)| *number == leaf).map_or([0; 4], |(_, registers)| *registers)
+        };
+        check(&answer, || vm_cr)
+    }
+
+    #[test]
+    fn a_whole_processor_is_taken() {
+        let expected = Capabilities { features: Features::NESTED_PAGING, asids: 16 };
+        assert_eq!(checked(None, Some(0)), Ok(expected));
+        assert_eq!(checked(None, None), Ok(expected));
+    }
+
+    #[test]
+    fn each_lack_is_named() {
+        let no_svm = (0x8000_0001, [0, 0, 0, 1 << 20]);
+        assert_eq!(checked(Some(no_svm), None), Err(Refusal::NoVirtualization));
+        assert_eq!(checked(Some((0x8000_0000, [0; 4])), None), Err(Refusal::NoVirtualization));
+        assert_eq!(checked(None, Some(0x18)), Err(Refusal::DisabledByFirmware { locked: true }));
+        assert_eq!(checked(Some((0x8000_000A, [1, 16, 0, 0])), None), Err(Refusal::NoNestedPaging));
+        assert_eq!(checked(Some((0x8000_0001, [0, 0, 1 << 2, 0])), None), Err(Refusal::NoExecuteDisable));
+    }
+}

@@ -1,0 +1,196 @@
+//! The virtual processor: its control block, its general registers, and running it.
+#![expect(unsafe_code, reason = "the control block is shared with the processor")]
+
+use hv_abi::SpaPage;
+use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
+use hv_abi::status::HvResult;
+
+use crate::arch::memory::regions;
+use crate::arch::per_cpu::{self, PerCpu};
+use crate::arch::svm::asid::Lease;
+use crate::arch::svm::enable::capabilities;
+use crate::arch::svm::event::NmiState;
+use crate::arch::svm::extended::Extended;
+use crate::arch::svm::features::Features;
+use crate::arch::svm::length::LengthCache;
+use crate::arch::svm::vmcb::{CleanBits, Control, EventInjection, Save, Vmcb, tlb_control};
+use crate::arch::svm::world_switch;
+use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::machine::MappedPage;
+
+/// A virtual processor on AMD-V.
+pub struct SvmProcessor {
+    pub(super) gprs: Gprs,
+    pub(super) vmcb: &'static mut Vmcb,
+    vmcb_page: SpaPage,
+    lease: Lease,
+    /// What the clean bits are set to after a run: nothing, where the processor does not know them.
+    clean: CleanBits,
+    pub(super) features: Features,
+    pub(super) kind: Kind,
+    pub(super) nmi: NmiState,
+    pub(super) lengths: LengthCache,
+    pub(super) extended: Extended,
+}
+
+impl SvmProcessor {
+    pub(super) fn control(&mut self) -> &mut Control {
+        &mut self.vmcb.control
+    }
+    pub(super) fn save(&mut self) -> &mut Save {
+        &mut self.vmcb.save
+    }
+
+    /// An identifier for this processor.
+    #[cold]
+    fn take_asid(&mut self, this: &PerCpu) {
+        let (lease, flush) = this.asids.lease(this.index);
+        self.lease = lease;
+        let control = self.control();
+        control.guest_asid = lease.asid;
+        control.clean = CleanBits::new();
+        if flush {
+            control.tlb_control = tlb_control::FLUSH_ALL;
+        }
+    }
+}
+
+impl VirtualProcessorBackend for SvmProcessor {
+    type Format = paging::Npt;
+    /// VMMCALL.
+    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
+
+    fn new(control: MappedPage, kind: Kind) -> Self {
+        // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern
+        // is a control block.
+        let vmcb = unsafe { control.address.cast::<Vmcb>().as_mut() };
+        let features = capabilities().features;
+        let all = CleanBits::from_bits(u32::MAX);
+        let mut this = Self {
+            gprs: Gprs::default(),
+            vmcb,
+            vmcb_page: control.page,
+            lease: Lease::default(),
+            clean: if features.contains(Features::CLEAN_BITS) { all } else { CleanBits::new() },
+            features,
+            kind,
+            nmi: NmiState::Open,
+            lengths: LengthCache::new(),
+            extended: Extended::new(),
+        };
+        this.set_intercepts();
+        this.reset(Reset::Init);
+        this
+    }
+
+    fn load(&mut self) {
+        self.vmcb.control.clean = CleanBits::new();
+        self.extended.load();
+    }
+
+    fn unload(&mut self) {
+        self.extended.unload();
+    }
+
+    #[inline]
+    fn run(&mut self) -> Exit {
+        let this = per_cpu::this();
+        if !this.asids.is_good(&self.lease, this.index) {
+            self.take_asid(this);
+        }
+        self.vmcb.save.rax = self.gprs.rax;
+        self.vmcb.save.rsp = self.gprs.rsp;
+        // SAFETY: the control block is this VP's; its nested tables are the caller's business and hold nothing of the
+        // hypervisor's; SVM is on and the host's state saved since the processor started.
+        unsafe { world_switch::enter(self.vmcb_page, &mut self.gprs, this.host_state) };
+        self.gprs.rax = self.vmcb.save.rax;
+        self.gprs.rsp = self.vmcb.save.rsp;
+        regions::catch_up();
+        let control = &mut self.vmcb.control;
+        control.tlb_control = tlb_control::NOTHING;
+        control.clean = self.clean;
+        if control.exitintinfo.valid() {
+            self.requeue();
+        } else {
+            control.eventinj = EventInjection::new();
+        }
+        self.exit()
+    }
+
+    #[inline]
+    fn gprs(&self) -> &Gprs {
+        &self.gprs
+    }
+    #[inline]
+    fn gprs_mut(&mut self) -> &mut Gprs {
+        &mut self.gprs
+    }
+    #[inline]
+    fn rip(&self) -> u64 {
+        self.vmcb.save.rip
+    }
+    fn set_rip(&mut self, rip: u64) {
+        self.vmcb.save.rip = rip;
+    }
+    #[inline]
+    fn rflags(&self) -> u64 {
+        self.vmcb.save.rflags
+    }
+    fn instruction_length(&self) -> u8 {
+        self.exited_length()
+    }
+    fn advance(&mut self) {
+        self.complete_instruction();
+    }
+    #[inline]
+    fn cpl(&self) -> u8 {
+        self.vmcb.save.cpl
+    }
+
+    fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        self.register(name)
+    }
+    fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
+        self.set_register(name, value)
+    }
+
+    fn inject(&mut self, event: Event) {
+        self.deliver(event);
+    }
+    fn pending(&self) -> HvPendingInterruption {
+        self.pending_interruption()
+    }
+    #[inline]
+    fn interruptible(&self) -> bool {
+        const IF: u64 = 1 << 9;
+        self.vmcb.save.rflags & IF != 0 && self.takes_events()
+    }
+    fn nmi_deliverable(&self) -> bool {
+        self.nmi.is_open(self.vmcb.save.rip) && self.takes_events()
+    }
+    #[inline]
+    fn request_interrupt_window(&mut self, vector: Option<u8>) {
+        self.set_window(vector);
+    }
+
+    fn set_second_level_root(&mut self, root: SpaPage) {
+        let control = self.control();
+        control.n_cr3 = root.base().get();
+        control.clean.set_nested_paging(false);
+        self.flush_second_level();
+    }
+    fn flush_second_level(&mut self) {
+        if self.features.contains(Features::FLUSH_BY_ASID) {
+            self.control().tlb_control = tlb_control::FLUSH_ASID;
+        } else {
+            // A fresh identifier knows no translations.
+            self.lease = Lease::default();
+        }
+    }
+    fn reset(&mut self, reset: Reset) {
+        self.put_state(reset);
+    }
+    fn set_xcr0(&mut self, value: u64) -> bool {
+        self.extended.set_xcr0(value)
+    }
+}

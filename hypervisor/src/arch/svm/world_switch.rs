@@ -1,0 +1,32 @@
+//! Into the guest and back.
+#![expect(unsafe_code, reason = "the world switch is assembly")]
+
+use core::arch::global_asm;
+
+use hv_abi::SpaPage;
+
+use crate::backend::Gprs;
+
+global_asm!(include_str!("world_switch.s"));
+
+unsafe extern "C" {
+    fn svm_enter(vmcb: u64, gprs: *mut Gprs, host_state: u64);
+    fn svm_take_nmi();
+}
+
+/// Runs the guest of `vmcb` until it exits.
+///
+/// # Safety
+/// `vmcb` is a control block whose nested tables map nothing of the hypervisor's, and no reference to it is in use;
+/// `host_state` holds what VMSAVE wrote on this processor; SVM is on.
+#[inline]
+pub unsafe fn enter(vmcb: SpaPage, gprs: &mut Gprs, host_state: SpaPage) {
+    // SAFETY: the caller's contract.
+    unsafe { svm_enter(vmcb.base().get(), gprs, host_state.base().get()) };
+}
+
+/// Takes a pending NMI.
+pub fn take_nmi() {
+    // SAFETY: the handler of NMIs changes nothing but a counter.
+    unsafe { svm_take_nmi() };
+}
