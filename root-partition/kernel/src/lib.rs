@@ -35,5 +35,4 @@ pub mod process;
 pub mod time;
 #[cfg(not(test))]
 pub mod vm;
-#[cfg(not(test))]
 pub mod vmbus;

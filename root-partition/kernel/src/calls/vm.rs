@@ -88,7 +88,7 @@ pub(super) fn attach_disk(process: &Process, [vm, attach, ..]: Arguments) -> Res
     if attach.lun as usize >= VM_DISKS_MAX || attach.length == 0 || attach.length > file.length() {
         return Err(Error::InvalidArgument);
     }
-    crate::vmbus::attach_disk(&vm, file, &attach)?;
+    vm.bus().attach_disk(file, &attach)?;
     Ok(0)
 }
 

@@ -108,10 +108,10 @@ impl Space {
             for page in 0..segment.pages {
                 let pages = Pages::allocate(1).ok_or(Error::OutOfMemory)?;
                 let (now, later) = bytes.split_at(bytes.len().min(PAGE_SIZE - offset));
-                // SAFETY: `offset` and the length of `now` make up at most the page, which is fresh and ours.
-                unsafe {
-                    direct_map(pages.address()).add(offset).copy_from_nonoverlapping(now.as_ptr(), now.len())
-                };
+                // SAFETY: `offset` is within the page, which is fresh and ours.
+                let to = unsafe { direct_map(pages.address()).add(offset) };
+                // SAFETY: `offset` and the length of `now` make up at most the page.
+                unsafe { to.copy_from_nonoverlapping(now.as_ptr(), now.len()) };
                 (bytes, offset) = (later, 0);
                 inner.map_pages(segment.start + page * PAGE_SIZE as u64, pages, access)?;
             }

@@ -1,14 +1,40 @@
-//! The VMBus host of each virtual machine, and its services.
+//! The VMBus host of each virtual machine: crates `vmbus` and `vsp` put on the hypervisor, the disks and the clock.
+//!
+//! A [`Bus`] is made with a VM and offers it a SCSI controller, and the shutdown, heartbeat and time services. What the
+//! guest posts and signals comes in through [`Bus::message`] and [`Bus::signalled`]; what it is told goes out through
+//! [`Wire`]. A request of the guest's goes from the ring to the disk's queue as ranges of the guest's own memory.
+//!
+//! Everything that a guest sends is hostile: the two crates judge it, and nothing here keeps more of it than they do.
 
-use crate::block::File;
-use crate::vm::Vm;
-use alloc::sync::Arc;
-use syscall::{DiskAttach, Error};
+mod bus;
+mod disk;
+mod notify;
+#[cfg(test)]
+mod played;
+mod port;
+mod ram;
+mod service;
+#[cfg(not(test))]
+mod tasks;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-/// Offers `file` to the guest as a SCSI disk.
+pub use bus::Bus;
+pub use ram::{GuestRam, Locate};
+pub use wire::{NoRoom, Wire};
+
+/// Starts the bus of a VM with this RAM and number of virtual processors.
 ///
 /// # Errors
-/// `Exists`: the unit number is taken.
-pub fn attach_disk(_vm: &Arc<Vm>, _file: Arc<File>, _attach: &DiskAttach) -> Result<(), Error> {
-    Err(Error::Unsupported)
+/// `OutOfMemory`: no room for the ports.
+#[cfg(not(test))]
+pub fn start(
+    wire: alloc::sync::Arc<dyn Wire>,
+    ram: GuestRam,
+    vps: u32,
+) -> Result<alloc::sync::Arc<Bus>, syscall::Error> {
+    let bus = Bus::new(wire, ram, vps, crate::time::utc)?;
+    tasks::start(&bus);
+    Ok(bus)
 }

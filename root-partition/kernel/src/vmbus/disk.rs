@@ -1,0 +1,134 @@
+//! A file as a SCSI disk: the guest's own pages go to the driver's queue.
+
+use super::notify::Notify;
+use super::ram::GuestRam;
+use crate::block::{self, Completion, File, PhysicalSegment};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use spin::Mutex;
+use syscall::DiskAttach;
+use vmbus::GuestRange;
+use vsp::storage::{Completions, Disk, Geometry, Operation, Outcome, Request};
+
+/// What a VM's disks have done.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Requests.
+    pub requests: AtomicU64,
+    /// Bytes that were asked to be read.
+    pub read: AtomicU64,
+    /// Bytes that were asked to be written.
+    pub written: AtomicU64,
+}
+
+/// Takes what the driver has done to the controller. Owns the guest's RAM while requests are in flight.
+pub struct Done {
+    completions: Arc<Completions>,
+    /// Wakes the controller's task.
+    notify: Arc<Notify>,
+    /// Of all disks of the controller.
+    pub traffic: Traffic,
+    _ram: GuestRam,
+}
+
+impl Done {
+    /// For the controller that `completions` belongs to.
+    pub fn new(completions: Arc<Completions>, notify: Arc<Notify>, ram: GuestRam) -> Self {
+        Self { completions, notify, traffic: Traffic::default(), _ram: ram }
+    }
+
+    fn tell(&self, tag: u32, outcome: Outcome) {
+        if self.completions.complete(tag, outcome) {
+            self.notify.raise();
+        }
+    }
+}
+
+impl Completion for Done {
+    fn complete(&self, tag: u64, result: Result<(), block::Error>) {
+        let outcome = match result {
+            Ok(()) => Outcome::Good,
+            Err(block::Error::Unsupported) => Outcome::Unsupported,
+            Err(_) => Outcome::MediumError,
+        };
+        self.tell((tag & 0xFFFF_FFFF) as u32, outcome);
+    }
+}
+
+/// A disk of a VM.
+pub struct FileDisk {
+    file: Arc<File>,
+    geometry: Geometry,
+    ram: GuestRam,
+    done: Arc<Done>,
+    /// Guards the list that a request's segments are made in, kept for its memory. Held while the driver takes the
+    /// request; completions do not need it.
+    segments: Mutex<Vec<PhysicalSegment>>,
+}
+
+impl FileDisk {
+    /// The first bytes of `file`, as `attach` says, for a VM with this RAM.
+    pub fn new(file: Arc<File>, attach: &DiskAttach, ram: GuestRam, done: Arc<Done>) -> Self {
+        let block_size = file.block_size();
+        let geometry = Geometry {
+            block_size,
+            length: attach.length.min(file.length()) / u64::from(block_size) * u64::from(block_size),
+            read_only: attach.read_only != 0 || file.is_read_only(),
+            can_discard: file.can_discard(),
+            unique_id: attach.unique_id,
+        };
+        Self { file, geometry, ram, done, segments: Mutex::default() }
+    }
+
+    /// Fills `segments` with where `memory` lies; `None` where it is not RAM.
+    fn locate(&self, memory: &[GuestRange], segments: &mut Vec<PhysicalSegment>) -> Option<()> {
+        segments.clear();
+        for range in memory {
+            let (mut gpa, mut left) = (range.address, range.length);
+            while left != 0 {
+                let (address, room) = self.ram.locate(gpa)?;
+                let length = left.min(u32::try_from(room).unwrap_or(u32::MAX));
+                if length == 0 {
+                    return None;
+                }
+                segments.push(PhysicalSegment { address, length });
+                gpa = gpa.checked_add(u64::from(length))?;
+                left -= length;
+            }
+        }
+        Some(())
+    }
+}
+
+impl Disk for FileDisk {
+    fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    fn submit(&self, request: &Request<'_>, tag: u32) {
+        let operation = match request.operation {
+            Operation::Read => block::Operation::Read,
+            Operation::Write { fua } => block::Operation::Write { fua },
+            Operation::Flush => block::Operation::Flush,
+            Operation::Discard => block::Operation::Discard,
+        };
+        let traffic = &self.done.traffic;
+        traffic.requests.fetch_add(1, Ordering::Relaxed);
+        match operation {
+            block::Operation::Read => _ = traffic.read.fetch_add(request.length, Ordering::Relaxed),
+            block::Operation::Write { .. } => {
+                _ = traffic.written.fetch_add(request.length, Ordering::Relaxed)
+            }
+            _ => {}
+        }
+        let mut segments = self.segments.lock();
+        if self.locate(request.memory, &mut segments).is_none() {
+            return self.done.tell(tag, Outcome::BadMemory);
+        }
+        let request =
+            block::Request { operation, offset: request.offset, length: request.length, segments: &segments };
+        let done: Arc<Done> = Arc::clone(&self.done);
+        self.file.submit(&request, done, u64::from(tag));
+    }
+}

@@ -1,0 +1,85 @@
+//! A service and its channel, when the guest has opened it.
+
+use super::ram::RamPage;
+use super::service::Service;
+use hv_abi::HvVpIndex;
+use spin::Mutex;
+use vmbus::Channel;
+use vmbus::host::{Opening, Relid};
+
+/// A service and the rings it is reached by.
+pub(super) struct Port {
+    pub relid: Relid,
+    /// Guards the service and its channel, while it runs. Taken after the bus's own locks.
+    state: Mutex<State>,
+}
+
+struct State {
+    service: Service,
+    channel: Option<Channel<RamPage>>,
+    /// Whose event flag wakes the guest.
+    vp: HvVpIndex,
+    /// The guest has closed the channel, and waits to hear that nobody uses it.
+    closing: bool,
+}
+
+/// What follows a run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct After {
+    /// This VP's flag is to be set.
+    pub signal: Option<HvVpIndex>,
+    /// The channel is closed and nobody uses it any more.
+    pub closed: bool,
+}
+
+impl Port {
+    pub fn new(relid: Relid, service: Service) -> Self {
+        let state = State { service, channel: None, vp: HvVpIndex(0), closing: false };
+        Self { relid, state: Mutex::new(state) }
+    }
+
+    pub fn open(&self, opening: Opening<RamPage>) {
+        let mut state = self.state.lock();
+        state.service.open();
+        state.vp = opening.target_vp;
+        state.channel = Some(opening.channel);
+    }
+
+    /// Lets go of the rings. Whether nobody uses the guest's memory for this channel any more.
+    pub fn close(&self) -> bool {
+        let mut state = self.state.lock();
+        state.channel = None;
+        state.service.close();
+        state.closing = state.service.is_busy();
+        !state.closing
+    }
+
+    pub fn retarget(&self, vp: HvVpIndex) {
+        self.state.lock().vp = vp;
+    }
+
+    /// Does with the service what `act` does, without running it.
+    pub fn with<R>(&self, act: impl FnOnce(&mut Service) -> R) -> R {
+        act(&mut self.state.lock().service)
+    }
+
+    /// Runs the service.
+    #[inline]
+    pub fn run(&self) -> After {
+        let mut state = self.state.lock();
+        let State { service, channel, vp, closing } = &mut *state;
+        if let Some(rings) = channel {
+            return match service.run(rings) {
+                Ok(signal) => After { signal: signal.then_some(*vp), closed: false },
+                Err(_) => {
+                    log::warn!("a guest broke the ring of channel {}; it stays unused", self.relid.get());
+                    *channel = None;
+                    After { signal: None, closed: false }
+                }
+            };
+        }
+        let closed = *closing && !service.is_busy();
+        *closing &= !closed;
+        After { signal: None, closed }
+    }
+}
