@@ -54,7 +54,7 @@ impl<P: Page> Reader<P> {
     ///
     /// # Errors
     /// The ring is broken.
-    pub fn next(&mut self) -> Result<Option<Packet<'_, P>>, Broken> {
+    pub fn next_packet(&mut self) -> Result<Option<Packet<'_, P>>, Broken> {
         let available = self.area.distance(self.read, self.write);
         if available == 0 {
             return Ok(None);

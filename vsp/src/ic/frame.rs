@@ -131,7 +131,7 @@ impl Dialogue {
         let mut answer = None;
         loop {
             channel.reader.start()?;
-            while let Some(packet) = channel.reader.next()? {
+            while let Some(packet) = channel.reader.next_packet()? {
                 let mut bytes = [0; HEADER + ANSWER];
                 if packet.descriptor().packet_type == packet_type::DATA_INBAND {
                     let length = packet.read_payload(0, &mut bytes);

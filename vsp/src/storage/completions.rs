@@ -1,31 +1,178 @@
 //! Requests that the disks have done, on their way back to the controller.
 
+use super::slots::SLOTS_MAX;
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
 pub enum Outcome {
     /// Done.
-    Good,
+    Good = 0,
     /// The medium failed.
-    MediumError,
+    MediumError = 1,
     /// The guest's memory is not there.
-    BadMemory,
+    BadMemory = 2,
     /// The disk cannot do that.
-    Unsupported,
+    Unsupported = 3,
 }
 
+impl Outcome {
+    fn from_number(number: u8) -> Self {
+        match number {
+            0 => Self::Good,
+            1 => Self::MediumError,
+            2 => Self::BadMemory,
+            _ => Self::Unsupported,
+        }
+    }
+}
+
+/// In `outcome`: no request has this tag.
+const IDLE: u8 = 0xFE;
+/// In `outcome`: the disk has it.
+const RUNNING: u8 = 0xFF;
+/// In `head` and `next`: the end of the list.
+const END: u32 = u32::MAX;
+
 /// A list without locks: any context puts in, the controller takes all.
+///
+/// The list is linked through the tags, so it never allocates; since only the whole of it is taken, a tag cannot come
+/// back behind a racing insertion.
 #[derive(Debug)]
-pub struct Completions {}
+pub struct Completions {
+    head: AtomicU32,
+    entries: Box<[Entry]>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    next: AtomicU32,
+    outcome: AtomicU8,
+}
 
 impl Completions {
     pub(super) fn new() -> Self {
-        Self {}
+        let entry = |_| Entry { next: AtomicU32::new(END), outcome: AtomicU8::new(IDLE) };
+        Self { head: AtomicU32::new(END), entries: (0..SLOTS_MAX).map(entry).collect() }
     }
 
     /// The request that was submitted with `tag` is done. Whether [`Storage::run`](super::Storage::run) must be called
-    /// to notice: only the first since its last run says so.
+    /// to notice: only the first since its last run says so. A tag that no disk has is ignored.
     #[must_use]
-    pub fn complete(&self, _tag: u32, _outcome: Outcome) -> bool {
-        true
+    pub fn complete(&self, tag: u32, outcome: Outcome) -> bool {
+        let Some(entry) = self.entries.get(tag as usize) else { return false };
+        let done =
+            entry.outcome.compare_exchange(RUNNING, outcome as u8, Ordering::AcqRel, Ordering::Relaxed);
+        if done.is_err() {
+            return false;
+        }
+        let mut head = self.head.load(Ordering::Relaxed);
+        loop {
+            entry.next.store(head, Ordering::Relaxed);
+            match self.head.compare_exchange_weak(head, tag, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return head == END,
+                Err(now) => head = now,
+            }
+        }
+    }
+
+    /// A disk is about to get the request with this tag.
+    pub(super) fn start(&self, tag: u32) {
+        if let Some(entry) = self.entries.get(tag as usize) {
+            entry.outcome.store(RUNNING, Ordering::Release);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.head.load(Ordering::Acquire) == END
+    }
+
+    /// Takes all that are done.
+    pub(super) fn take(&self) -> Taken {
+        if self.is_empty() {
+            Taken { next: END }
+        } else {
+            Taken { next: self.head.swap(END, Ordering::Acquire) }
+        }
+    }
+}
+
+/// Requests that are done and were taken off the list.
+pub(super) struct Taken {
+    next: u32,
+}
+
+impl Taken {
+    /// The next of them.
+    pub fn next(&mut self, completions: &Completions) -> Option<(u32, Outcome)> {
+        let tag = self.next;
+        let entry = completions.entries.get(tag as usize)?;
+        self.next = entry.next.load(Ordering::Relaxed);
+        Some((tag, Outcome::from_number(entry.outcome.swap(IDLE, Ordering::AcqRel))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::thread;
+
+    fn drain(completions: &Completions) -> BTreeSet<u32> {
+        let mut taken = completions.take();
+        core::iter::from_fn(|| taken.next(completions)).map(|(tag, _)| tag).collect()
+    }
+
+    #[test]
+    fn only_the_first_wakes_and_all_are_taken() {
+        let completions = Completions::new();
+        (0..3).for_each(|tag| completions.start(tag));
+        assert!(completions.complete(2, Outcome::Good));
+        assert!(!completions.complete(0, Outcome::MediumError));
+        let mut taken = completions.take();
+        assert_eq!(taken.next(&completions), Some((0, Outcome::MediumError)));
+        assert_eq!(taken.next(&completions), Some((2, Outcome::Good)));
+        assert_eq!(taken.next(&completions), None);
+        assert!(completions.complete(1, Outcome::Good), "the list was empty again");
+    }
+
+    #[test]
+    fn a_completion_that_nobody_waits_for_is_ignored() {
+        let completions = Completions::new();
+        completions.start(5);
+        assert!(!completions.complete(4, Outcome::Good));
+        assert!(!completions.complete(u32::MAX, Outcome::Good));
+        assert!(completions.complete(5, Outcome::Good));
+        assert!(!completions.complete(5, Outcome::Good), "twice");
+        assert_eq!(drain(&completions), BTreeSet::from([5]));
+        assert!(completions.is_empty());
+    }
+
+    #[test]
+    fn none_is_lost_between_threads() {
+        let completions = Completions::new();
+        let rounds = 200;
+        thread::scope(|scope| {
+            for first in 0..4 {
+                let completions = &completions;
+                scope.spawn(move || {
+                    for tag in (first * 100..).take(100) {
+                        completions.start(tag);
+                        let _ = completions.complete(tag, Outcome::Good);
+                    }
+                });
+            }
+            let mut seen = BTreeSet::new();
+            for _ in 0..rounds * 1000 {
+                seen.extend(drain(&completions));
+                if seen.len() == 400 {
+                    return;
+                }
+                thread::yield_now();
+            }
+            panic!("{} of 400", seen.len());
+        });
     }
 }

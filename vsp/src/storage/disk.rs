@@ -18,7 +18,7 @@ pub struct Geometry {
 }
 
 /// What a request does.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Operation {
     /// From the disk to the guest's memory.
     Read,
@@ -28,6 +28,7 @@ pub enum Operation {
         fua: bool,
     },
     /// Everything whose write has completed is on the medium when this completes. Has no range.
+    #[default]
     Flush,
     /// The content of the range no longer matters. Has no memory.
     Discard,

@@ -3,33 +3,86 @@
 //! A request goes from the ring to the [`Disk`] as ranges of guest memory, without a copy, and any number of them run
 //! at a time. A disk completes them through [`Completions`] in any order; [`Storage::run`] then writes all answers that
 //! are due into the ring with one signal.
+//!
+//! Invariants:
+//! 1. Every request that wants an answer gets exactly one. A request that waits for room in the ring keeps its slot,
+//!    and while one waits no other is taken, so a guest that does not read its ring holds up nobody but itself.
+//! 2. What a disk is given lies within the disk, and its memory adds up to its length.
+//! 3. In steady state a request allocates nothing: slots and their lists are reused.
 
 mod completions;
 mod disk;
+mod execute;
+mod handshake;
+mod protocol;
+mod scsi;
+mod slots;
+mod transfer;
 
 pub use completions::{Completions, Outcome};
 pub use disk::{Disk, Geometry, Operation, Request};
 
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use vmbus::ring::Broken;
+use handshake::Handshake;
+use scsi::Unit;
+use slots::Slots;
+use vmbus::packet::Descriptor;
+use vmbus::ring::{Broken, Full, Reader, Writer};
 use vmbus::{Channel, Memory};
+use zerocopy::IntoBytes;
 
 /// Logical units of a controller.
 pub const LUNS: usize = 64;
+/// The most bytes of one request that the guest is told to send.
+pub const MAX_TRANSFER_BYTES: u32 = 1 << 20;
 
 /// A SCSI controller of a VM.
 #[derive(Debug)]
 pub struct Storage<M: Memory, D: Disk> {
     memory: M,
-    luns: [Option<D>; LUNS],
+    luns: [Option<Lun<D>>; LUNS],
     completions: Arc<Completions>,
+    slots: Slots,
+    /// Answers that wait for room in the ring, by tag.
+    unanswered: VecDeque<u32>,
+    handshake: Handshake,
+    /// The guest is to look for disks again.
+    must_announce: bool,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+struct Lun<D> {
+    disk: D,
+    unit: Unit,
+}
+
+/// What a controller has done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Reads, writes, flushes and discards that disks have done.
+    pub requests: u64,
+    /// Bytes read.
+    pub bytes_read: u64,
+    /// Bytes written.
+    pub bytes_written: u64,
 }
 
 impl<M: Memory, D: Disk> Storage<M, D> {
     /// A controller without disks in a VM with this memory.
     #[must_use]
     pub fn new(memory: M) -> Self {
-        Self { memory, luns: [const { None }; LUNS], completions: Arc::new(Completions::new()) }
+        Self {
+            memory,
+            luns: [const { None }; LUNS],
+            completions: Arc::new(Completions::new()),
+            slots: Slots::default(),
+            unanswered: VecDeque::with_capacity(slots::SLOTS_MAX),
+            handshake: Handshake::default(),
+            must_announce: false,
+            counters: Counters::default(),
+        }
     }
 
     /// Where disks say that a request is done: hand it to the disks' drivers.
@@ -38,34 +91,136 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         Arc::clone(&self.completions)
     }
 
-    /// Puts a disk on a logical unit; a guest that runs is told. `false`: it is taken or there is none.
+    /// Puts a disk on a logical unit; a guest that runs is told at the next run. `false`: the unit is taken, or there
+    /// is none, or there can be no such disk.
     pub fn attach(&mut self, lun: u8, disk: D) -> bool {
-        match self.luns.get_mut(usize::from(lun)) {
-            Some(slot @ None) => {
-                *slot = Some(disk);
-                true
-            }
-            _ => false,
-        }
+        let Some(unit) = Unit::new(disk.geometry()) else { return false };
+        let Some(slot @ None) = self.luns.get_mut(usize::from(lun)) else { return false };
+        *slot = Some(Lun { disk, unit });
+        self.must_announce = self.handshake.is_done();
+        true
     }
 
-    /// The channel was opened: everything begins anew.
-    pub fn open(&mut self) {}
+    /// What it has done.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The channel was closed: nothing is answered any more. Whether the disks have given back all requests; if not,
+    /// call it again when a completion says so, and confirm the close ([`vmbus::host::Host::closed`]) only then. A
+    /// channel that is opened afterwards begins anew.
+    #[must_use]
+    pub fn close(&mut self) -> bool {
+        self.handshake = Handshake::default();
+        self.must_announce = false;
+        let mut taken = self.completions.take();
+        while let Some((tag, _)) = taken.next(&self.completions) {
+            self.slots.give_back(tag);
+        }
+        while let Some(tag) = self.unanswered.pop_front() {
+            self.slots.give_back(tag);
+        }
+        self.slots.taken() == 0
+    }
 
     /// Takes what is in the ring and answers what is due. Call it when the channel was opened, when the guest has
     /// signalled it, and when [`Completions::complete`] says so. Whether the guest must be signalled.
     ///
     /// # Errors
     /// The guest broke its ring.
-    pub fn run(&mut self, _channel: &mut Channel<M::Page>) -> Result<bool, Broken> {
-        let _ = &self.memory;
-        Ok(false)
+    pub fn run(&mut self, channel: &mut Channel<M::Page>) -> Result<bool, Broken> {
+        let Channel { reader, writer } = channel;
+        let mut signal = false;
+        loop {
+            self.answer_waiting(writer)?;
+            self.answer_completed(writer)?;
+            let goes_on = self.take_requests(reader, writer, &mut signal)?;
+            if !goes_on {
+                break;
+            }
+        }
+        self.announce(writer)?;
+        signal |= writer.publish();
+        Ok(signal)
     }
 
-    /// How many requests the disks still have. A channel that was closed is given back ([`vmbus::host::Host::closed`])
-    /// when there are none.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
-        0
+    /// Takes requests as long as there are some and their answers have room. Whether there is more to do at once.
+    fn take_requests(
+        &mut self,
+        reader: &mut Reader<M::Page>,
+        writer: &mut Writer<M::Page>,
+        signal: &mut bool,
+    ) -> Result<bool, Broken> {
+        reader.start()?;
+        while !self.is_full() {
+            let Some(packet) = reader.next_packet()? else {
+                let drained = reader.finish()?;
+                *signal |= drained.signal;
+                return Ok(drained.more || !self.completions.is_empty());
+            };
+            self.take_request(&packet, writer)?;
+        }
+        // The guest need not signal: it goes on when an answer has found its room.
+        *signal |= reader.publish();
+        Ok(self.unanswered.is_empty() && !self.completions.is_empty())
+    }
+
+    fn is_full(&self) -> bool {
+        self.slots.is_full() || !self.unanswered.is_empty()
+    }
+
+    /// Writes the answers that waited for room, as far as there is some now.
+    fn answer_waiting(&mut self, writer: &mut Writer<M::Page>) -> Result<(), Broken> {
+        while let Some(tag) = self.unanswered.pop_front() {
+            if !self.try_answer(tag, writer)? {
+                self.unanswered.push_front(tag);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the answer that is in this slot, or lets it wait.
+    fn answer(&mut self, tag: u32, writer: &mut Writer<M::Page>) -> Result<(), Broken> {
+        if !self.unanswered.is_empty() || !self.try_answer(tag, writer)? {
+            self.unanswered.push_back(tag);
+        }
+        Ok(())
+    }
+
+    fn try_answer(&mut self, tag: u32, writer: &mut Writer<M::Page>) -> Result<bool, Broken> {
+        if let Some(slot) = self.slots.get_mut(tag)
+            && slot.wants_answer
+        {
+            slot.packet.operation = protocol::operation::COMPLETE_IO;
+            slot.packet.flags = 0;
+            let descriptor = Descriptor::completion(slot.transaction_id);
+            match writer.push(&descriptor, &[], slot.packet.as_bytes()) {
+                Ok(()) => {}
+                Err(Full::Wait) => return Ok(false),
+                Err(Full::TooLarge | Full::Broken) => return Err(Broken),
+            }
+        }
+        self.slots.give_back(tag);
+        Ok(true)
+    }
+
+    /// Tells the guest to look for disks, when some came after it had looked.
+    fn announce(&mut self, writer: &mut Writer<M::Page>) -> Result<(), Broken> {
+        if !self.must_announce || !self.handshake.is_done() {
+            return Ok(());
+        }
+        let packet =
+            protocol::VstorPacket { operation: protocol::operation::ENUMERATE_BUS, ..Default::default() };
+        match writer.push(&Descriptor::inband(0), &[], packet.as_bytes()) {
+            Ok(()) => self.must_announce = false,
+            Err(Full::Wait) => {}
+            Err(Full::TooLarge | Full::Broken) => return Err(Broken),
+        }
+        Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The requests of a controller, reused without allocation.
+
+use super::disk::Operation;
+use super::protocol::VstorPacket;
+use super::scsi::Extent;
+use alloc::vec::Vec;
+use vmbus::GuestRange;
+
+/// The most requests at a time. When all are taken the ring is not read on.
+pub const SLOTS_MAX: usize = 512;
+
+/// A request, from the ring until its answer is in the ring.
+#[derive(Debug, Default)]
+pub struct Slot {
+    /// What the guest sent; turned into the answer.
+    pub packet: VstorPacket,
+    /// Of the guest's packet.
+    pub transaction_id: u64,
+    /// The guest waits for an answer.
+    pub wants_answer: bool,
+    /// What its disk is doing.
+    pub operation: Operation,
+    /// The guest's buffer, cut to what is transferred.
+    pub memory: Vec<GuestRange>,
+    /// Bytes that are transferred if all goes well.
+    pub length: u32,
+    /// What else is to be discarded before the request is done.
+    pub rest: Vec<Extent>,
+}
+
+/// All requests.
+#[derive(Debug, Default)]
+pub struct Slots {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+impl Slots {
+    /// Whether [`Self::take`] finds one.
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty() && self.slots.len() >= SLOTS_MAX
+    }
+
+    /// How many are taken.
+    pub fn taken(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// A free slot, as it was left but for its lists, which are empty.
+    pub fn take(&mut self) -> Option<u32> {
+        if let Some(tag) = self.free.pop() {
+            return Some(tag);
+        }
+        if self.slots.len() >= SLOTS_MAX {
+            return None;
+        }
+        self.slots.push(Slot::default());
+        u32::try_from(self.slots.len() - 1).ok()
+    }
+
+    /// Gives back a slot that was taken.
+    pub fn give_back(&mut self, tag: u32) {
+        if let Some(slot) = self.slots.get_mut(tag as usize) {
+            slot.memory.clear();
+            slot.rest.clear();
+            self.free.push(tag);
+        }
+    }
+
+    /// The slot.
+    pub fn get_mut(&mut self, tag: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(tag as usize)
+    }
+}

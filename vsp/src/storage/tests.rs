@@ -1,0 +1,15 @@
+//! The controller behind a real ring, with a guest's driver on the other end.
+
+use super::protocol::{
+    ChannelProperties, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH,
+    VstorPacket, direction, operation, srb_status,
+};
+use super::*;
+use harness::{BLOCK, Driver, TestDisk, inquiry, read_10, write_10};
+use std::vec;
+
+mod commands;
+mod handshake;
+mod harness;
+mod hostile;
+mod io;
