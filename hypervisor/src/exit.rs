@@ -219,3 +219,6 @@ pub fn deliver(ipi: Ipi, sender: Option<u32>, env: &impl Surroundings) -> bool {
     }
     taken
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -22,6 +22,8 @@ pub mod connection;
 pub mod cpuid;
 pub mod dispatch;
 pub mod exit;
+#[cfg(all(test, not(loom)))]
+mod fake;
 pub mod gpa_space;
 pub mod guest;
 pub mod hypercall;

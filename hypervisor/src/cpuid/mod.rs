@@ -98,7 +98,7 @@ impl Cpuid {
         let [intel, ..] = host(4, 0);
         let leaf = if intel & 0x1F != 0 { 4 } else { 0x8000_001D };
         let present = leaf == 4 || self.extended.first().is_some_and(|[max, ..]| *max >= leaf);
-        let cores = if leaf == 4 { ((1 << self.id_bits.min(6)) - 1) << 26 } else { 0 };
+        let cores = if leaf == 4 { (!(u32::MAX << self.id_bits.min(6))) << 26 } else { 0 };
         for (subleaf, cache) in (0u32..).zip(self.caches.iter_mut()).filter(|_| present) {
             let [eax, ebx, ecx, edx] = host(leaf, subleaf);
             let shared = if (eax >> 5) & 7 == 3 { others.min(0xFFF) << 14 } else { 0 };

@@ -127,3 +127,6 @@ fn end_of_interrupt<B: VirtualProcessorBackend>(
     }
     if level && env.platform().intercepts.eoi() { Followup::LevelEoi(vector) } else { Followup::None }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

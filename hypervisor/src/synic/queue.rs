@@ -4,10 +4,10 @@ use hv_abi::message::HvMessage;
 use hv_abi::status::{HvResult, HvStatus};
 use hv_abi::synic::SINT_COUNT;
 
-/// Buffers of a VP.
-pub const BUFFERS: usize = 32;
+/// Buffers of a VP. All of it is made on the stack of whoever makes the VP, and moved: so not many.
+pub const BUFFERS: usize = 16;
 /// Of these one SINT may have so many.
-pub const SHARE: u8 = 16;
+pub const SHARE: u8 = 12;
 /// No buffer.
 const NONE: u8 = u8::MAX;
 

@@ -156,7 +156,8 @@ proptest! {
                     let want = model[usize::from(sint)].pop_front();
                     prop_assert_eq!(got.map(|(_, tag, _)| tag), want);
                     if let Some((_, _, pending)) = got {
-                        prop_assert_eq!(pending, !model[usize::from(sint)].is_empty());
+                        // Set without need when a message behind it was refused; never missing.
+                        prop_assert!(pending || model[usize::from(sint)].is_empty());
                         if pending {
                             synic.end_of_message(&memory, |_| {});
                         }
