@@ -66,7 +66,9 @@ pub fn translate<M: Machine>(
     let walk = if cr0 & CR0_PG == 0 {
         Walk::Found { gpa: address & 0xFFFF_FFFF, rights: WRITABLE | USER }
     } else {
-        walk(machine, memory, register(HvRegisterName::Cr3), address, cr4, efer)
+        let word =
+            |gpa: Gpa| memory.with_page(machine, gpa.page(), false, |page| page.read(gpa.offset() / 8));
+        walk(word, register(HvRegisterName::Cr3), address, cr4, efer)
     };
     let (gpa, rights) = match walk {
         Walk::Failed(code) => return Ok(failed(code)),
@@ -116,7 +118,23 @@ fn mode(cr4: u64, efer: u64) -> Mode {
     }
 }
 
-fn walk<M: Machine>(machine: &M, memory: &GpaSpace<M>, cr3: u64, address: u64, cr4: u64, efer: u64) -> Walk {
+/// The guest physical address of `address` by the guest's tables; `word` reads the 64-bit word with a guest physical
+/// address in it. Rights are not looked at.
+pub fn physical_address(
+    word: impl FnMut(Gpa) -> Option<u64>,
+    [cr0, cr3, cr4, efer]: [u64; 4],
+    address: u64,
+) -> Option<Gpa> {
+    if cr0 & CR0_PG == 0 {
+        return Gpa::new(address & 0xFFFF_FFFF);
+    }
+    match walk(word, cr3, address, cr4, efer) {
+        Walk::Found { gpa, .. } => Gpa::new(gpa),
+        Walk::Failed(_) => None,
+    }
+}
+
+fn walk(mut word: impl FnMut(Gpa) -> Option<u64>, cr3: u64, address: u64, cr4: u64, efer: u64) -> Walk {
     let mode = mode(cr4, efer);
     // The root of PAE's three levels is 32-byte aligned and holds four entries, without rights.
     let pae = mode.levels == 3;
@@ -127,7 +145,7 @@ fn walk<M: Machine>(machine: &M, memory: &GpaSpace<M>, cr3: u64, address: u64, c
         let mask = if pae && level == 2 { 3 } else { (1_u64 << mode.index_bits).wrapping_sub(1) };
         let index = address.wrapping_shr(shift) & mask;
         let at = table.wrapping_add(index.wrapping_mul(mode.entry_bytes));
-        let Some(entry) = read_entry(machine, memory, at, mode.entry_bytes) else {
+        let Some(entry) = read_entry(&mut word, at, mode.entry_bytes) else {
             return Walk::Failed(TranslateResult::GPA_UNMAPPED);
         };
         if entry & PRESENT == 0 {
@@ -152,9 +170,8 @@ fn walk<M: Machine>(machine: &M, memory: &GpaSpace<M>, cr3: u64, address: u64, c
     Walk::Failed(TranslateResult::INVALID_PAGE_TABLE_FLAGS)
 }
 
-fn read_entry<M: Machine>(machine: &M, memory: &GpaSpace<M>, at: u64, bytes: u64) -> Option<u64> {
-    let gpa = Gpa::new(at)?;
-    let word = memory.with_page(machine, gpa.page(), false, |page| page.read(gpa.offset() / 8))?;
+fn read_entry(word: &mut impl FnMut(Gpa) -> Option<u64>, at: u64, bytes: u64) -> Option<u64> {
+    let word = word(Gpa::new(at)?)?;
     let upper_half = bytes == 4 && at & 4 != 0;
     Some(match bytes {
         4 if upper_half => word >> 32,

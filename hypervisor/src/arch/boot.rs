@@ -25,6 +25,7 @@ static PLAN: Once<Plan> = Once::new();
 /// # Safety
 /// `hand_off` is a loader's, which this takes over.
 pub unsafe fn enter(hand_off: *mut HandOff) -> ! {
+    cpu::mark::<{ cpu::marker::ENTRY }>();
     serial::init();
     exception::load();
     extended::init();

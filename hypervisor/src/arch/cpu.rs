@@ -65,6 +65,26 @@ pub fn flush_tlb() {
     unsafe { asm!("mov {t}, cr3", "mov cr3, {t}", t = out(reg) _, options(nostack, preserves_flags)) };
 }
 
+/// Markers that a counting emulator sees; to a processor each is one NOP.
+pub mod marker {
+    /// A guest's VP was put on the processor.
+    pub const GUEST: u8 = 0x10;
+    /// A root VP was put on the processor.
+    pub const ROOT: u8 = 0x11;
+    /// The hypervisor was entered.
+    pub const ENTRY: u8 = 0x20;
+}
+
+/// Executes the marker `NUMBER`.
+#[inline(always)]
+pub fn mark<const NUMBER: u8>() {
+    // SAFETY: NOP with an operand that is not accessed.
+    unsafe {
+        asm!(".byte 0x0F, 0x1F, 0x80, {}, 0x52, 0x4B, 0x4D", const NUMBER,
+            options(nomem, nostack, preserves_flags));
+    }
+}
+
 /// Waits a moment in a loop.
 #[inline]
 pub fn pause() {

@@ -21,13 +21,28 @@ impl SvmProcessor {
     #[inline]
     pub(super) fn exit(&mut self) -> Exit {
         match self.vmcb.control.exitcode {
-            exit_code::CPUID => Exit::Cpuid,
-            exit_code::VMMCALL => Exit::Hypercall,
+            exit_code::CPUID => {
+                self.measure(Opcode::Cpuid);
+                Exit::Cpuid
+            }
+            exit_code::VMMCALL => {
+                self.measure(Opcode::Vmmcall);
+                Exit::Hypercall
+            }
             exit_code::MSR => self.msr(),
             exit_code::INTR => Exit::PhysicalInterrupt,
-            exit_code::IOIO => Exit::IoPort(port_access(self.vmcb.control.exitinfo1)),
-            exit_code::NPF => Exit::SecondLevelFault(self.fault()),
-            exit_code::HLT => Exit::Halt,
+            exit_code::IOIO => {
+                self.length = self.vmcb.control.exitinfo2.wrapping_sub(self.vmcb.save.rip) as u8;
+                Exit::IoPort(port_access(self.vmcb.control.exitinfo1))
+            }
+            exit_code::NPF => {
+                self.length = 0;
+                Exit::SecondLevelFault(self.fault())
+            }
+            exit_code::HLT => {
+                self.measure(Opcode::Hlt);
+                Exit::Halt
+            }
             exit_code::VINTR => {
                 self.set_window(None);
                 Exit::InterruptWindow
@@ -39,6 +54,7 @@ impl SvmProcessor {
     #[inline]
     fn msr(&mut self) -> Exit {
         let write = self.vmcb.control.exitinfo1 & 1 != 0;
+        self.measure(if write { Opcode::Wrmsr } else { Opcode::Rdmsr });
         match self.kind {
             Kind::Root if !is_synthetic(self.gprs.rcx) => self.root_msr(write),
             _ if write => Exit::MsrWrite,
@@ -52,6 +68,7 @@ impl SvmProcessor {
         const SKINIT: u64 = 0x86;
         const MONITOR: u64 = 0x8A;
         const MWAIT_ARMED: u64 = 0x8C;
+        self.length = 0;
         match code {
             exit_code::NMI => {
                 world_switch::take_nmi();
@@ -62,8 +79,14 @@ impl SvmProcessor {
                 Exit::Handled
             }
             exit_code::SHUTDOWN => Exit::TripleFault,
-            exit_code::XSETBV => Exit::Xsetbv,
-            exit_code::WBINVD | exit_code::INVD => Exit::WriteBackInvalidate,
+            exit_code::XSETBV => {
+                self.measure(Opcode::Xsetbv);
+                Exit::Xsetbv
+            }
+            exit_code::WBINVD | exit_code::INVD => {
+                self.measure(if code == exit_code::INVD { Opcode::Invd } else { Opcode::Wbinvd });
+                Exit::WriteBackInvalidate
+            }
             exit_code::INVLPGA | exit_code::VMRUN | VMLOAD..=SKINIT | MONITOR..=MWAIT_ARMED => {
                 Exit::UndefinedInstruction
             }
@@ -111,40 +134,20 @@ impl SvmProcessor {
         fault
     }
 
-    /// The opcode of the instruction that exited, for those whose length is asked for.
-    fn opcode(&self) -> Option<Opcode> {
-        Some(match self.vmcb.control.exitcode {
-            exit_code::CPUID => Opcode::Cpuid,
-            exit_code::VMMCALL => Opcode::Vmmcall,
-            exit_code::MSR if self.vmcb.control.exitinfo1 & 1 != 0 => Opcode::Wrmsr,
-            exit_code::MSR => Opcode::Rdmsr,
-            exit_code::HLT => Opcode::Hlt,
-            exit_code::XSETBV => Opcode::Xsetbv,
-            exit_code::INVD => Opcode::Invd,
-            exit_code::WBINVD => Opcode::Wbinvd,
-            _ => return None,
-        })
-    }
-
-    /// Length of the instruction that exited; 0: it did not exit because of an instruction.
-    pub(super) fn exited_length(&self) -> u8 {
-        let rip = self.vmcb.save.rip;
-        let control = &self.vmcb.control;
-        if control.exitcode == exit_code::IOIO {
-            return control.exitinfo2.wrapping_sub(rip) as u8;
-        }
-        let Some(opcode) = self.opcode() else { return 0 };
+    /// Finds out how long the instruction `opcode` is, which exited.
+    #[inline]
+    fn measure(&mut self, opcode: Opcode) {
         if self.features.contains(Features::NEXT_RIP) {
-            return control.nrip.wrapping_sub(rip) as u8;
+            self.length = self.vmcb.control.nrip.wrapping_sub(self.vmcb.save.rip) as u8;
+        } else {
+            self.note_length(opcode);
         }
-        opcode.length()
     }
 
     /// Moves RIP behind the instruction that exited, as if it had been executed.
     #[inline]
     pub(super) fn complete_instruction(&mut self) {
-        let length = self.exited_length();
-        let mut rip = self.vmcb.save.rip.wrapping_add(u64::from(length));
+        let mut rip = self.vmcb.save.rip.wrapping_add(u64::from(self.length));
         if !self.in_64_bit_mode() {
             rip &= 0xFFFF_FFFF;
         }

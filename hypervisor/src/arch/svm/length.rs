@@ -84,15 +84,23 @@ impl LengthCache {
         Self { entries: [Entry { rip: 0, cr3: 0, length: 0, opcode: 0 }; 8] }
     }
 
-    /// The length of `opcode` at `rip` in the address space `cr3`; `fetch` finds it when it is not known.
+    fn slot(rip: u64) -> usize {
+        (rip ^ rip >> 3) as usize % 8
+    }
+
+    /// The length of `opcode` at `rip` in the address space `cr3`, when it is known.
     #[inline]
-    pub fn get(&mut self, rip: u64, cr3: u64, opcode: Opcode, fetch: impl FnOnce() -> u8) -> u8 {
-        let slot = (rip ^ rip >> 3) as usize % 8;
-        let Some(entry) = self.entries.get_mut(slot) else { return opcode.length() };
-        if entry.length == 0 || entry.rip != rip || entry.cr3 != cr3 || entry.opcode != opcode as u8 {
-            *entry = Entry { rip, cr3, length: fetch(), opcode: opcode as u8 };
+    pub fn get(&self, rip: u64, cr3: u64, opcode: Opcode) -> Option<u8> {
+        let entry = self.entries.get(Self::slot(rip))?;
+        let found = entry.rip == rip && entry.cr3 == cr3 && entry.opcode == opcode as u8 && entry.length != 0;
+        found.then_some(entry.length)
+    }
+
+    /// Remembers it.
+    pub fn put(&mut self, rip: u64, cr3: u64, opcode: Opcode, length: u8) {
+        if let Some(entry) = self.entries.get_mut(Self::slot(rip)) {
+            *entry = Entry { rip, cr3, length, opcode: opcode as u8 };
         }
-        entry.length
     }
 }
 
@@ -120,20 +128,16 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_fetches_once_for_each_place() {
+    fn the_cache_tells_places_address_spaces_and_opcodes_apart() {
         let mut cache = LengthCache::new();
-        let mut fetches = 0;
-        let mut get = |cache: &mut LengthCache, rip, cr3, opcode| {
-            cache.get(rip, cr3, opcode, || {
-                fetches += 1;
-                fetches
-            })
-        };
-        assert_eq!(get(&mut cache, 0x1000, 1, Opcode::Cpuid), 1);
-        assert_eq!(get(&mut cache, 0x1000, 1, Opcode::Cpuid), 1);
-        assert_eq!(get(&mut cache, 0x1000, 2, Opcode::Cpuid), 2);
-        assert_eq!(get(&mut cache, 0x1000, 2, Opcode::Hlt), 3);
-        assert_eq!(get(&mut cache, 0x1001, 2, Opcode::Hlt), 4);
-        assert_eq!(get(&mut cache, 0x1000, 2, Opcode::Hlt), 3);
+        assert_eq!(cache.get(0, 0, Opcode::Cpuid), None);
+        cache.put(0x1000, 1, Opcode::Cpuid, 2);
+        assert_eq!(cache.get(0x1000, 1, Opcode::Cpuid), Some(2));
+        assert_eq!(cache.get(0x1000, 2, Opcode::Cpuid), None);
+        assert_eq!(cache.get(0x1000, 1, Opcode::Hlt), None);
+        assert_eq!(cache.get(0x1001, 1, Opcode::Cpuid), None);
+        cache.put(0x1000, 2, Opcode::Hlt, 1);
+        assert_eq!(cache.get(0x1000, 1, Opcode::Cpuid), None);
+        assert_eq!(cache.get(0x1000, 2, Opcode::Hlt), Some(1));
     }
 }

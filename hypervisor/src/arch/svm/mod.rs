@@ -17,6 +17,8 @@ pub mod exit;
 #[cfg(target_os = "none")]
 pub mod extended;
 #[cfg(target_os = "none")]
+pub mod fetch;
+#[cfg(target_os = "none")]
 pub mod processor;
 #[cfg(target_os = "none")]
 pub mod registers;

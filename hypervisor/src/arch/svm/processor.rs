@@ -5,6 +5,7 @@ use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 use hv_abi::status::HvResult;
 
+use crate::arch::cpu::{mark, marker};
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::svm::asid::Lease;
@@ -29,6 +30,8 @@ pub struct SvmProcessor {
     pub(super) features: Features,
     pub(super) kind: Kind,
     pub(super) nmi: NmiState,
+    /// Length of the instruction that exited; 0: no instruction did.
+    pub(super) length: u8,
     pub(super) lengths: LengthCache,
     pub(super) extended: Extended,
 }
@@ -75,6 +78,7 @@ impl VirtualProcessorBackend for SvmProcessor {
             features,
             kind,
             nmi: NmiState::Open,
+            length: 0,
             lengths: LengthCache::new(),
             extended: Extended::new(),
         };
@@ -86,6 +90,10 @@ impl VirtualProcessorBackend for SvmProcessor {
     fn load(&mut self) {
         self.vmcb.control.clean = CleanBits::new();
         self.extended.load();
+        match self.kind {
+            Kind::Guest => mark::<{ marker::GUEST }>(),
+            Kind::Root => mark::<{ marker::ROOT }>(),
+        }
     }
 
     fn unload(&mut self) {
@@ -137,7 +145,7 @@ impl VirtualProcessorBackend for SvmProcessor {
         self.vmcb.save.rflags
     }
     fn instruction_length(&self) -> u8 {
-        self.exited_length()
+        self.length
     }
     fn advance(&mut self) {
         self.complete_instruction();

@@ -1,0 +1,65 @@
+//! The bytes of the instruction that exited, where the processor reports neither them nor the next RIP.
+//!
+//! This runs before the exit is reported, while whoever takes translations away still waits for this processor, so the
+//! guest's second-level table does not change under it.
+
+use hv_abi::{Gpa, SpaPage};
+use paging::{InputPage, Npt, PageTable};
+
+use crate::arch::memory::window::{Windowed, with_page};
+use crate::arch::svm::length::{LONGEST, Opcode, instruction_length};
+use crate::arch::svm::processor::SvmProcessor;
+use crate::translate::physical_address;
+
+impl SvmProcessor {
+    /// Finds out the length of the instruction `opcode`, which exited.
+    #[inline]
+    pub(super) fn note_length(&mut self, opcode: Opcode) {
+        let (rip, cr3) = (self.vmcb.save.rip, self.vmcb.save.cr3);
+        self.length = match self.lengths.get(rip, cr3, opcode) {
+            Some(length) => length,
+            None => self.fetch_length(opcode),
+        };
+    }
+
+    #[cold]
+    fn fetch_length(&mut self, opcode: Opcode) -> u8 {
+        let (bytes, count) = self.fetch();
+        let bytes = bytes.get(..count).unwrap_or_default();
+        // Bytes that are no longer there, or other ones: the guest changes its code under itself.
+        let length = instruction_length(bytes, opcode, self.in_64_bit_mode()).unwrap_or(opcode.length());
+        self.lengths.put(self.vmcb.save.rip, self.vmcb.save.cr3, opcode, length);
+        length
+    }
+
+    /// Up to [`LONGEST`] bytes at RIP, and how many.
+    fn fetch(&self) -> ([u8; LONGEST], usize) {
+        let save = &self.vmcb.save;
+        let base = if self.in_64_bit_mode() { 0 } else { save.cs.base };
+        let table =
+            PageTable::<Npt>::from_root(SpaPage::new(self.vmcb.control.n_cr3 >> 12).unwrap_or_default());
+        let word = |gpa: Gpa| {
+            let (page, _) = table.translate(&mut Windowed, InputPage::from_gpa(gpa.page())?)?;
+            Some(with_page(page, |page| page.read(gpa.offset() / 8)))
+        };
+        let mut bytes = [0; LONGEST];
+        let mut count = 0_usize;
+        let mut shown: Option<(u64, u64)> = None;
+        for (offset, byte) in (0_u64..).zip(&mut bytes) {
+            let address = base.wrapping_add(save.rip).wrapping_add(offset);
+            let aligned = address & !7;
+            let value = match shown {
+                Some((at, value)) if at == aligned => value,
+                _ => {
+                    let controls = [save.cr0, save.cr3, save.cr4, save.efer];
+                    let Some(value) = physical_address(word, controls, aligned).and_then(word) else { break };
+                    shown = Some((aligned, value));
+                    value
+                }
+            };
+            *byte = (value >> ((address & 7) << 3)) as u8;
+            count = count.saturating_add(1);
+        }
+        (bytes, count)
+    }
+}
