@@ -57,10 +57,10 @@ impl<M: Machine> Surroundings for Around<'_, M> {
         let Ok(vp) = self.partition.vp(index) else { return };
         // What was put in comes before these looks, and a dispatch that ends says "blocked" before it looks into the
         // inbox for the last time: one of the two sees the other.
-        if let Some(processor) = vp.running_on() {
-            if processor != self.hv.machine.processor() {
-                self.hv.machine.kick(processor);
-            }
+        if let Some(processor) = vp.running_on()
+            && processor != self.hv.machine.processor()
+        {
+            self.hv.machine.kick(processor);
         }
         if vp.blocked.swap(false, Ordering::SeqCst) && self.by_guest {
             let flag = u16::try_from(index).unwrap_or(0);

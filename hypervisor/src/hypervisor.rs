@@ -65,7 +65,7 @@ impl<M: Machine> Hypervisor<M> {
             partitions: PartitionTable::new(),
             root_tables: SpinMutex::new(Pool::new()),
             ports: TicketMutex::new(Ports::new()),
-            root_synics: [RootSynic::NEW; MAX_PROCESSORS],
+            root_synics: [const { RootSynic::new() }; MAX_PROCESSORS],
             clock: Once::new(),
             started: AtomicBool::new(false),
             processor_count: Once::new(),

@@ -24,6 +24,8 @@ pub mod dispatch;
 pub mod exit;
 #[cfg(all(test, not(loom)))]
 mod fake;
+#[cfg(any(all(test, not(loom)), feature = "fake"))]
+pub mod fake_machine;
 pub mod gpa_space;
 pub mod guest;
 pub mod hypercall;

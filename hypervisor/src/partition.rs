@@ -80,7 +80,7 @@ impl<M: Machine> Partition<M> {
             stats: SpinMutex::new(None),
             lifecycle: SpinMutex::new(()),
             sent: [const { AtomicU64::new(0) }; 2],
-            vps: [const { Slot::EMPTY }; MAX_VPS as usize],
+            vps: [const { Slot::new() }; MAX_VPS as usize],
         }
     }
 

@@ -52,11 +52,11 @@ impl<M: Machine> PartitionTable<M> {
     /// No partition.
     pub const fn new() -> Self {
         const { assert!(pages_for::<Partition<M>>() <= 4) };
-        Self { slots: [const { Slot::EMPTY }; MAX_PARTITIONS as usize], serial: SpinMutex::new(0) }
+        Self { slots: [const { Slot::new() }; MAX_PARTITIONS as usize], serial: SpinMutex::new(0) }
     }
 
     fn slot(&self, id: HvPartitionId) -> Option<&Slot<Partition<M>>> {
-        self.slots.get((id.0 % u64::from(MAX_PARTITIONS)) as usize)
+        self.slots.get((id.0 & ((1 << SLOT_BITS) - 1)) as usize)
     }
 
     /// The partition with this id.

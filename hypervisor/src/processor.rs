@@ -23,12 +23,14 @@ pub struct Processor {
 }
 
 impl Processor {
-    const NEW: Self = Self {
-        entries: AtomicU64::new(0),
-        space: AtomicU64::new(0),
-        signal: AtomicU32::new(0),
-        dispatching: AtomicBool::new(false),
-    };
+    const fn new() -> Self {
+        Self {
+            entries: AtomicU64::new(0),
+            space: AtomicU64::new(0),
+            signal: AtomicU32::new(0),
+            dispatching: AtomicBool::new(false),
+        }
+    }
 
     /// Announces that it goes into guest mode with `space`. False: translations were taken away since `seen` (which
     /// then is up to date): flush and try again.
@@ -66,7 +68,7 @@ pub struct Processors([Processor; MAX_PROCESSORS]);
 impl Processors {
     /// All outside guest mode.
     pub const fn new() -> Self {
-        Self([const { Processor::NEW }; MAX_PROCESSORS])
+        Self([const { Processor::new() }; MAX_PROCESSORS])
     }
 
     /// One of them.

@@ -16,9 +16,17 @@ pub struct Slot<T> {
     object: AtomicPtr<T>,
 }
 
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> Slot<T> {
     /// An empty slot.
-    pub const EMPTY: Self = Self { state: AtomicU32::new(0), object: AtomicPtr::new(null_mut()) };
+    pub const fn new() -> Self {
+        Self { state: AtomicU32::new(0), object: AtomicPtr::new(null_mut()) }
+    }
 
     /// Is there an object?
     pub fn is_filled(&self) -> bool {

@@ -121,7 +121,7 @@ impl<M: Machine> Mapper<'_, M> {
         while at < end {
             let size = [self.largest, PageSize::Size2M, PageSize::Size4K]
                 .into_iter()
-                .find(|s| at % s.pages() == 0 && end.saturating_sub(at) >= s.pages())
+                .find(|s| at.is_multiple_of(s.pages()) && end.saturating_sub(at) >= s.pages())
                 .unwrap_or(PageSize::Size4K);
             let (Some(input), Some(page)) = (InputPage::new(at), SpaPage::new(at)) else { break };
             table

@@ -28,12 +28,13 @@ pub struct Table<T, const N: usize, const PAGES: usize> {
 impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
     /// Nothing, and no page.
     pub const fn new() -> Self {
-        const { assert!(size_of::<TablePage<T, N>>() <= crate::machine::PAGE_BYTES) };
+        const { assert!(size_of::<TablePage<T, N>>() <= crate::machine::PAGE_BYTES && N.is_power_of_two()) };
         Self { pages: [const { None }; PAGES] }
     }
 
     const fn index(id: u32) -> usize {
-        (id as usize) % N
+        // N is a power of two: see `new`.
+        (id as usize) & N.wrapping_sub(1)
     }
 
     /// The entry with this id, and its number.
@@ -52,7 +53,7 @@ impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
 
     /// The entry with this number.
     pub fn by_number(&mut self, number: u32) -> Option<&mut T> {
-        let (page, index) = ((number as usize).checked_div(N)?, (number as usize) % N);
+        let (page, index) = ((number as usize).checked_div(N)?, Self::index(number));
         self.pages.get_mut(page)?.as_mut()?.0.get_mut(index)?.as_mut()
     }
 

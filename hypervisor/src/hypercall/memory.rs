@@ -14,6 +14,21 @@ const fn refused(status: HvStatus) -> Batch {
     Batch { done: 0, result: Err(status) }
 }
 
+/// Does `f` with a partition that was looked up, then brings its counters up to date.
+fn with<M: Machine>(
+    found: HvResult<PartitionRef<'_, M>>,
+    f: impl FnOnce(&PartitionRef<'_, M>) -> Batch,
+) -> Batch {
+    match found {
+        Ok(partition) => {
+            let batch = f(&partition);
+            partition.count_pages();
+            batch
+        }
+        Err(status) => refused(status),
+    }
+}
+
 /// The guest whose memory is changed: initialized, and not the root.
 fn guest<'a, M: Machine>(by: &'a Caller<'_, M>, id: HvPartitionId) -> HvResult<PartitionRef<'a, M>> {
     let guest = by.hv.partition(by.partition, id)?;
@@ -31,15 +46,7 @@ impl<M: Machine> RepCall<M> for DepositMemory {
     type Result = ();
     const NEEDS: HvPrivileges = HvPrivileges::ACCESS_MEMORY_POOL;
     fn batch(&self, by: &mut Caller<'_, M>, _: u16, items: &[u64], _: &mut [()]) -> Batch {
-        let batch = match by.hv.partition(by.partition, self.partition_id) {
-            Ok(to) => {
-                let batch = by.hv.deposit(&to, items);
-                to.count_pages();
-                batch
-            }
-            Err(status) => refused(status),
-        };
-        batch
+        with(by.hv.partition(by.partition, self.partition_id), |to| by.hv.deposit(to, items))
     }
 }
 
@@ -48,15 +55,7 @@ impl<M: Machine> RepCall<M> for WithdrawMemory {
     type Result = u64;
     const NEEDS: HvPrivileges = HvPrivileges::ACCESS_MEMORY_POOL;
     fn batch(&self, by: &mut Caller<'_, M>, _: u16, _: &[()], results: &mut [u64]) -> Batch {
-        let batch = match by.hv.partition(by.partition, self.partition_id) {
-            Ok(from) => {
-                let batch = by.hv.withdraw(&from, results);
-                from.count_pages();
-                batch
-            }
-            Err(status) => refused(status),
-        };
-        batch
+        with(by.hv.partition(by.partition, self.partition_id), |from| by.hv.withdraw(from, results))
     }
 }
 
@@ -69,15 +68,9 @@ impl<M: Machine> RepCall<M> for MapGpaPages {
             Some(flags) if self.padding == 0 && flags.contains(MapGpaFlags::READABLE) => flags,
             _ => return refused(HvStatus::INVALID_PARAMETER),
         };
-        let batch = match guest(by, self.target_partition_id) {
-            Ok(guest) => {
-                let batch = by.hv.map_gpa(&guest, self.target_gpa_base, flags, first, items);
-                guest.count_pages();
-                batch
-            }
-            Err(status) => refused(status),
-        };
-        batch
+        with(guest(by, self.target_partition_id), |guest| {
+            by.hv.map_gpa(guest, self.target_gpa_base, flags, first, items)
+        })
     }
 }
 
@@ -90,15 +83,9 @@ impl<M: Machine> RepCall<M> for UnmapGpaPages {
         if self.padding != 0 || !MapGpaFlags::LARGE_PAGE.contains(flags) {
             return refused(HvStatus::INVALID_PARAMETER);
         }
-        let batch = match guest(by, self.target_partition_id) {
-            Ok(guest) => {
-                let base = self.target_gpa_base;
-                let batch = by.hv.unmap_gpa(&guest, base, flags, first, items.len());
-                guest.count_pages();
-                batch
-            }
-            Err(status) => refused(status),
-        };
-        batch
+        with(guest(by, self.target_partition_id), |guest| {
+            let base = self.target_gpa_base;
+            by.hv.unmap_gpa(guest, base, flags, first, items.len())
+        })
     }
 }

@@ -29,7 +29,7 @@ fn check_rep(control: HypercallInput) -> HvResult<()> {
 
 /// An address that the caller gave in a register.
 fn pointer(value: u64) -> HvResult<Gpa> {
-    if value % 8 != 0 {
+    if !value.is_multiple_of(8) {
         return Err(HvStatus::INVALID_ALIGNMENT);
     }
     Gpa::new(value).ok_or(HvStatus::INVALID_PARAMETER)

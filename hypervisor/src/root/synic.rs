@@ -45,15 +45,23 @@ pub struct RootSynic {
     pub pages: TicketMutex<RootPages>,
 }
 
+impl Default for RootSynic {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl RootSynic {
     /// As after reset.
-    pub const NEW: Self = Self {
-        control: AtomicU64::new(0),
-        sints: [const { AtomicU64::new(HvSint::RESET.into_bits()) }; SINT_COUNT],
-        simp: AtomicU64::new(0),
-        siefp: AtomicU64::new(0),
-        pages: TicketMutex::new(RootPages { messages: None, event_flags: None, waiting: Deque::new() }),
-    };
+    pub const fn new() -> Self {
+        Self {
+            control: AtomicU64::new(0),
+            sints: [const { AtomicU64::new(HvSint::RESET.into_bits()) }; SINT_COUNT],
+            simp: AtomicU64::new(0),
+            siefp: AtomicU64::new(0),
+            pages: TicketMutex::new(RootPages { messages: None, event_flags: None, waiting: Deque::new() }),
+        }
+    }
 
     /// SCONTROL.
     pub fn control(&self) -> u64 {

@@ -1,0 +1,245 @@
+//! A processor that does what a test's script says.
+
+#![expect(unsafe_code, reason = "a remembered pointer is sent along")]
+
+extern crate std;
+
+use core::cell::RefCell;
+use std::boxed::Box;
+use std::collections::{BTreeMap, VecDeque};
+use std::thread_local;
+
+use hv_abi::registers::{
+    HvInterruptState, HvPendingInterruption, HvRegisterName, HvRegisterValue, interruption_type,
+};
+use hv_abi::{HvResult, HvStatus, SpaPage};
+
+use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::machine::MappedPage;
+
+/// What a guest does until its next exit.
+pub type Step = Box<dyn FnOnce(&mut FakeBackend) -> Exit>;
+
+thread_local! {
+    static SCRIPT: RefCell<VecDeque<Step>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// Adds to what guests do on this thread. Without more to do they exit for a physical interrupt.
+pub fn script(step: impl FnOnce(&mut FakeBackend) -> Exit + 'static) {
+    SCRIPT.with_borrow_mut(|script| script.push_back(Box::new(step)));
+}
+
+/// A VP's registers.
+#[derive(Debug)]
+pub struct FakeBackend {
+    /// General registers.
+    pub gprs: Gprs,
+    /// RIP.
+    pub rip: u64,
+    /// CPL.
+    pub cpl: u8,
+    /// All others.
+    pub registers: BTreeMap<u32, HvRegisterValue>,
+    /// What the next entry delivers.
+    pub pending: HvPendingInterruption,
+    /// Its second-level table.
+    pub second_level: Option<SpaPage>,
+    /// Times it forgot translations.
+    pub flushes: u32,
+    loaded: bool,
+    control: MappedPage,
+    kind: Kind,
+}
+
+impl FakeBackend {
+    /// Root's or guest's.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+}
+
+/// Registers that live in the backend.
+const OWN: [HvRegisterName; 37] = [
+    HvRegisterName::Cr0,
+    HvRegisterName::Cr2,
+    HvRegisterName::Cr3,
+    HvRegisterName::Cr4,
+    HvRegisterName::Cr8,
+    HvRegisterName::Xfem,
+    HvRegisterName::Dr0,
+    HvRegisterName::Dr1,
+    HvRegisterName::Dr2,
+    HvRegisterName::Dr3,
+    HvRegisterName::Dr6,
+    HvRegisterName::Dr7,
+    HvRegisterName::Es,
+    HvRegisterName::Cs,
+    HvRegisterName::Ss,
+    HvRegisterName::Ds,
+    HvRegisterName::Fs,
+    HvRegisterName::Gs,
+    HvRegisterName::Ldtr,
+    HvRegisterName::Tr,
+    HvRegisterName::Idtr,
+    HvRegisterName::Gdtr,
+    HvRegisterName::Tsc,
+    HvRegisterName::Efer,
+    HvRegisterName::KernelGsBase,
+    HvRegisterName::Pat,
+    HvRegisterName::SysenterCs,
+    HvRegisterName::SysenterEip,
+    HvRegisterName::SysenterEsp,
+    HvRegisterName::Star,
+    HvRegisterName::Lstar,
+    HvRegisterName::Cstar,
+    HvRegisterName::Sfmask,
+    HvRegisterName::TscAux,
+    HvRegisterName::SpecCtrl,
+    HvRegisterName::Rflags,
+    HvRegisterName::InterruptState,
+];
+
+fn general(gprs: &mut [u64; 16], name: HvRegisterName) -> Option<&mut u64> {
+    gprs.get_mut(usize::try_from(name.0.checked_sub(HvRegisterName::Rax.0)?).ok()?)
+}
+
+impl VirtualProcessorBackend for FakeBackend {
+    type Format = paging::Npt;
+    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
+
+    fn new(control: MappedPage, kind: Kind) -> Self {
+        let mut registers = BTreeMap::new();
+        registers.insert(HvRegisterName::Efer.0, HvRegisterValue::from_u64(0));
+        Self {
+            gprs: Gprs::default(),
+            rip: 0,
+            cpl: 0,
+            registers,
+            pending: HvPendingInterruption::new(),
+            second_level: None,
+            flushes: 0,
+            loaded: false,
+            control,
+            kind,
+        }
+    }
+    fn load(&mut self) {
+        assert!(!self.loaded, "loaded twice");
+        self.loaded = true;
+    }
+    fn unload(&mut self) {
+        assert!(self.loaded, "not loaded");
+        self.loaded = false;
+    }
+    fn run(&mut self) -> Exit {
+        assert!(self.loaded && self.second_level.is_some(), "runs unprepared");
+        self.pending = HvPendingInterruption::new();
+        let step = SCRIPT.with_borrow_mut(VecDeque::pop_front);
+        step.map_or(Exit::PhysicalInterrupt, |step| step(self))
+    }
+    fn gprs(&self) -> &Gprs {
+        &self.gprs
+    }
+    fn gprs_mut(&mut self) -> &mut Gprs {
+        &mut self.gprs
+    }
+    fn rip(&self) -> u64 {
+        self.rip
+    }
+    fn set_rip(&mut self, rip: u64) {
+        self.rip = rip;
+    }
+    fn rflags(&self) -> u64 {
+        self.registers.get(&HvRegisterName::Rflags.0).map_or(2, |v| v.low)
+    }
+    fn instruction_length(&self) -> u8 {
+        3
+    }
+    fn advance(&mut self) {
+        self.rip = self.rip.wrapping_add(3);
+    }
+    fn cpl(&self) -> u8 {
+        self.cpl
+    }
+    fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        let mut gprs = self.gprs.to_array();
+        if let Some(value) = general(&mut gprs, name) {
+            return Some(HvRegisterValue::from_u64(*value));
+        }
+        match name {
+            HvRegisterName::Rip => Some(HvRegisterValue::from_u64(self.rip)),
+            HvRegisterName::PendingInterruption => Some(HvRegisterValue::from_u64(self.pending.into())),
+            _ if OWN.contains(&name) => Some(self.registers.get(&name.0).copied().unwrap_or_default()),
+            _ => None,
+        }
+    }
+    fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
+        let mut gprs = self.gprs.to_array();
+        if let Some(register) = general(&mut gprs, name) {
+            *register = value.low;
+            self.gprs = Gprs::from_array(gprs);
+            return Ok(());
+        }
+        match name {
+            HvRegisterName::Rip => self.rip = value.low,
+            HvRegisterName::PendingInterruption => self.pending = value.low.into(),
+            // Reserved bits, as a processor has them.
+            HvRegisterName::Efer if value.low & !0xFD01 != 0 => return Err(HvStatus::INVALID_PARAMETER),
+            _ if OWN.contains(&name) => {
+                self.registers.insert(name.0, value);
+            }
+            _ => return Err(HvStatus::INVALID_PARAMETER),
+        }
+        Ok(())
+    }
+    fn inject(&mut self, event: Event) {
+        let p = HvPendingInterruption::new().with_interruption_pending(true);
+        self.pending = match event {
+            Event::Interrupt(vector) => p.with_interruption_vector(vector.into()),
+            Event::Nmi => p.with_interruption_type(interruption_type::NMI).with_interruption_vector(2),
+            Event::Exception { vector, error_code } => p
+                .with_interruption_type(interruption_type::EXCEPTION)
+                .with_interruption_vector(vector.into())
+                .with_deliver_error_code(error_code.is_some())
+                .with_error_code(error_code.unwrap_or(0)),
+        };
+    }
+    fn pending(&self) -> HvPendingInterruption {
+        self.pending
+    }
+    fn interruptible(&self) -> bool {
+        self.rflags() & 1 << 9 != 0 && !self.pending.interruption_pending()
+    }
+    fn nmi_deliverable(&self) -> bool {
+        let state = self.registers.get(&HvRegisterName::InterruptState.0).map_or(0, |v| v.low);
+        !HvInterruptState::from(state).nmi_masked() && !self.pending.interruption_pending()
+    }
+    fn request_interrupt_window(&mut self, _: Option<u8>) {}
+    fn set_second_level_root(&mut self, root: SpaPage) {
+        self.second_level = Some(root);
+    }
+    fn flush_second_level(&mut self) {
+        self.flushes += 1;
+    }
+    fn reset(&mut self, reset: Reset) {
+        self.gprs = Gprs::default();
+        self.rip = match reset {
+            Reset::Init => 0xFFF0,
+            Reset::Startup(_) => 0,
+            Reset::LongMode { rip, .. } => rip,
+        };
+    }
+    fn set_xcr0(&mut self, value: u64) -> bool {
+        value & 1 != 0
+    }
+}
+
+impl Drop for FakeBackend {
+    fn drop(&mut self) {
+        assert!(!self.loaded || self.kind == Kind::Root, "dropped while it is loaded");
+        assert_ne!(self.control.page, SpaPage::default());
+    }
+}
+
+// SAFETY: it only remembers where the control page is mapped.
+unsafe impl Send for FakeBackend {}
