@@ -56,5 +56,8 @@ pub mod timer;
 pub mod translate;
 pub mod vp;
 
+#[cfg(all(test, not(loom)))]
+mod tests;
+
 pub use hypervisor::{BootInfo, Hypervisor};
 pub use root::RootEntry;

@@ -29,6 +29,11 @@ pub fn script(step: impl FnOnce(&mut FakeBackend) -> Exit + 'static) {
     SCRIPT.with_borrow_mut(|script| script.push_back(Box::new(step)));
 }
 
+/// Forgets what guests would still have done on this thread.
+pub fn end_script() {
+    SCRIPT.with_borrow_mut(VecDeque::clear);
+}
+
 /// A VP's registers.
 #[derive(Debug)]
 pub struct FakeBackend {
@@ -112,7 +117,7 @@ impl VirtualProcessorBackend for FakeBackend {
         registers.insert(HvRegisterName::Efer.0, HvRegisterValue::from_u64(0));
         Self {
             gprs: Gprs::default(),
-            rip: 0,
+            rip: 0xFFF0,
             cpl: 0,
             registers,
             pending: HvPendingInterruption::new(),

@@ -68,6 +68,15 @@ impl Root {
         HypercallOutput::from(self.backend.gprs().rax)
     }
 
+    /// Makes a call with just these registers.
+    pub fn registers(&mut self, rcx: u64, rdx: u64, r8: u64) -> HypercallOutput {
+        let gprs = self.backend.gprs_mut();
+        (gprs.rcx, gprs.rdx, gprs.r8) = (rcx, rdx, r8);
+        let (hv, partition) = (self.hv, &self.hv.root);
+        hypercall(&mut Caller { hv, partition, vp_index: 0, backend: &mut self.backend });
+        HypercallOutput::from(self.backend.gprs().rax)
+    }
+
     /// Makes a call with registers as input; answers the result and RDX.
     pub fn fast(&mut self, code: CallCode, rdx: u64, r8: u64) -> (HvStatus, u64) {
         let gprs = self.backend.gprs_mut();

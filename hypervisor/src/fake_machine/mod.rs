@@ -9,7 +9,7 @@ mod backend;
 mod caller;
 mod memory;
 
-pub use backend::{FakeBackend, Step, script};
+pub use backend::{FakeBackend, Step, end_script, script};
 pub use caller::{Root, guest_call};
 pub use memory::FakeMemory;
 

@@ -9,4 +9,5 @@ mod run;
 mod signal;
 pub mod synic;
 
+pub use msr::RootMsrs;
 pub use run::RootEntry;

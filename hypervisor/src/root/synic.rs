@@ -113,40 +113,49 @@ impl RootSynic {
         if !port.waiting {
             port.waiting = pages.waiting.push_back(number).is_ok();
         }
-        // The slot's owner may have freed it before it could see the flag: then nobody writes EOM, so look again.
+        // The slot's owner may have freed it before it could see the flag: then nobody writes EOM, so look again. (Where
+        // something waited before, the flag was seen or EOM is still to come.)
         let slot_is_free = pages.messages.as_ref().is_some_and(|page| !mark_pending(page, sint));
-        Ok(if slot_is_free { self.serve_port(&mut pages, port) } else { None })
+        let moved = slot_is_free && Self::serve_port(&pages, port);
+        Ok(if moved { self.vector(sint) } else { None })
     }
 
     /// Moves the first message of a port that waits into its slot, when that is free.
-    fn serve_port(&self, pages: &mut RootPages, port: &mut Port) -> Option<u8> {
-        let sint = port.info.target_sint;
-        let queue = port.queue.as_mut()?;
-        let page = pages.messages.as_ref()?;
-        let message = queue.first()?;
-        if !fill_slot(page, sint, message) {
-            return None;
+    fn serve_port(pages: &RootPages, port: &mut Port) -> bool {
+        let (Some(queue), Some(page)) = (port.queue.as_mut(), pages.messages.as_ref()) else { return false };
+        let moved = queue.first().is_some_and(|message| fill_slot(page, port.info.target_sint, message));
+        if moved {
+            queue.pop();
         }
-        queue.pop();
-        self.vector(sint)
+        moved
     }
 
     /// EOM: fills the free slots from the ports that wait, each port in its turn. Returns the vectors to raise.
     pub fn serve(&self, ports: &mut Ports) -> [Option<u8>; SINT_COUNT] {
         let mut vectors = [None; SINT_COUNT];
+        // Ports that were served and still wait: they go behind the others. A SINT has one slot, so one a SINT.
+        let mut served = [None; SINT_COUNT];
         let mut pages = self.pages.lock();
         for _ in 0..pages.waiting.len() {
             let Some(number) = pages.waiting.pop_front() else { break };
             let Some(port) = ports.by_number(number.into()) else { continue };
-            let vector = self.serve_port(&mut pages, port);
-            if let (Some(vector), Some(slot)) = (vector, vectors.get_mut(port.info.target_sint as usize)) {
-                *slot = Some(vector);
+            let sint = port.info.target_sint;
+            let moved = Self::serve_port(&pages, port);
+            port.waiting = port.queue.as_ref().is_some_and(|queue| !queue.is_empty());
+            if let (Some(page), true) = (&pages.messages, port.waiting) {
+                mark_pending(page, sint);
             }
-            let empty = port.queue.as_ref().is_none_or(|queue| queue.is_empty());
-            port.waiting = !empty && pages.waiting.push_back(number).is_ok();
-            if let (true, Some(page)) = (port.waiting, &pages.messages) {
-                mark_pending(page, port.info.target_sint);
+            match (moved, served.get_mut(sint as usize), vectors.get_mut(sint as usize)) {
+                (true, Some(served), Some(vector)) => {
+                    *vector = self.vector(sint);
+                    *served = port.waiting.then_some(number);
+                }
+                // There is room: one was just taken out.
+                _ => port.waiting = port.waiting && pages.waiting.push_back(number).is_ok(),
             }
+        }
+        for number in served.into_iter().flatten() {
+            let _ = pages.waiting.push_back(number);
         }
         vectors
     }

@@ -1,0 +1,111 @@
+//! Any hypercall with any input from any partition: a status, and no page of the hypervisor for anybody.
+
+extern crate std;
+use std::vec::Vec;
+
+use hv_abi::hypercall::HypercallInput;
+use hv_abi::{CallCode, GpaPage, HvPartitionId, SpaPage};
+use proptest::prelude::*;
+
+use super::{DEPOSIT, create_vp};
+use crate::fake::{OWN, Root, guest_call};
+
+/// Every code that there is, then some.
+fn codes() -> impl Strategy<Value = u16> {
+    prop_oneof![8 => 0x40_u16..0x70, 2 => 0x90_u16..0x98, 3 => 0xC0_u16..0xC2, 2 => 0xE1_u16..0xE3, 1 => any::<u16>()]
+}
+
+/// Words that calls are made of: ids, pages, small numbers, anything.
+fn words(id: u64) -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => Just(id),
+        2 => Just(u64::MAX),
+        2 => Just(1),
+        4 => 0_u64..8,
+        3 => 256_u64..4096,
+        2 => (0_u64..4, 0_u64..4).prop_map(|(a, b)| a | b << 32),
+        1 => any::<u64>(),
+    ]
+}
+
+#[derive(Clone, Debug)]
+struct Call {
+    control: u64,
+    input: Vec<u64>,
+    by_guest: bool,
+    memory: (u64, u64),
+}
+
+fn calls(id: u64) -> impl Strategy<Value = Call> {
+    let control =
+        (codes(), any::<bool>(), prop_oneof![3 => Just(0_u16), 2 => 0_u16..40, 1 => 0_u16..4096], 0_u16..3)
+            .prop_map(|(code, fast, count, start)| {
+                let word = HypercallInput::rep(CallCode(code), count, start).with_fast(fast && count == 0);
+                u64::from(word)
+            });
+    let control = prop_oneof![9 => control, 1 => any::<u64>()];
+    let address = prop_oneof![4 => Just(16_u64 << 12), 1 => Just(OWN.start << 12), 1 => any::<u64>(), 1 => Just(17 << 12 | 0xFF8)];
+    let memory = (address.clone(), address);
+    (control, prop::collection::vec(words(id), 1..64), any::<bool>(), memory)
+        .prop_map(|(control, input, by_guest, memory)| Call { control, input, by_guest, memory })
+}
+
+/// Neither the root nor a guest can reach a page of the hypervisor, and the root only what is its own.
+fn check(root: &Root, guest: HvPartitionId) {
+    let hv = root.hv;
+    for page in OWN {
+        let gpa = GpaPage::new(page).unwrap();
+        let seen = hv.root.memory.with_page(hv.machine, gpa, false, |p| core::ptr::from_ref(p).addr());
+        assert!(seen.is_none(), "the root sees {page:#x}");
+    }
+    let Some(guest) = hv.partitions.get(guest) else { return };
+    let space = guest.memory.lock();
+    let Some(table) = space.table else { return };
+    let mut leaves = Vec::new();
+    let mut tables = crate::pool::Tables(hv.machine);
+    let from = paging::InputPage::default();
+    let progress = table.visit_some(&mut tables, from, 100_000, |_, leaf| leaves.push(leaf));
+    assert_eq!(progress, paging::Progress::Done);
+    let root_space = hv.root.memory.lock();
+    for leaf in leaves {
+        let input = paging::InputPage::new(leaf.page.get()).unwrap();
+        let own = root_space.table.unwrap().walk(&mut tables, input).expect("root RAM");
+        assert_eq!(own.attributes, crate::start::ROOT_RAM);
+        assert!(own.share_count > 0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_call_answers_and_no_page_is_exposed(calls in prop::collection::vec(calls(2 | 1 << 8), 1..200)) {
+        let mut root = Root::new();
+        let id = root.guest(DEPOSIT);
+        assert_eq!(id.0, 2 | 1 << 8);
+        create_vp(&mut root, id, 0);
+        for call in calls {
+            run(&mut root, id, &call);
+        }
+        check(&root, id);
+    }
+}
+
+fn run(root: &mut Root, id: HvPartitionId, call: &Call) {
+    use zerocopy::IntoBytes;
+    let (rdx, r8) = call.memory;
+    if call.by_guest {
+        if let Some(guest) = root.hv.partitions.get(id) {
+            let first = call.input.first().copied().unwrap_or(0);
+            let rdx = if call.control & 1 << 16 != 0 { first } else { rdx };
+            guest_call(root.hv, &guest, call.control, rdx, r8);
+        }
+    } else {
+        root.hv.machine.memory.physical(SpaPage::new(16).unwrap()).copy_in(0, call.input.as_bytes());
+        let (first, second) =
+            (call.input.first().copied().unwrap_or(0), call.input.get(1).copied().unwrap_or(0));
+        let fast = call.control & 1 << 16 != 0;
+        let (rdx, r8) = if fast { (first, second) } else { (rdx, r8) };
+        root.registers(call.control, rdx, r8);
+    }
+}
