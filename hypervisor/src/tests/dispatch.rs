@@ -16,7 +16,7 @@ use hv_abi::{CallCode, HvPartitionId, HvResult, HvStatus, HvVpIndex, SpaPage};
 
 use super::{DEPOSIT, create_vp, map};
 use crate::backend::{Exit, PortAccess, VirtualProcessorBackend};
-use crate::fake::{Root, end_script, script};
+use crate::fake_machine::{Root, end_script, script};
 use crate::machine::Page;
 
 const NEVER: u64 = u64::MAX;
@@ -277,7 +277,7 @@ fn a_message_for_the_root_ends_it_without_an_interrupt() {
         Exit::TripleFault
     });
     assert_eq!(dispatch(&mut root, id, NEVER).unwrap().event, DispatchEvent::INTERCEPT);
-    assert_eq!(root.hv.machine.take_events(), [crate::fake::Event::Interrupt(0, 0x50)]);
+    assert_eq!(root.hv.machine.take_events(), [crate::fake_machine::Event::Interrupt(0, 0x50)]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use hv_abi::vp::{CreateVp, DeleteVp, MapVpStatePage, MapVpStatePageOutput, VpSta
 use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex};
 
 use super::{DEPOSIT, create_vp, map};
-use crate::fake::Root;
+use crate::fake_machine::Root;
 
 fn property(
     root: &mut Root,

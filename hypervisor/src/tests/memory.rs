@@ -9,7 +9,7 @@ use hv_abi::{CallCode, GpaPage, HvPartitionId, HvStatus, HvVpIndex, SpaPage};
 use zerocopy::IntoBytes;
 
 use super::{DEPOSIT, create_vp, map};
-use crate::fake::{HOLE, OWN, RAM_PAGES, Root};
+use crate::fake_machine::{HOLE, OWN, RAM_PAGES, Root};
 
 fn deposit(root: &mut Root, to: HvPartitionId, page: u64) -> HvStatus {
     let header = DepositMemory { partition_id: to };

@@ -12,7 +12,7 @@ extern crate std;
 use hv_abi::{CallCode, HvPartitionId, HvVpIndex};
 use zerocopy::IntoBytes;
 
-use crate::fake::Root;
+use crate::fake_machine::Root;
 use hv_abi::hypercall::HypercallOutput;
 use hv_abi::memory::{MapGpaFlags, MapGpaPages};
 use hv_abi::vp::CreateVp;

@@ -8,7 +8,7 @@ use hv_abi::{CallCode, GpaPage, HvPartitionId, SpaPage};
 use proptest::prelude::*;
 
 use super::{DEPOSIT, create_vp};
-use crate::fake::{OWN, Root, guest_call};
+use crate::fake_machine::{OWN, Root, guest_call};
 
 /// Every code that there is, then some.
 fn codes() -> impl Strategy<Value = u16> {

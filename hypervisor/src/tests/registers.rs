@@ -13,7 +13,7 @@ use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex, SpaPage};
 use zerocopy::IntoBytes;
 
 use super::{DEPOSIT, create_vp, map};
-use crate::fake::Root;
+use crate::fake_machine::Root;
 
 fn header(partition_id: HvPartitionId, vp_index: HvVpIndex) -> VpRegisters {
     VpRegisters { partition_id, vp_index, ..VpRegisters::default() }

@@ -14,7 +14,7 @@ use hv_abi::{CallCode, HvPartitionId, HvStatus, SpaPage};
 use zerocopy::{FromBytes, IntoBytes};
 
 use super::{DEPOSIT, create_vp, map};
-use crate::fake::{Event, Root, guest_call};
+use crate::fake_machine::{Event, Root, guest_call};
 use crate::port::QUEUE_DEPTH;
 use crate::root::RootMsrs;
 use hv_abi::memory::MapGpaFlags;
