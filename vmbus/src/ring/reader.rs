@@ -36,6 +36,7 @@ impl<P: Page> Reader<P> {
     pub fn new(gpadl: &Gpadl<P>, first: u32, count: u32) -> Result<Self, Broken> {
         let area = Area::new(gpadl, first, count).ok_or(Broken)?;
         let read = area.load_index(READ_INDEX)?;
+        area.load_index(WRITE_INDEX)?;
         area.store(INTERRUPT_MASK, 0);
         Ok(Self { area, read, published: read, write: read })
     }
