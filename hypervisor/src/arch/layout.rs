@@ -63,7 +63,12 @@ impl Stack {
     }
     /// One above its last byte. What is below its first page is never mapped.
     pub const fn top(self, processor: usize) -> u64 {
-        let number = self as u64 + 2;
+        let number: u64 = match self {
+            Self::Run => 2,
+            Self::DoubleFault => 3,
+            Self::Nmi => 4,
+            Self::MachineCheck => 5,
+        };
         processor_base(processor).wrapping_add(number.wrapping_mul(STACK_STRIDE))
     }
 }

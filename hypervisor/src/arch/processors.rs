@@ -25,9 +25,9 @@ pub fn set_up(processor: usize) {
     let address = layout::processor_data(processor);
     let this = core::ptr::with_exposed_provenance_mut::<PerCpu>(address as usize);
     // SAFETY: this processor's own page; nobody else looks at the tables in it, and they are filled once.
-    let gdt = unsafe { &mut *(&raw mut (*this).gdt) };
+    let gdt = unsafe { &mut (*this).gdt };
     // SAFETY: as above.
-    let tss = unsafe { &mut *(&raw mut (*this).tss) };
+    let tss = unsafe { &mut (*this).tss };
     let selectors = descriptor::fill(gdt, tss, processor);
     descriptor::load(gdt, selectors);
     // SAFETY: the page's address is what GS is for; loading the selector cleared it.

@@ -113,9 +113,10 @@ impl Trampoline {
     pub fn install(first: SpaPage, root: SpaPage) -> Option<Self> {
         let length = offset(&raw const trampoline_end);
         let mut this = Self { first, code: [0; 512], length };
-        for (index, byte) in this.code.iter_mut().enumerate().take(length) {
-            // SAFETY: within the code between the two symbols.
-            *byte = unsafe { (&raw const trampoline).add(index).read() };
+        // SAFETY: the bytes between the two symbols, which are read-only data of the image.
+        let bytes = unsafe { core::slice::from_raw_parts(&raw const trampoline, length) };
+        for (to, from) in this.code.iter_mut().zip(bytes) {
+            *to = *from;
         }
         let base = first.base().get();
         this.put(&raw const trampoline_low_root, first.checked_add(1)?.base().get());

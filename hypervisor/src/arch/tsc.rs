@@ -49,7 +49,7 @@ impl Look {
 /// Measures over a hundredth of a second. `None`: the clock stands still, or ran less than that in `patience` reads.
 pub fn measure<C: Clock>(mut clock: C, mut tsc: impl FnMut() -> u64, patience: u64) -> Option<u64> {
     let start = look(&mut clock, &mut tsc);
-    let elapsed = |now: u64| now.wrapping_sub(start.clock) % C::WRAP;
+    let elapsed = |now: u64| now.wrapping_sub(start.clock).checked_rem(C::WRAP).unwrap_or(0);
     (0..patience).find(|_| elapsed(clock.read()) >= C::HZ / 100)?;
     let end = look(&mut clock, &mut tsc);
     frequency(end.middle().wrapping_sub(start.middle()), elapsed(end.clock), C::HZ)

@@ -73,6 +73,12 @@ fn xsetbv(value: u64) {
     unsafe { asm!("xsetbv", in("ecx") 0, in("eax") low, in("edx") high, options(nomem, nostack)) };
 }
 
+impl Default for Extended {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Extended {
     /// After RESET.
     pub const fn new() -> Self {

@@ -1,4 +1,9 @@
 //! The permission maps of model-specific registers and ports (APM vol. 2, 15.10 and 15.11).
+#![expect(
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "evaluated when it is compiled"
+)]
 
 /// Two bits for each of 3 × 8192 registers: read, write. Registers outside those ranges always exit.
 #[repr(C, align(4096))]
