@@ -1,0 +1,128 @@
+//! Carries out commands.
+
+use super::{Cli, Mode, report};
+use crate::command::{Command, help};
+use crate::definition::Definition;
+use crate::name::Name;
+use crate::path::DataPath;
+use crate::size::Size;
+use crate::store::{EntryKind, Volume};
+use crate::system::System;
+use crate::table::Table;
+use crate::vm::State;
+use alloc::string::{String, ToString};
+use syscall::HostAction;
+
+/// Bytes of the log that are read in one go.
+const LOG_CHUNK: usize = 8192;
+
+impl<S: System, V: Volume> Cli<S, V> {
+    pub(super) fn execute(&mut self, command: Command) -> Result<(), String> {
+        match command {
+            Command::Help => self.lines(help()),
+            Command::VmCreate { name, definition } => self.create(&name, definition)?,
+            Command::VmList { json: true } => self.line(&report::list_json(&self.manager)),
+            Command::VmList { json: false } => self.lines(report::list(&self.manager)),
+            Command::VmShow { name, json: true } => self.line(&report::show_json(&self.manager, &name)?),
+            Command::VmShow { name, json: false } => self.lines(report::show(&self.manager, &name)?),
+            Command::VmStart { name, console } => {
+                self.manager.start(&name)?;
+                self.mode = Mode::Start(name, console);
+            }
+            Command::VmConsole(name) => self.open_console(&name)?,
+            Command::VmStop(name) => {
+                // Who asks again waits for the same end.
+                if self.manager.vm(&name)?.state() != State::Stopping {
+                    self.manager.stop(&name)?;
+                }
+                self.mode = Mode::Stop(name);
+            }
+            Command::VmKill(name) => {
+                self.manager.kill(&name)?;
+                self.mode = Mode::Stop(name);
+            }
+            Command::VmDelete(name) => {
+                self.manager.delete(&name)?;
+                self.line(&alloc::format!("{name} is deleted; its disks are kept"));
+            }
+            Command::VmStats(name) => {
+                let (counters, status) = self.manager.counters(&name)?;
+                self.lines(report::stats(&counters, &status));
+            }
+            Command::VmCrash(name) => self.manager.crash(&name)?,
+            Command::DiskCreate { path, size } => self.begin_job(&path, size)?,
+            Command::DiskList => self.disk_list()?,
+            Command::FileList(path) => self.file_list(&path)?,
+            Command::HostInfo => self.host_info()?,
+            Command::HostLog => self.host_log(),
+            Command::HostShutdown => self.begin_shutdown(HostAction::PowerOff),
+            Command::HostReboot => self.begin_shutdown(HostAction::Reboot),
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, name: &Name, definition: Definition) -> Result<(), String> {
+        self.manager.create(name, definition)?;
+        self.line(&alloc::format!("{name} is defined; `vm start {name}` starts it"));
+        Ok(())
+    }
+
+    fn file_list(&mut self, path: &DataPath) -> Result<(), String> {
+        let at = Self::at(path);
+        let entries = self.volume()?.list(path).map_err(at)?;
+        let mut table = Table::new(&["NAME", "SIZE"]);
+        for entry in entries {
+            match entry.kind {
+                EntryKind::Directory => table.row([entry.name + "/", "-".into()]),
+                EntryKind::File => table.row([entry.name, Size::new(entry.size).rounded()]),
+                EntryKind::Other => table.row([entry.name, "?".into()]),
+            }
+        }
+        self.lines(table.lines());
+        Ok(())
+    }
+
+    fn disk_list(&mut self) -> Result<(), String> {
+        let mut table = Table::new(&["PATH", "SIZE", "FORMAT", "USED BY"]);
+        for (path, size, format) in self.disks()? {
+            let vms = self.manager.vms().iter().filter(|vm| {
+                vm.definition.as_ref().is_ok_and(|it| it.disks.iter().any(|disk| disk.path == path))
+            });
+            let users: alloc::vec::Vec<&str> = vms.map(|vm| vm.name.as_str()).collect();
+            let users = if users.is_empty() { "-".into() } else { users.join(", ") };
+            table.row([path.to_string(), size, format, users]);
+        }
+        self.lines(table.lines());
+        Ok(())
+    }
+
+    fn host_info(&mut self) -> Result<(), String> {
+        let info = self.manager.system.host_info().map_err(|error| error.to_string())?;
+        let space = self.manager.volume.as_ref().map(|volume| volume.space());
+        let command_line = self.manager.system.command_line();
+        self.lines(report::host(&info, space, &command_line));
+        Ok(())
+    }
+
+    fn host_log(&mut self) {
+        let (mut offset, mut chunk) = (0, [0; LOG_CHUNK]);
+        loop {
+            let count = self.manager.system.host_log(offset, &mut chunk).min(chunk.len());
+            if count == 0 {
+                break;
+            }
+            for &byte in chunk.iter().take(count) {
+                match byte {
+                    b'\n' => self.out.extend(b"\r\n"),
+                    b'\r' => {}
+                    byte => self.out.push(byte),
+                }
+            }
+            offset += count as u64;
+            self.flush();
+        }
+        if !self.out.is_empty() && !self.out.ends_with(b"\n") {
+            self.line("");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! A kernel for tests: VMs and workers that play what a test tells them to.
+
+use crate::store::tests::Disk;
+use crate::store::{Device, Layout};
+use crate::system::{Attachment, System, Waitable};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use syscall::worker::{FromWorker, ToWorker};
+use syscall::{
+    Error, HostAction, HostInfo, LogLevel, ProcessStatus, VM_COUNTERS, VmCreate, VmStatus, WaitEntry,
+};
+
+/// What a test and the fake share.
+#[derive(Default)]
+pub struct World {
+    pub now: Cell<u64>,
+    pub typed: RefCell<VecDeque<u8>>,
+    pub shown: RefCell<String>,
+    pub log: RefCell<Vec<String>>,
+    pub memory_free: Cell<u64>,
+    pub power: Cell<Option<HostAction>>,
+    /// Workers by the handle of their process.
+    pub workers: RefCell<BTreeMap<u32, Worker>>,
+    pub disk: RefCell<Option<Disk>>,
+    next: Cell<u32>,
+    /// VM handles that are open.
+    pub vms: Cell<i32>,
+    /// Files that are open.
+    pub files: Cell<i32>,
+    pub listens: Cell<bool>,
+}
+
+/// A worker process.
+#[derive(Default)]
+pub struct Worker {
+    channel: u32,
+    /// What it was told.
+    pub heard: Vec<ToWorker>,
+    says: VecDeque<Vec<u8>>,
+    pub status: ProcessStatus,
+    pub stopped: bool,
+    pub asked_to_shut_down: bool,
+    pub deaf: bool,
+    vm: Option<FakeVm>,
+    pub attachments: Vec<Attachment>,
+}
+
+impl World {
+    fn handle(&self) -> u32 {
+        self.next.set(self.next.get() + 1);
+        self.next.get()
+    }
+
+    /// The worker that was started last does something.
+    pub fn last<R>(&self, act: impl FnOnce(&mut Worker) -> R) -> R {
+        act(self.workers.borrow_mut().last_entry().unwrap().get_mut())
+    }
+
+    pub fn says(&self, message: &FromWorker) {
+        self.last(|worker| worker.says.push_back(postcard::to_allocvec(message).unwrap()));
+    }
+
+    pub fn ends(&self, state: u32, code: u32) {
+        self.last(|worker| {
+            worker.status = ProcessStatus { state, code, address: 0x40_1234 };
+            worker.vm = None;
+        });
+    }
+}
+
+pub struct FakeChannel(u32);
+pub struct FakeProcess(u32);
+
+pub struct FakeVm {
+    world: Rc<World>,
+    /// The disks and the memory; shared by all handles.
+    inner: Rc<VmInner>,
+}
+
+struct VmInner {
+    memory: u64,
+    attachments: RefCell<Vec<Attachment>>,
+    world: Rc<World>,
+}
+
+impl Drop for VmInner {
+    fn drop(&mut self) {
+        self.world.memory_free.set(self.world.memory_free.get() + self.memory);
+    }
+}
+
+impl FakeVm {
+    fn new(world: &Rc<World>, inner: Rc<VmInner>) -> Self {
+        world.vms.set(world.vms.get() + 1);
+        Self { world: Rc::clone(world), inner }
+    }
+}
+
+impl Drop for FakeVm {
+    fn drop(&mut self) {
+        self.world.vms.set(self.world.vms.get() - 1);
+    }
+}
+
+pub struct FakeFile {
+    world: Rc<World>,
+    layout: Layout,
+}
+
+impl Drop for FakeFile {
+    fn drop(&mut self) {
+        self.world.files.set(self.world.files.get() - 1);
+    }
+}
+
+impl Waitable for FakeChannel {
+    fn wait_entry(&self) -> WaitEntry {
+        WaitEntry { handle: self.0, ready: 0 }
+    }
+}
+
+impl Waitable for FakeProcess {
+    fn wait_entry(&self) -> WaitEntry {
+        WaitEntry { handle: self.0, ready: 0 }
+    }
+}
+
+pub struct Fake(pub Rc<World>);
+
+impl Fake {
+    fn worker<R>(&self, channel: &FakeChannel, act: impl FnOnce(&mut Worker) -> R) -> Result<R, Error> {
+        let mut workers = self.0.workers.borrow_mut();
+        let worker = workers.values_mut().find(|worker| worker.channel == channel.0);
+        worker.map(act).ok_or(Error::PeerClosed)
+    }
+
+    fn of_vm<R>(&self, vm: &FakeVm, act: impl FnOnce(&mut Worker) -> R) -> Option<R> {
+        let mut workers = self.0.workers.borrow_mut();
+        let is = |worker: &&mut Worker| {
+            worker.vm.as_ref().is_some_and(|other| Rc::ptr_eq(&other.inner, &vm.inner))
+        };
+        workers.values_mut().find(is).map(act)
+    }
+}
+
+impl System for Fake {
+    type Channel = FakeChannel;
+    type Process = FakeProcess;
+    type Vm = FakeVm;
+    type File = FakeFile;
+
+    fn monotonic(&self) -> u64 {
+        self.0.now.get()
+    }
+
+    fn utc(&self) -> u64 {
+        133_000_000_000_000_000 + self.0.now.get()
+    }
+
+    fn log(&self, _level: LogLevel, line: &str) {
+        self.0.log.borrow_mut().push(line.into());
+    }
+
+    /// Time goes on to the deadline when nothing is ready.
+    fn wait(&self, entries: &mut [WaitEntry], deadline: u64) {
+        let workers = self.0.workers.borrow();
+        let mut any = !self.0.typed.borrow().is_empty();
+        for entry in entries {
+            let said = workers.values().any(|it| it.channel == entry.handle && !it.says.is_empty());
+            let ended = workers.get(&entry.handle).is_some_and(|it| it.status.state != 0);
+            entry.ready = u32::from(said || ended);
+            any |= said || ended;
+        }
+        if !any {
+            assert_ne!(deadline, u64::MAX, "this would wait for ever");
+            self.0.now.set(self.0.now.get().max(deadline));
+        }
+    }
+
+    fn console_entry(&self) -> WaitEntry {
+        WaitEntry { handle: u32::MAX, ready: 0 }
+    }
+
+    fn console_read(&self, into: &mut [u8]) -> usize {
+        let mut typed = self.0.typed.borrow_mut();
+        let count = typed.len().min(into.len());
+        into.iter_mut().zip(typed.drain(..count)).for_each(|(to, from)| *to = from);
+        count
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        self.0.shown.borrow_mut().push_str(&String::from_utf8_lossy(bytes));
+    }
+
+    fn channel(&self) -> Result<(FakeChannel, FakeChannel), Error> {
+        let handle = self.0.handle();
+        Ok((FakeChannel(handle), FakeChannel(handle)))
+    }
+
+    fn send(&self, channel: &FakeChannel, bytes: &[u8]) -> Result<(), Error> {
+        self.worker(channel, |worker| {
+            if worker.deaf {
+                return Err(Error::WouldBlock);
+            }
+            worker.heard.push(postcard::from_bytes(bytes).unwrap());
+            Ok(())
+        })?
+    }
+
+    fn send_with(
+        &self,
+        channel: &FakeChannel,
+        bytes: &[u8],
+        vm: FakeVm,
+        _files: Vec<FakeFile>,
+    ) -> Result<(), Error> {
+        self.worker(channel, |worker| {
+            worker.attachments = vm.inner.attachments.borrow().clone();
+            worker.vm = Some(vm);
+        })?;
+        self.send(channel, bytes)
+    }
+
+    fn receive(&self, channel: &FakeChannel, into: &mut [u8]) -> Result<usize, Error> {
+        self.worker(channel, |worker| match worker.says.pop_front() {
+            Some(message) => {
+                into[..message.len()].copy_from_slice(&message);
+                Ok(message.len())
+            }
+            None if worker.status.state == 0 => Err(Error::WouldBlock),
+            None => Err(Error::PeerClosed),
+        })?
+    }
+
+    fn spawn(&self, name: &str, channel: FakeChannel) -> Result<FakeProcess, Error> {
+        assert_eq!(name, "worker");
+        let handle = self.0.handle();
+        let worker = Worker { channel: channel.0, ..Worker::default() };
+        self.0.workers.borrow_mut().insert(handle, worker);
+        Ok(FakeProcess(handle))
+    }
+
+    fn status(&self, process: &FakeProcess) -> ProcessStatus {
+        self.0.workers.borrow()[&process.0].status
+    }
+
+    fn kill(&self, process: &FakeProcess) {
+        let mut workers = self.0.workers.borrow_mut();
+        let worker = workers.get_mut(&process.0).unwrap();
+        if worker.status.state == 0 {
+            worker.status.state = 3;
+            worker.vm = None;
+        }
+    }
+
+    fn file(&self, layout: &Layout, _read_only: bool) -> Result<FakeFile, Error> {
+        self.0.files.set(self.0.files.get() + 1);
+        Ok(FakeFile { world: Rc::clone(&self.0), layout: layout.clone() })
+    }
+
+    fn file_read(&self, file: &FakeFile, offset: u64, into: &mut [u8]) -> Result<(), Error> {
+        let mut disk = self.0.disk.borrow_mut();
+        let disk = disk.as_mut().unwrap();
+        for (at, byte) in (offset..).zip(into) {
+            let mut at = at;
+            let extent = file.layout.extents.iter().find(|extent| {
+                let within = at < extent.length;
+                at = if within { at } else { at - extent.length };
+                within
+            });
+            disk.read(extent.unwrap().start + at, core::slice::from_mut(byte))?;
+        }
+        Ok(())
+    }
+
+    fn volume_id(&self) -> [u8; 16] {
+        [7; 16]
+    }
+
+    fn vm_create(&self, create: &VmCreate) -> Result<FakeVm, Error> {
+        let free = self.0.memory_free.get();
+        self.0.memory_free.set(free.checked_sub(create.memory).ok_or(Error::OutOfMemory)?);
+        let inner =
+            VmInner { memory: create.memory, attachments: RefCell::default(), world: Rc::clone(&self.0) };
+        Ok(FakeVm::new(&self.0, Rc::new(inner)))
+    }
+
+    fn vm_duplicate(&self, vm: &FakeVm) -> Result<FakeVm, Error> {
+        Ok(FakeVm::new(&self.0, Rc::clone(&vm.inner)))
+    }
+
+    fn vm_attach(&self, vm: &FakeVm, _file: &FakeFile, disk: &Attachment) -> Result<(), Error> {
+        vm.inner.attachments.borrow_mut().push(*disk);
+        Ok(())
+    }
+
+    fn vm_status(&self, _vm: &FakeVm) -> VmStatus {
+        VmStatus {
+            state: 1,
+            heartbeat: u32::from(self.0.listens.get()),
+            uptime: 650_000_000,
+            ..VmStatus::default()
+        }
+    }
+
+    fn vm_shutdown(&self, vm: &FakeVm) -> Result<(), Error> {
+        if !self.0.listens.get() {
+            return Err(Error::InvalidState);
+        }
+        self.of_vm(vm, |worker| worker.asked_to_shut_down = true).ok_or(Error::InvalidState)
+    }
+
+    fn vm_stop(&self, vm: &FakeVm) {
+        self.of_vm(vm, |worker| worker.stopped = true);
+    }
+
+    fn vm_counters(&self, _vm: &FakeVm) -> [u64; VM_COUNTERS] {
+        core::array::from_fn(|index| index as u64 * 10)
+    }
+
+    fn host_info(&self) -> Result<HostInfo, Error> {
+        let mut processor_name = [0; 48];
+        processor_name[..4].copy_from_slice(b"EPYC");
+        Ok(HostInfo {
+            memory: 2 << 30,
+            memory_free: self.0.memory_free.get(),
+            memory_hypervisor: 4 << 20,
+            tsc_hz: 2_500_000_000,
+            uptime: self.0.now.get(),
+            processors: 2,
+            hypervisor: 1,
+            processor_name,
+        })
+    }
+
+    fn host_log(&self, offset: u64, into: &mut [u8]) -> usize {
+        let log = self.0.log.borrow().join("\n");
+        let rest = log.as_bytes().get(offset as usize..).unwrap_or_default();
+        let count = rest.len().min(into.len());
+        into[..count].copy_from_slice(&rest[..count]);
+        count
+    }
+
+    fn power(&self, action: HostAction) -> Error {
+        self.0.power.set(Some(action));
+        Error::Io
+    }
+
+    fn command_line(&self) -> String {
+        "quiet".into()
+    }
+}

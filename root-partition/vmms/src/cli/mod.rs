@@ -1,0 +1,311 @@
+//! The command line on the console, and the one loop that everything happens in.
+//!
+//! 1. The loop waits for the console, every worker and every deadline at once; no VM, however slow, holds it up.
+//! 2. A command that takes long keeps the prompt back, not the loop: Ctrl-C gives the prompt back and the command goes
+//!    on (a disk that is being made is given up instead). What is typed meanwhile is kept for the prompt.
+//! 3. Whatever is wrong gets one line that begins with `error: `.
+
+mod console;
+mod execute;
+#[cfg(test)]
+mod fake;
+mod job;
+mod names;
+mod report;
+mod shutdown;
+#[cfg(test)]
+mod tests;
+
+use crate::command::{complete, parse};
+use crate::editor::{Editor, Keys};
+use crate::name::Name;
+use crate::path::DataPath;
+use crate::store::{Volume, VolumeError};
+use crate::system::System;
+use crate::vm::{Event, Manager};
+use alloc::borrow::ToOwned;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::vec::Vec;
+use job::Job;
+use names::StoreNames;
+use shutdown::Shutdown;
+use syscall::WaitEntry;
+
+/// What a line is asked for with.
+pub const PROMPT: &str = "bulkhead> ";
+/// Ctrl-C.
+const CANCEL: u8 = 0x03;
+/// Bytes taken from the console in one go.
+const INPUT: usize = 1024;
+
+/// Who has the console.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Mode {
+    /// The line editor.
+    Prompt,
+    /// A command that waits for a VM to run; then its console, if that was asked for.
+    Start(Name, bool),
+    /// A command that waits for a VM to be off.
+    Stop(Name),
+    /// The guest of a VM.
+    Console(Name),
+    /// A disk that is being made.
+    Job,
+    /// The end.
+    Shutdown(Shutdown),
+}
+
+/// The command line.
+pub struct Cli<S: System, V: Volume> {
+    manager: Manager<S, V>,
+    editor: Editor,
+    keys: Keys,
+    mode: Mode,
+    /// What was typed and not yet used.
+    typed: VecDeque<u8>,
+    /// What is to be written to the console.
+    out: Vec<u8>,
+    job: Option<Job<V::Draft>>,
+}
+
+impl<S: System, V: Volume> Cli<S, V> {
+    /// A command line for the VMs on `volume`; why there is none, if so.
+    pub fn new(system: S, volume: Result<V, VolumeError>) -> Self {
+        let mut out = Vec::new();
+        if let Err(error) = &volume {
+            out.extend(alloc::format!("error: {error}\r\n").bytes());
+        }
+        let manager = Manager::new(system, volume.ok());
+        let editor = Editor::new(PROMPT);
+        Self {
+            manager,
+            editor,
+            keys: Keys::default(),
+            mode: Mode::Prompt,
+            typed: VecDeque::new(),
+            out,
+            job: None,
+        }
+    }
+
+    /// Starts what starts with the host and shows the prompt.
+    pub fn begin(&mut self) {
+        let vms = self.manager.vms().iter();
+        let autostart: Vec<Name> = vms
+            .filter(|vm| vm.definition.as_ref().is_ok_and(|definition| definition.autostart))
+            .map(|vm| vm.name.clone())
+            .collect();
+        for name in autostart {
+            if let Err(error) = self.manager.start(&name) {
+                self.error(&error);
+            }
+        }
+        self.editor.draw(&mut self.out);
+        self.flush();
+    }
+
+    /// Does all that is to be done; returns only when the machine could not be switched off.
+    pub fn run(&mut self) -> ! {
+        self.begin();
+        loop {
+            self.turn();
+        }
+    }
+
+    /// Waits for the next things that happen and deals with them.
+    pub fn turn(&mut self) {
+        let mut entries = self.manager.wait_entries();
+        entries.push(self.manager.system.console_entry());
+        let mut deadline = self.manager.deadline();
+        if let Mode::Shutdown(shutdown) = &self.mode {
+            deadline = deadline.min(shutdown.deadline);
+        }
+        if self.job.is_some() {
+            deadline = 0;
+        }
+        self.manager.system.wait(&mut entries, deadline);
+        self.step(&entries);
+    }
+
+    fn step(&mut self, entries: &[WaitEntry]) {
+        let mut input = [0; INPUT];
+        let count = self.manager.system.console_read(&mut input);
+        self.typed.extend(input.iter().take(count));
+        for event in self.manager.step(entries) {
+            self.happened(event);
+        }
+        self.work();
+        self.use_input();
+        self.mind_shutdown();
+        self.flush();
+    }
+
+    fn flush(&mut self) {
+        if !self.out.is_empty() {
+            self.manager.system.console_write(&self.out);
+            self.out.clear();
+        }
+    }
+
+    /// Gives what was typed to who has the console.
+    fn use_input(&mut self) {
+        while !self.typed.is_empty() {
+            match &self.mode {
+                Mode::Prompt => {
+                    let Some(byte) = self.typed.pop_front() else { return };
+                    self.key(byte);
+                }
+                Mode::Console(name) => {
+                    let name = name.clone();
+                    self.type_in(&name);
+                }
+                Mode::Start(..) | Mode::Stop(_) | Mode::Job | Mode::Shutdown(_) => {
+                    let Some(at) = self.typed.iter().position(|&byte| byte == CANCEL) else { return };
+                    self.typed.drain(..=at);
+                    self.cancel();
+                }
+            }
+        }
+    }
+
+    fn key(&mut self, byte: u8) {
+        let Some(key) = self.keys.decode(byte) else { return };
+        let mut names = StoreNames(&mut self.manager);
+        let line = self.editor.key(key, &mut self.out, |left| complete(left, &mut names));
+        let Some(line) = line else { return };
+        match parse(&line) {
+            Ok(None) => {}
+            Ok(Some(command)) => {
+                if let Err(error) = self.execute(command) {
+                    self.error(&error);
+                }
+            }
+            Err(error) => self.error(&error),
+        }
+        if self.mode == Mode::Prompt {
+            self.editor.draw(&mut self.out);
+        }
+    }
+
+    /// Ctrl-C while a command keeps the prompt back.
+    fn cancel(&mut self) {
+        self.out.extend(b"^C\r\n");
+        match core::mem::replace(&mut self.mode, Mode::Prompt) {
+            Mode::Start(name, _) => self.line(&alloc::format!("{name} goes on starting")),
+            Mode::Stop(name) => self.line(&alloc::format!("{name} goes on stopping")),
+            Mode::Job => self.give_up_job(),
+            Mode::Shutdown(_) => {
+                self.manager.closing = false;
+                self.line("the host stays on; VMs that were asked to stop go on stopping");
+            }
+            Mode::Prompt | Mode::Console(_) => {}
+        }
+        self.editor.draw(&mut self.out);
+    }
+
+    /// A line of output.
+    fn line(&mut self, line: &str) {
+        self.out.extend(line.bytes());
+        self.out.extend(b"\r\n");
+    }
+
+    fn lines(&mut self, lines: impl IntoIterator<Item = String>) {
+        lines.into_iter().for_each(|line| self.line(&line));
+    }
+
+    fn error(&mut self, error: &str) {
+        self.line(&alloc::format!("error: {}", error.replace(['\r', '\n'], " ")));
+    }
+
+    /// A line that nobody waits for: above the prompt, or in brackets between what a guest says.
+    fn notice(&mut self, line: &str) {
+        match self.mode {
+            Mode::Prompt => {
+                Editor::hide(&mut self.out);
+                self.line(line);
+                self.editor.draw(&mut self.out);
+            }
+            Mode::Console(_) => self.out.extend(alloc::format!("\r\n[{line}]\r\n").bytes()),
+            _ => self.line(line),
+        }
+    }
+
+    /// The command that kept the prompt back is done.
+    fn done(&mut self) {
+        self.mode = Mode::Prompt;
+        self.editor.draw(&mut self.out);
+    }
+
+    fn happened(&mut self, event: Event) {
+        match event {
+            Event::Started(name) => self.started(&name),
+            Event::Output(name, bytes) => {
+                if self.mode == Mode::Console(name) {
+                    self.out.extend(bytes);
+                }
+            }
+            Event::Reset(name) => {
+                self.reattach(&name);
+                self.notice(&alloc::format!("{name} was reset by its guest and starts again"));
+            }
+            Event::StillRunning(name) => {
+                let line = alloc::format!(
+                    "the guest of {name} did not shut down in time and runs on; `vm kill {name}` stops it at once"
+                );
+                if self.mode == Mode::Stop(name) {
+                    self.error(&line);
+                    self.done();
+                } else {
+                    self.notice(&line);
+                }
+            }
+            Event::Off { name, why, failed } => self.off(&name, &why, failed),
+        }
+    }
+
+    fn started(&mut self, name: &Name) {
+        match &self.mode {
+            Mode::Start(waiting, console) if waiting == name => {
+                let console = *console;
+                self.line(&alloc::format!("{name} is running"));
+                if console { self.enter_console(name) } else { self.done() }
+            }
+            Mode::Console(attached) if attached == name => {}
+            _ => self.notice(&alloc::format!("{name} is running")),
+        }
+    }
+
+    fn off(&mut self, name: &Name, why: &str, failed: bool) {
+        match &self.mode {
+            Mode::Start(waiting, _) if waiting == name => {
+                if failed {
+                    self.error(why)
+                } else {
+                    self.line(why)
+                }
+                self.done();
+            }
+            Mode::Stop(waiting) if waiting == name => {
+                self.line(&alloc::format!("{name} is off"));
+                self.done();
+            }
+            Mode::Console(attached) if attached == name => {
+                self.notice(why);
+                self.done();
+            }
+            _ => self.notice(why),
+        }
+    }
+
+    /// Says that a path is no file of the volume.
+    fn volume(&mut self) -> Result<&mut V, String> {
+        self.manager.volume.as_mut().ok_or_else(|| alloc::format!("{}", VolumeError::NoVolume))
+    }
+
+    /// Names the path in an error.
+    fn at(path: &DataPath) -> impl Fn(VolumeError) -> String {
+        let path = alloc::format!("{path}");
+        move |error| path.to_owned() + ": " + &alloc::format!("{error}")
+    }
+}

@@ -1,0 +1,225 @@
+//! What commands print.
+
+use crate::definition::Definition;
+use crate::name::Name;
+use crate::size::Size;
+use crate::store::{Space, Volume};
+use crate::system::System;
+use crate::table::Table;
+use crate::vm::{Manager, SECOND, State, Vm};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use serde::Serialize;
+use syscall::{HostInfo, VM_COUNTERS, VmStatus};
+
+/// What stands for nothing in a table.
+const NOTHING: &str = "-";
+
+/// A VM as `--json` shows it; sizes in bytes, times in seconds.
+#[derive(Serialize)]
+struct VmJson<'a> {
+    name: &'a str,
+    state: String,
+    error: Option<String>,
+    uptime: Option<u64>,
+    heartbeat: Option<&'static str>,
+    memory: Option<u64>,
+    vps: Option<u32>,
+    kernel: Option<String>,
+    initrd: Option<String>,
+    cmdline: Option<&'a str>,
+    autostart: Option<bool>,
+    disks: Vec<DiskJson>,
+}
+
+#[derive(Serialize)]
+struct DiskJson {
+    path: String,
+    read_only: bool,
+}
+
+/// `vm list`.
+pub fn list<S: System, V: Volume>(manager: &Manager<S, V>) -> Vec<String> {
+    let mut table = Table::new(&["NAME", "STATE", "VPS", "MEMORY", "UPTIME", "DISKS"]);
+    for vm in manager.vms() {
+        let status = manager.status(vm);
+        let of = |get: fn(&Definition) -> String| vm.definition.as_ref().map_or(NOTHING.into(), get);
+        table.row([
+            vm.name.to_string(),
+            state(vm.state(), status.as_ref()),
+            of(|it| it.vps.to_string()),
+            of(|it| it.memory.to_string()),
+            status.map_or(NOTHING.into(), |status| duration(status.uptime)),
+            of(disks),
+        ]);
+    }
+    table.lines()
+}
+
+fn disks(definition: &Definition) -> String {
+    let paths: Vec<String> = definition.disks.iter().map(|disk| disk.path.to_string()).collect();
+    if paths.is_empty() { NOTHING.into() } else { paths.join(", ") }
+}
+
+/// The state, and how the guest is when it tells.
+fn state(state: State, status: Option<&VmStatus>) -> String {
+    match status.map(|status| status.heartbeat) {
+        Some(1) if state == State::Running => alloc::format!("{state} (healthy)"),
+        Some(2) if state == State::Running => alloc::format!("{state} (no heartbeat)"),
+        _ => state.to_string(),
+    }
+}
+
+fn heartbeat(status: &VmStatus) -> &'static str {
+    match status.heartbeat {
+        0 => "none",
+        1 => "healthy",
+        _ => "lost",
+    }
+}
+
+/// Hours, minutes and seconds, after days if there are any.
+fn duration(time: u64) -> String {
+    let seconds = time / SECOND;
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let clock = alloc::format!("{hours}:{minutes:02}:{:02}", seconds % 60);
+    if days == 0 { clock } else { alloc::format!("{days}d {clock}") }
+}
+
+fn json<'a, S: System, V: Volume>(manager: &Manager<S, V>, vm: &'a Vm<S>) -> VmJson<'a> {
+    let status = manager.status(vm);
+    let definition = vm.definition.as_ref().ok();
+    VmJson {
+        name: vm.name.as_str(),
+        state: vm.state().to_string(),
+        error: vm.definition.as_ref().err().map(ToString::to_string),
+        uptime: status.map(|status| status.uptime / SECOND),
+        heartbeat: status.as_ref().map(heartbeat),
+        memory: definition.map(|it| it.memory.bytes()),
+        vps: definition.map(|it| it.vps),
+        kernel: definition.map(|it| it.kernel.to_string()),
+        initrd: definition.and_then(|it| it.initrd.as_ref()).map(ToString::to_string),
+        cmdline: definition.map(|it| it.cmdline.as_str()),
+        autostart: definition.map(|it| it.autostart),
+        disks: definition
+            .iter()
+            .flat_map(|it| &it.disks)
+            .map(|disk| DiskJson { path: disk.path.to_string(), read_only: disk.read_only })
+            .collect(),
+    }
+}
+
+/// `vm list --json`: an array.
+pub fn list_json<S: System, V: Volume>(manager: &Manager<S, V>) -> String {
+    let all: Vec<VmJson<'_>> = manager.vms().iter().map(|vm| json(manager, vm)).collect();
+    // Texts, numbers and truth values only: that does not fail.
+    serde_json::to_string(&all).unwrap_or_default()
+}
+
+/// `vm show --json`: an object.
+pub fn show_json<S: System, V: Volume>(manager: &Manager<S, V>, name: &Name) -> Result<String, String> {
+    Ok(serde_json::to_string(&json(manager, manager.vm(name)?)).unwrap_or_default())
+}
+
+/// `vm show`.
+pub fn show<S: System, V: Volume>(manager: &Manager<S, V>, name: &Name) -> Result<Vec<String>, String> {
+    let vm = manager.vm(name)?;
+    let status = manager.status(vm);
+    let mut lines = alloc::vec![field("name", name), field("state", vm.state())];
+    if let Some(status) = &status {
+        lines.push(field("uptime", duration(status.uptime)));
+        lines.push(field("heartbeat", heartbeat(status)));
+        lines.push(field("guest time", duration(status.guest_time)));
+    }
+    match &vm.definition {
+        Ok(it) => {
+            lines.push(field("memory", it.memory));
+            lines.push(field("vps", it.vps));
+            lines.push(field("kernel", &it.kernel));
+            lines.extend(it.initrd.as_ref().map(|initrd| field("initrd", initrd)));
+            lines.push(field("cmdline", &it.cmdline));
+            lines.push(field("autostart", it.autostart));
+            for disk in &it.disks {
+                let read_only = if disk.read_only { " (read only)" } else { "" };
+                lines.push(field("disk", alloc::format!("{}{read_only}", disk.path)));
+            }
+        }
+        Err(error) => lines.push(field("error", error)),
+    }
+    Ok(lines)
+}
+
+/// A line of a list of values.
+fn field(name: &str, value: impl core::fmt::Display) -> String {
+    alloc::format!("{name}: {value}").trim_end().into()
+}
+
+/// `vm stats`.
+pub fn stats(counters: &[u64; VM_COUNTERS], status: &VmStatus) -> Vec<String> {
+    const NAMES: [&str; VM_COUNTERS] = [
+        "dispatches",
+        "exits",
+        "CPUID",
+        "MSR",
+        "hypercall",
+        "port",
+        "memory",
+        "halt",
+        "physical interrupt",
+        "interrupt window",
+        "other",
+        "disk requests",
+        "disk bytes read",
+        "disk bytes written",
+    ];
+    let mut table = Table::new(&["COUNTER", "VALUE"]);
+    table.row(["uptime".into(), duration(status.uptime)]);
+    table.row(["guest time".into(), duration(status.guest_time)]);
+    for (name, value) in NAMES.iter().zip(counters) {
+        table.row([(*name).into(), value.to_string()]);
+    }
+    table.lines()
+}
+
+/// `host info`.
+pub fn host(info: &HostInfo, space: Option<Space>, command_line: &str) -> Vec<String> {
+    let end = info.processor_name.iter().position(|&byte| byte == 0).unwrap_or(info.processor_name.len());
+    let processor = String::from_utf8_lossy(info.processor_name.get(..end).unwrap_or_default());
+    let mut lines = alloc::vec![
+        field("version", env!("CARGO_PKG_VERSION")),
+        field("processor", processor.trim()),
+        field("processors", info.processors),
+        field("time-stamp counter", alloc::format!("{} MHz", info.tsc_hz / 1_000_000)),
+        field("hypervisor", if info.hypervisor == 0 { "none" } else { "Bulkhead" }),
+        field("memory", kibibytes(info.memory)),
+        field("memory free", kibibytes(info.memory_free)),
+        field("memory of the hypervisor", kibibytes(info.memory_hypervisor)),
+        field("uptime", duration(info.uptime)),
+    ];
+    match space {
+        Some(space) => {
+            let (total, free) = (Size::new(space.total).rounded(), Size::new(space.free).rounded());
+            lines.push(field("data volume", alloc::format!("{total}, {free} free")));
+        }
+        None => lines.push(field("data volume", "none")),
+    }
+    lines.push(field("command line", command_line));
+    lines
+}
+
+/// Exact, so that figures can be compared.
+fn kibibytes(bytes: u64) -> String {
+    alloc::format!("{} KiB", bytes / 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SECOND, duration};
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration(0), "0:00:00");
+        assert_eq!(duration(59 * SECOND + 9), "0:00:59");
+        assert_eq!(duration(90_061 * SECOND), "1d 1:01:01");
+    }
+}

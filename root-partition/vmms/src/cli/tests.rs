@@ -1,0 +1,391 @@
+//! A person in front of the whole program: real file system, played kernel.
+
+use super::fake::{Fake, World};
+use super::{Cli, PROMPT};
+use crate::store::tests::{Disk, Image, path};
+use crate::store::{Ext4Volume, Volume};
+use std::os::unix::fs::FileExt;
+use std::rc::Rc;
+use syscall::HostAction;
+use syscall::worker::{FromWorker, StopReason, ToWorker};
+
+struct Host {
+    world: Rc<World>,
+    cli: Cli<Fake, Ext4Volume<Disk>>,
+    image: Image,
+}
+
+const DEMO: &[u8] = b"memory = \"256 MiB\"\nvps = 1\nkernel = \"data:/kernels/vmlinuz\"\n\
+    cmdline = \"console=ttyS0\"\n\n[[disk]]\npath = \"data:/disks/demo.raw\"\n";
+
+impl Host {
+    fn new() -> Self {
+        Self::with(&[("demo", DEMO)])
+    }
+
+    fn with(definitions: &[(&str, &[u8])]) -> Self {
+        let image = Image::new(32);
+        let mut volume = image.volume();
+        for directory in ["data:/kernels", "data:/disks", "data:/vms"] {
+            volume.create_directory(&path(directory)).unwrap();
+        }
+        volume.replace(&path("data:/kernels/vmlinuz"), &[1; 5000]).unwrap();
+        volume.replace(&path("data:/disks/demo.raw"), &[0; 1 << 20]).unwrap();
+        for (name, text) in definitions {
+            volume.create_directory(&path(&format!("data:/vms/{name}"))).unwrap();
+            volume.replace(&path(&format!("data:/vms/{name}/{name}.toml")), text).unwrap();
+        }
+        volume.unmount().unwrap();
+        let world = Rc::new(World::default());
+        world.memory_free.set(1 << 30);
+        world.listens.set(true);
+        *world.disk.borrow_mut() = Some(image.disk());
+        let mut cli = Cli::new(Fake(Rc::clone(&world)), Ok(image.volume()));
+        cli.begin();
+        Self { world, cli, image }
+    }
+
+    /// What is shown until there is nothing more to do but wait; without carriage returns.
+    fn types(&mut self, text: &str) -> String {
+        self.world.typed.borrow_mut().extend(text.bytes());
+        self.goes_on()
+    }
+
+    fn goes_on(&mut self) -> String {
+        self.world.shown.borrow_mut().clear();
+        for _ in 0..100 {
+            // Time stands still, so only what is ready happens.
+            let mut entries = self.cli.manager.wait_entries();
+            let now = self.world.now.get();
+            crate::system::System::wait(&self.cli.manager.system, &mut entries, now);
+            self.cli.step(&entries);
+        }
+        self.world.shown.borrow().replace('\r', "")
+    }
+
+    /// The answer to a command, without the echo and the next prompt.
+    fn command(&mut self, command: &str) -> String {
+        let shown = self.types(&format!("{command}\r"));
+        let answer = shown.strip_prefix(&format!("{command}\n")).expect("the echo");
+        answer.strip_suffix(PROMPT).unwrap_or_else(|| panic!("no prompt: {answer}")).to_owned()
+    }
+
+    fn is_running(&mut self) {
+        self.types("vm start demo\r");
+        self.world.says(&FromWorker::Started);
+        assert_eq!(self.goes_on(), format!("demo is running\n{PROMPT}"));
+    }
+
+    fn heard(&self) -> Vec<ToWorker> {
+        self.world.last(|worker| std::mem::take(&mut worker.heard))
+    }
+
+    /// Nothing is left of any VM.
+    fn is_clean(&self) {
+        assert_eq!((self.world.vms.get(), self.world.files.get()), (0, 0));
+        assert_eq!(self.world.memory_free.get(), 1 << 30);
+    }
+}
+
+#[test]
+fn the_story() {
+    let mut host = Host::new();
+    assert_eq!(
+        host.command("vm list"),
+        "NAME  STATE  VPS  MEMORY   UPTIME  DISKS\n\
+         demo  off    1    256 MiB  -       data:/disks/demo.raw\n"
+    );
+    assert_eq!(host.types("vm start demo --console\r"), "vm start demo --console\n");
+    assert!(
+        matches!(&host.heard()[..], [ToWorker::Start { memory: 0x1000_0000, vps: 1, cmdline, initrd: false }]
+        if cmdline == "console=ttyS0")
+    );
+    host.world.says(&FromWorker::Started);
+    assert_eq!(host.goes_on(), "demo is running\n[console of demo; Ctrl-] leaves it]\n");
+    assert_eq!(host.heard(), [ToWorker::ConsoleAttach(true)]);
+    host.world.says(&FromWorker::ConsoleOutput(b"~ # ".to_vec()));
+    assert_eq!(host.goes_on(), "~ # ");
+    assert_eq!(host.types("poweroff\r\x03"), "");
+    assert_eq!(host.heard(), [ToWorker::ConsoleInput(b"poweroff\r\x03".to_vec())]);
+    host.world.says(&FromWorker::ConsoleOutput(b"bye".to_vec()));
+    host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
+    host.world.ends(1, 0);
+    assert_eq!(host.goes_on(), format!("bye\n[demo is off: its guest powered off]\n{PROMPT}"));
+    host.is_clean();
+    host.is_running();
+    assert!(host.command("vm list").contains("demo  running (healthy)  1    256 MiB  0:01:05  data:/"));
+    assert_eq!(host.types("host shutdown\r"), "host shutdown\ndemo is asked to shut down\n");
+    host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
+    host.world.ends(1, 0);
+    host.goes_on();
+    assert_eq!(host.world.power.get(), Some(HostAction::PowerOff));
+    host.is_clean();
+    host.image.check();
+}
+
+#[test]
+fn a_console_is_left_and_entered_again() {
+    let mut host = Host::new();
+    host.is_running();
+    host.world.says(&FromWorker::ConsoleOutput(b"nobody sees this".to_vec()));
+    assert_eq!(host.goes_on(), "");
+    host.heard();
+    let shown = host.types("vm console demo\rls\x1dvm list\r");
+    assert!(shown.contains("leaves it]\n\n[left the console of demo]\nbulkhead> vm list\nNAME"), "{shown}");
+    let expected = [
+        ToWorker::ConsoleAttach(true),
+        ToWorker::ConsoleInput(b"ls".to_vec()),
+        ToWorker::ConsoleAttach(false),
+    ];
+    assert_eq!(host.heard(), expected);
+}
+
+#[test]
+fn a_guest_that_resets_itself_starts_again_and_keeps_its_console() {
+    let mut host = Host::new();
+    host.types("vm start demo --console\r");
+    host.world.says(&FromWorker::Started);
+    host.goes_on();
+    host.world.says(&FromWorker::Stopped(StopReason::Reset));
+    host.world.ends(1, 0);
+    assert_eq!(host.goes_on(), "\n[demo was reset by its guest and starts again]\n");
+    assert_eq!(host.world.workers.borrow().len(), 2);
+    host.world.says(&FromWorker::Started);
+    assert_eq!(host.goes_on(), "");
+    assert!(host.heard().contains(&ToWorker::ConsoleAttach(true)));
+    host.world.says(&FromWorker::ConsoleOutput(b"again".to_vec()));
+    assert_eq!(host.goes_on(), "again");
+    assert_eq!(host.world.vms.get(), 2);
+}
+
+#[test]
+fn a_worker_that_crashes_takes_its_vm_only() {
+    let other =
+        String::from_utf8(DEMO.to_vec()).unwrap().replace("[[disk]]\npath = \"data:/disks/demo.raw\"\n", "");
+    let mut host = Host::with(&[("demo", DEMO), ("alpha", other.as_bytes())]);
+    host.types("vm start alpha\r");
+    host.world.says(&FromWorker::Started);
+    host.goes_on();
+    host.is_running();
+    assert_eq!(host.command("vm crash demo"), "");
+    assert_eq!(host.heard().last(), Some(&ToWorker::Crash));
+    host.types("vm li");
+    host.world.ends(2, 6);
+    assert_eq!(
+        host.goes_on(),
+        "\x1b[Kdemo is off: its worker crashed (exception 6 at 0x401234)\nbulkhead> vm li"
+    );
+    let list = host.types("st\r");
+    assert!(list.contains("\nalpha  running") && list.contains("\ndemo   off"), "{list}");
+    host.is_running();
+}
+
+#[test]
+fn what_cannot_be_started_leaves_nothing() {
+    let mut host = Host::new();
+    host.world.memory_free.set(100 << 20);
+    assert_eq!(host.command("vm start demo"), "error: demo needs 256 MiB of memory, 100 MiB is free\n");
+    host.world.memory_free.set(1 << 30);
+    host.is_clean();
+    assert_eq!(host.command("vm start web"), "error: there is no VM web\n");
+    let shown = host.types("vm start demo\r");
+    assert_eq!(shown, "vm start demo\n");
+    host.world.says(&FromWorker::Failed("not a kernel: no boot sector".into()));
+    host.world.ends(1, 0);
+    assert_eq!(host.goes_on(), format!("error: demo is off: not a kernel: no boot sector\n{PROMPT}"));
+    host.is_clean();
+    host.is_running();
+    assert_eq!(host.command("vm start demo"), "error: demo is running already\n");
+    assert_eq!(host.command("vm delete demo"), "error: demo is running; stop it first\n");
+}
+
+#[test]
+fn definitions_are_made_and_deleted() {
+    let mut host = Host::with(&[]);
+    let create = "vm create web --memory 64 MiB --vps 2 --kernel data:/kernels/vmlinuz";
+    assert_eq!(host.command(create), "web is defined; `vm start web` starts it\n");
+    assert_eq!(host.command(create), "error: there is a VM web already\n");
+    let missing = "vm create other --memory 64 MiB --vps 2 --kernel data:/kernels/nothing";
+    assert_eq!(host.command(missing), "error: data:/kernels/nothing: no such file or directory\n");
+    assert_eq!(host.command("file list data:/vms"), "NAME  SIZE\nweb/  -\n");
+    let json = host.command("vm show web --json");
+    let value: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
+    assert_eq!(value["memory"], 64 << 20);
+    assert_eq!((&value["state"], &value["uptime"]), (&"off".into(), &serde_json::Value::Null));
+    let list: serde_json::Value = serde_json::from_str(host.command("vm list --json").trim()).unwrap();
+    assert_eq!(list[0], value);
+    assert!(host.command("vm show web").contains("\nkernel: data:/kernels/vmlinuz\n"));
+    assert_eq!(host.command("vm delete web"), "web is deleted; its disks are kept\n");
+    assert_eq!(host.command("file list data:/vms"), "NAME  SIZE\n");
+    host.types("host shutdown\r");
+    host.image.check();
+}
+
+#[test]
+fn a_malformed_definition_is_named_with_its_line() {
+    let mut host = Host::with(&[("bad", b"memory = \"-5 MiB\"\n"), ("demo", DEMO)]);
+    assert!(host.command("vm list").contains("bad   invalid  -    -        -       -\n"));
+    let error = "data:/vms/bad/bad.toml: line 1: a size cannot be negative: `-5 MiB`";
+    assert_eq!(host.command("vm start bad"), format!("error: {error}\n"));
+    assert!(host.command("host log").contains(error));
+    assert_eq!(host.command("vm delete bad"), "bad is deleted; its disks are kept\n");
+}
+
+#[test]
+fn a_disk_is_used_by_one_vm_at_a_time() {
+    let mut host = Host::with(&[("demo", DEMO), ("twin", DEMO)]);
+    host.is_running();
+    assert_eq!(host.command("vm start twin"), "error: data:/disks/demo.raw is in use by demo\n");
+    host.types("vm kill demo\r");
+    assert!(host.world.last(|worker| worker.stopped));
+    host.world.says(&FromWorker::Stopped(StopReason::Killed));
+    host.world.ends(1, 0);
+    assert_eq!(host.goes_on(), format!("demo is off\n{PROMPT}"));
+    assert_eq!(host.types("vm start twin\r"), "vm start twin\n");
+    let attachments = host.world.last(|worker| worker.attachments.clone());
+    assert_eq!((attachments.len(), attachments[0].lun, attachments[0].length), (1, 0, 1 << 20));
+}
+
+#[test]
+fn stopping_has_an_end() {
+    let mut host = Host::new();
+    host.is_running();
+    host.world.listens.set(false);
+    assert!(host.command("vm stop demo").starts_with("error: the guest of demo does not listen"));
+    host.world.listens.set(true);
+    assert_eq!(host.types("vm stop demo\r"), "vm stop demo\n");
+    assert!(host.world.last(|worker| worker.asked_to_shut_down));
+    host.world.now.set(host.cli.manager.deadline());
+    let shown = host.goes_on();
+    assert!(shown.starts_with("error: the guest of demo did not shut down in time"), "{shown}");
+    assert!(host.command("vm list").contains("running"));
+    // A worker that does not end is killed.
+    host.types("vm kill demo\r");
+    host.world.now.set(host.cli.manager.deadline());
+    assert_eq!(host.goes_on(), format!("demo is off\n{PROMPT}"));
+    host.is_clean();
+}
+
+#[test]
+fn control_c_gives_the_prompt_back() {
+    let mut host = Host::new();
+    let shown = host.types("vm start demo\r\x03vm list\r");
+    assert!(
+        shown.starts_with("vm start demo\n^C\ndemo goes on starting\nbulkhead> vm list\nNAME"),
+        "{shown}"
+    );
+    assert!(shown.contains("demo  starting"));
+    host.world.says(&FromWorker::Started);
+    assert_eq!(host.goes_on(), format!("\x1b[Kdemo is running\n{PROMPT}"));
+}
+
+#[test]
+fn disks_are_made_a_piece_at_a_time() {
+    let mut host = Host::new();
+    let made = host.command("disk create data:/disks/new.vhd --size 3 MiB");
+    assert_eq!(made, "data:/disks/new.vhd is made: 3 MiB\n");
+    let made = host.command("disk create data:/disks/new.raw --size 1M");
+    assert_eq!(made, "data:/disks/new.raw is made: 1 MiB\n");
+    let error = host.command("disk create data:/disks/new.raw --size 1M");
+    assert_eq!(error, "error: data:/disks/new.raw: it is there already\n");
+    assert_eq!(
+        host.command("disk create data:/disks/big.raw --size 1G"),
+        "error: data:/disks/big.raw: the data volume is full\n"
+    );
+    assert!(host.command("disk create data:/none/a --size 1M").ends_with("no such file or directory\n"));
+    assert!(host.command("disk create data:/disks/a --size 5").contains("made of sectors of 512 bytes"));
+    assert_eq!(
+        host.command("disk list"),
+        "PATH                  SIZE   FORMAT  USED BY\n\
+         data:/disks/demo.raw  1 MiB  raw     demo\n\
+         data:/disks/new.raw   1 MiB  raw     -\n\
+         data:/disks/new.vhd   3 MiB  VHD     -\n"
+    );
+    host.types("host reboot\r");
+    assert_eq!(host.world.power.get(), Some(HostAction::Reboot));
+    host.image.check();
+}
+
+#[test]
+fn a_disk_that_is_given_up_leaves_nothing() {
+    let mut host = Host::new();
+    host.world.typed.borrow_mut().extend(b"disk create data:/disks/new.raw --size 9M\r");
+    host.cli.turn();
+    host.cli.turn();
+    let shown = host.types("\x03");
+    assert!(shown.contains("data:/disks/new.raw is not made"), "{shown}");
+    assert_eq!(host.command("file list data:/disks"), "NAME      SIZE\ndemo.raw  1 MiB\n");
+    host.types("host shutdown\r");
+    host.image.check();
+}
+
+#[test]
+fn a_damaged_vhd_is_refused() {
+    let mut host = Host::new();
+    host.command("disk create data:/disks/bad.vhd --size 1 MiB");
+    let create =
+        "vm create web --memory 64 MiB --vps 1 --kernel data:/kernels/vmlinuz --disk data:/disks/bad.vhd";
+    host.command(create);
+    let layout = host.cli.manager.volume.as_mut().unwrap().layout(&path("data:/disks/bad.vhd")).unwrap();
+    let last = layout.extents.last().unwrap();
+    let before: u64 = layout.extents.iter().map(|extent| extent.length).sum::<u64>() - last.length;
+    let footer = last.start + (layout.length - 512 - before);
+    // The creator's version is under the checksum.
+    host.image.disk().file.write_all_at(&[0xEE], footer + 32).unwrap();
+    assert_eq!(
+        host.command("vm start web"),
+        "error: data:/disks/bad.vhd: the checksum of its VHD footer is wrong\n"
+    );
+    host.is_clean();
+    assert!(host.command("disk list").contains("unusable: the checksum of its VHD footer is wrong"));
+}
+
+#[test]
+fn a_deaf_worker_holds_nobody_up() {
+    let mut host = Host::new();
+    host.is_running();
+    host.types("vm console demo\r");
+    host.heard();
+    host.world.last(|worker| worker.deaf = true);
+    host.types("abc");
+    assert_eq!(host.heard(), []);
+    host.types("\x1d");
+    assert!(host.command("vm list").contains("running"));
+    host.world.last(|worker| worker.deaf = false);
+    host.goes_on();
+    assert_eq!(host.heard(), [ToWorker::ConsoleInput(b"abc".to_vec()), ToWorker::ConsoleAttach(false)]);
+}
+
+#[test]
+fn the_host_goes_down_whatever_the_guests_do() {
+    let mut host = Host::new();
+    host.is_running();
+    host.types("host shutdown\r");
+    host.world.now.set(host.world.now.get() + 61 * 10_000_000);
+    assert!(host.goes_on().contains("demo did not shut down in time and is killed"));
+    host.world.now.set(host.world.now.get() + 61 * 10_000_000);
+    host.goes_on();
+    assert_eq!(host.world.power.get(), Some(HostAction::PowerOff));
+    host.image.check();
+}
+
+#[test]
+fn autostart_starts_with_the_host() {
+    let text = String::from_utf8(DEMO.to_vec()).unwrap().replace("vps = 1", "vps = 1\nautostart = true");
+    let mut host = Host::with(&[("demo", text.as_bytes())]);
+    assert!(host.command("vm list").contains("demo  starting"));
+}
+
+#[test]
+fn without_a_volume_everything_else_works() {
+    let world = Rc::new(World::default());
+    let mut cli: Cli<Fake, Ext4Volume<Disk>> =
+        Cli::new(Fake(Rc::clone(&world)), Err(crate::store::VolumeError::NoVolume));
+    cli.begin();
+    world.typed.borrow_mut().extend(b"vm list\rhost info\rfile list data:/\rvm stats x\rnonsense\rhelp\r");
+    cli.turn();
+    let shown = world.shown.borrow();
+    assert!(shown.starts_with("error: there is no data volume"));
+    assert!(shown.contains("memory free: 0 KiB\r\n") && shown.contains("processor: EPYC\r\n"));
+    assert!(shown.contains("error: there is no VM x\r\n") && shown.contains("vm create NAME"));
+}

@@ -1,0 +1,230 @@
+//! The seams of vmms on the real kernel.
+
+use crate::store::{Device, Ext4Volume, Layout, VolumeError};
+use crate::system::{Attachment, System, Waitable};
+use alloc::string::String;
+use alloc::vec::Vec;
+use runtime::{Channel, Console, File, Handle, Object, Process, Vm};
+use syscall::{
+    BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, VM_COUNTERS, VmCreate, VmStatus,
+    WaitEntry,
+};
+
+/// GPT partition type "Linux filesystem data", as it stands in the table.
+const LINUX_DATA: [u8; 16] =
+    [0xAF, 0x3D, 0xC6, 0x0F, 0x83, 0x84, 0x72, 0x47, 0x8E, 0x79, 0x3D, 0x69, 0xD8, 0x47, 0x7D, 0xE4];
+/// The name of the data volume's partition.
+const NAME: &[u8] = b"data";
+/// Bytes that the file system reads or writes in one system call.
+const TRANSFER: usize = 256 << 10;
+
+impl Waitable for Channel {
+    fn wait_entry(&self) -> WaitEntry {
+        Object::wait_entry(self)
+    }
+}
+
+impl Waitable for Process {
+    fn wait_entry(&self) -> WaitEntry {
+        Object::wait_entry(self)
+    }
+}
+
+/// The partition of the data volume.
+#[derive(Debug)]
+pub struct Partition {
+    file: File,
+    length: u64,
+}
+
+impl Device for Partition {
+    fn length(&self) -> u64 {
+        self.length
+    }
+
+    fn read(&mut self, offset: u64, into: &mut [u8]) -> Result<(), Error> {
+        (offset..)
+            .step_by(TRANSFER)
+            .zip(into.chunks_mut(TRANSFER))
+            .try_for_each(|(at, piece)| self.file.read(at, piece))
+    }
+
+    fn write(&mut self, offset: u64, from: &[u8]) -> Result<(), Error> {
+        (offset..)
+            .step_by(TRANSFER)
+            .zip(from.chunks(TRANSFER))
+            .try_for_each(|(at, piece)| self.file.write(at, piece))
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.file.flush()
+    }
+}
+
+/// The kernel.
+#[derive(Debug)]
+pub struct Kernel {
+    system: runtime::System,
+    console: Console,
+    /// The data volume's partition and what identifies it.
+    partition: Option<(File, [u8; 16])>,
+}
+
+impl Kernel {
+    /// The kernel as vmms finds it when it starts, and the data volume.
+    #[must_use]
+    pub fn open() -> (Self, Result<Ext4Volume<Partition>, VolumeError>) {
+        let mut kernel =
+            Self { system: runtime::System::inherited(), console: Console::inherited(), partition: None };
+        let volume = kernel.mount();
+        if let Err(error) = &volume {
+            runtime::log(LogLevel::Error, &alloc::format!("data volume: {error}"));
+        }
+        (kernel, volume)
+    }
+
+    fn mount(&mut self) -> Result<Ext4Volume<Partition>, VolumeError> {
+        let blocks = self.system.blocks().map_err(|_| VolumeError::Io)?;
+        let found = blocks.iter().enumerate().find(|(_, block)| is_data(block));
+        let (index, block) = found.ok_or(VolumeError::NoVolume)?;
+        let open = || self.system.open_block(index).map_err(|_| VolumeError::Io);
+        let partition = Partition { file: open()?, length: block.bytes };
+        let volume = Ext4Volume::mount(partition, runtime::utc)?;
+        self.partition = Some((open()?, block.partition_guid));
+        Ok(volume)
+    }
+}
+
+fn is_data(block: &BlockInfo) -> bool {
+    let name = block.name.split(|&byte| byte == 0).next().unwrap_or_default();
+    block.partition_type == LINUX_DATA && name == NAME
+}
+
+impl System for Kernel {
+    type Channel = Channel;
+    type Process = Process;
+    type Vm = Vm;
+    type File = File;
+
+    fn monotonic(&self) -> u64 {
+        runtime::monotonic()
+    }
+
+    fn utc(&self) -> u64 {
+        runtime::utc()
+    }
+
+    fn log(&self, level: LogLevel, line: &str) {
+        runtime::log(level, line);
+    }
+
+    fn wait(&self, entries: &mut [WaitEntry], deadline: u64) {
+        if let Err(error) = runtime::wait(entries, deadline) {
+            // Rather slow than deaf.
+            runtime::log(LogLevel::Error, &alloc::format!("cannot wait: {error}"));
+            runtime::sleep_until(runtime::monotonic().saturating_add(crate::vm::SECOND / 10));
+            entries.iter_mut().for_each(|entry| entry.ready = 1);
+        }
+    }
+
+    fn console_entry(&self) -> WaitEntry {
+        Object::wait_entry(&self.console)
+    }
+
+    fn console_read(&self, into: &mut [u8]) -> usize {
+        self.console.read(into).unwrap_or(0)
+    }
+
+    fn console_write(&self, bytes: &[u8]) {
+        // Where the console cannot be written to there is nobody to tell.
+        let _ = self.console.write(bytes);
+    }
+
+    fn channel(&self) -> Result<(Channel, Channel), Error> {
+        Channel::pair()
+    }
+
+    fn send(&self, channel: &Channel, bytes: &[u8]) -> Result<(), Error> {
+        channel.send(bytes)
+    }
+
+    fn send_with(&self, channel: &Channel, bytes: &[u8], vm: Vm, files: Vec<File>) -> Result<(), Error> {
+        let handles = core::iter::once(Handle::from(vm)).chain(files.into_iter().map(Handle::from));
+        channel.send_with(bytes, handles.collect()).map_err(|(error, _)| error)
+    }
+
+    fn receive(&self, channel: &Channel, into: &mut [u8]) -> Result<usize, Error> {
+        channel.receive(into).map(|received| received.length)
+    }
+
+    fn spawn(&self, name: &str, channel: Channel) -> Result<Process, Error> {
+        self.system.spawn(name, channel)
+    }
+
+    fn status(&self, process: &Process) -> ProcessStatus {
+        process.status().unwrap_or_default()
+    }
+
+    fn kill(&self, process: &Process) {
+        // One that has ended needs no killing.
+        let _ = process.kill();
+    }
+
+    fn file(&self, layout: &Layout, read_only: bool) -> Result<File, Error> {
+        let (partition, _) = self.partition.as_ref().ok_or(Error::NotFound)?;
+        partition.create(&layout.extents, layout.length, read_only)
+    }
+
+    fn file_read(&self, file: &File, offset: u64, into: &mut [u8]) -> Result<(), Error> {
+        file.read(offset, into)
+    }
+
+    fn volume_id(&self) -> [u8; 16] {
+        self.partition.as_ref().map_or([0; 16], |(_, id)| *id)
+    }
+
+    fn vm_create(&self, create: &VmCreate) -> Result<Vm, Error> {
+        self.system.create_vm(create)
+    }
+
+    fn vm_duplicate(&self, vm: &Vm) -> Result<Vm, Error> {
+        vm.handle().duplicate().map(Vm::from)
+    }
+
+    fn vm_attach(&self, vm: &Vm, file: &File, disk: &Attachment) -> Result<(), Error> {
+        vm.attach_disk(file, disk.lun, disk.length, disk.unique_id, disk.read_only)
+    }
+
+    fn vm_status(&self, vm: &Vm) -> VmStatus {
+        vm.status().unwrap_or_default()
+    }
+
+    fn vm_shutdown(&self, vm: &Vm) -> Result<(), Error> {
+        vm.shutdown()
+    }
+
+    fn vm_stop(&self, vm: &Vm) {
+        // One that has stopped needs no stopping.
+        let _ = vm.stop(syscall::worker::StopReason::Killed as u64);
+    }
+
+    fn vm_counters(&self, vm: &Vm) -> [u64; VM_COUNTERS] {
+        vm.counters().unwrap_or_default()
+    }
+
+    fn host_info(&self) -> Result<HostInfo, Error> {
+        self.system.info()
+    }
+
+    fn host_log(&self, offset: u64, into: &mut [u8]) -> usize {
+        self.system.log(offset, into).unwrap_or(0)
+    }
+
+    fn power(&self, action: HostAction) -> Error {
+        self.system.power(action)
+    }
+
+    fn command_line(&self) -> String {
+        self.system.command_line().unwrap_or_default()
+    }
+}

@@ -1,0 +1,127 @@
+//! A VM that is not off: its worker, its partition and what is known of both.
+
+use crate::path::DataPath;
+use crate::system::System;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use syscall::ProcessStatus;
+use syscall::worker::{StopReason, ToWorker};
+
+/// What a VM is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// Nothing.
+    Off,
+    /// Its worker loads it.
+    Starting,
+    /// Its guest runs.
+    Running,
+    /// Its guest was asked to shut down, or is being killed.
+    Stopping,
+    /// It has no valid definition.
+    Invalid,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Off => "off",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Invalid => "invalid",
+        })
+    }
+}
+
+/// What the worker said last.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// The guest is off.
+    Stopped(StopReason),
+    /// The guest could not be started.
+    Failed(String),
+}
+
+/// What has to happen by some time, or else.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Timer {
+    /// The worker has loaded the guest, or is killed.
+    Load(u64),
+    /// The guest has shut down, or is left running.
+    Shutdown(u64),
+    /// The worker has ended, or is killed.
+    End(u64),
+}
+
+impl Timer {
+    /// The monotonic time.
+    pub fn deadline(self) -> u64 {
+        match self {
+            Self::Load(at) | Self::Shutdown(at) | Self::End(at) => at,
+        }
+    }
+}
+
+/// A disk that a VM uses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UsedDisk {
+    /// Its file.
+    pub path: DataPath,
+    /// Whether it is only read.
+    pub read_only: bool,
+}
+
+/// The worker and partition of a VM.
+pub struct Instance<S: System> {
+    /// The partition.
+    pub vm: S::Vm,
+    /// The worker.
+    pub process: S::Process,
+    /// The worker's other end.
+    pub channel: S::Channel,
+    /// Starting, running or stopping.
+    pub state: State,
+    /// What has to happen next.
+    pub timer: Option<Timer>,
+    /// What the worker said last.
+    pub end: Option<End>,
+    /// Whether `vmms` killed it.
+    pub killed: bool,
+    /// Its disks.
+    pub disks: Vec<UsedDisk>,
+    /// Messages that the worker's queue had no room for.
+    pub unsent: Vec<Vec<u8>>,
+}
+
+impl<S: System> Instance<S> {
+    /// Sends the worker a message, now or as soon as there is room.
+    pub fn tell(&mut self, system: &S, message: &ToWorker) {
+        if let Ok(bytes) = postcard::to_allocvec(message) {
+            self.unsent.push(bytes);
+            self.send(system);
+        }
+    }
+
+    /// Sends what there is room for.
+    pub fn send(&mut self, system: &S) {
+        while let Some(first) = self.unsent.first() {
+            match system.send(&self.channel, first) {
+                Err(syscall::Error::WouldBlock) => return,
+                // A worker that is gone needs nothing more.
+                Ok(()) | Err(_) => drop(self.unsent.remove(0)),
+            }
+        }
+    }
+}
+
+/// Why a worker is gone, when it did not say so itself.
+pub fn crash(status: &ProcessStatus) -> String {
+    let address = status.address;
+    match status.state {
+        2 => alloc::format!("its worker crashed (exception {} at {address:#x})", status.code),
+        3 => "its worker was killed".into(),
+        _ => alloc::format!("its worker ended with code {}", status.code),
+    }
+}

@@ -1,0 +1,221 @@
+//! All VMs: their definitions, their life.
+//!
+//! 1. The definition files are the truth; what is here is what was read from them.
+//! 2. Nothing here waits for a guest or a worker: [`Manager::step`] takes what has happened and says what it meant.
+//! 3. A VM is off again once its worker has ended, whatever it was that ended it; partition and memory go then.
+
+mod definitions;
+mod instance;
+mod start;
+mod step;
+
+pub use definitions::DIRECTORY;
+pub use instance::State;
+
+use crate::definition::{Definition, DefinitionError};
+use crate::name::Name;
+use crate::store::Volume;
+use crate::system::System;
+use alloc::string::String;
+use alloc::vec::Vec;
+use instance::{Instance, Timer};
+use syscall::worker::ToWorker;
+use syscall::{Error, VM_COUNTERS, VmStatus};
+
+/// A second in 100 ns.
+pub const SECOND: u64 = 10_000_000;
+/// How long loading a guest may take.
+const LOAD_TIME: u64 = 300 * SECOND;
+/// How long a guest may take to shut down.
+const SHUTDOWN_TIME: u64 = 60 * SECOND;
+/// How long a worker may take to end.
+const END_TIME: u64 = 5 * SECOND;
+
+/// A VM.
+pub struct Vm<S: System> {
+    /// Its name.
+    pub name: Name,
+    /// What its file says.
+    pub definition: Result<Definition, DefinitionError>,
+    instance: Option<Instance<S>>,
+}
+
+impl<S: System> Vm<S> {
+    /// What it is doing.
+    pub fn state(&self) -> State {
+        match (&self.instance, &self.definition) {
+            (Some(instance), _) => instance.state,
+            (None, Ok(_)) => State::Off,
+            (None, Err(_)) => State::Invalid,
+        }
+    }
+}
+
+/// Something that happened to a VM.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// Its guest runs.
+    Started(Name),
+    /// Its guest wrote to its console.
+    Output(Name, Vec<u8>),
+    /// Its guest reset itself and is started again.
+    Reset(Name),
+    /// Its guest did not shut down in time.
+    StillRunning(Name),
+    /// It is off.
+    Off {
+        /// Which.
+        name: Name,
+        /// Why, in a line that begins with the name.
+        why: String,
+        /// Whether it could not be started or went down by a fault.
+        failed: bool,
+    },
+}
+
+/// All VMs.
+pub struct Manager<S: System, V: Volume> {
+    /// The kernel.
+    pub system: S,
+    /// The data volume, if there is one.
+    pub volume: Option<V>,
+    vms: Vec<Vm<S>>,
+    /// A guest that resets itself stays off: the host shuts down.
+    pub closing: bool,
+}
+
+impl<S: System, V: Volume> Manager<S, V> {
+    /// All that are defined on `volume`.
+    pub fn new(system: S, volume: Option<V>) -> Self {
+        let mut manager = Self { system, volume, vms: Vec::new(), closing: false };
+        manager.read_definitions();
+        manager
+    }
+
+    /// All VMs, sorted by name.
+    pub fn vms(&self) -> &[Vm<S>] {
+        &self.vms
+    }
+
+    /// The VM `name`.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn vm(&self, name: &Name) -> Result<&Vm<S>, String> {
+        self.vms.iter().find(|vm| vm.name == *name).ok_or_else(|| unknown(name))
+    }
+
+    fn instance(&mut self, name: &Name) -> Result<(&S, &mut Instance<S>), String> {
+        let vm = self.vms.iter_mut().find(|vm| vm.name == *name).ok_or_else(|| unknown(name))?;
+        let instance = vm.instance.as_mut().ok_or_else(|| alloc::format!("{name} is off"))?;
+        Ok((&self.system, instance))
+    }
+
+    fn running(&mut self, name: &Name) -> Result<(&S, &mut Instance<S>), String> {
+        let (system, instance) = self.instance(name)?;
+        match instance.state {
+            State::Running => Ok((system, instance)),
+            state => Err(alloc::format!("{name} is {state}")),
+        }
+    }
+
+    /// Starts a VM that is off.
+    ///
+    /// # Errors
+    /// Why it cannot be started; it is off still.
+    pub fn start(&mut self, name: &Name) -> Result<(), String> {
+        let vm = self.vm(name)?;
+        if vm.instance.is_some() {
+            return Err(alloc::format!("{name} is {} already", vm.state()));
+        }
+        let instance = self.make(name)?;
+        if let Some(vm) = self.vms.iter_mut().find(|vm| vm.name == *name) {
+            vm.instance = Some(instance);
+        }
+        Ok(())
+    }
+
+    /// Asks the guest of a VM to shut down.
+    ///
+    /// # Errors
+    /// Why it cannot be asked; it runs on.
+    pub fn stop(&mut self, name: &Name) -> Result<(), String> {
+        let (system, instance) = self.running(name)?;
+        system.vm_shutdown(&instance.vm).map_err(|error| match error {
+            Error::InvalidState => alloc::format!(
+                "the guest of {name} does not listen to shutdown requests (yet); `vm kill {name}` stops it at once"
+            ),
+            error => alloc::format!("{name} cannot be asked to shut down: {error}"),
+        })?;
+        instance.state = State::Stopping;
+        instance.timer = Some(Timer::Shutdown(system.monotonic().saturating_add(SHUTDOWN_TIME)));
+        Ok(())
+    }
+
+    /// Stops a VM at once.
+    ///
+    /// # Errors
+    /// It is off.
+    pub fn kill(&mut self, name: &Name) -> Result<(), String> {
+        let (system, instance) = self.instance(name)?;
+        system.vm_stop(&instance.vm);
+        if instance.state == State::Starting {
+            // A worker that loads does not look at its VM.
+            system.kill(&instance.process);
+        }
+        instance.killed = true;
+        instance.state = State::Stopping;
+        instance.timer = Some(Timer::End(system.monotonic().saturating_add(END_TIME)));
+        Ok(())
+    }
+
+    /// Makes the worker of a VM crash.
+    ///
+    /// # Errors
+    /// It is off.
+    pub fn crash(&mut self, name: &Name) -> Result<(), String> {
+        let (system, instance) = self.running(name)?;
+        instance.tell(system, &ToWorker::Crash);
+        Ok(())
+    }
+
+    /// Whether the output of its console is wanted.
+    ///
+    /// # Errors
+    /// It is off.
+    pub fn attach(&mut self, name: &Name, attached: bool) -> Result<(), String> {
+        let (system, instance) = self.instance(name)?;
+        instance.tell(system, &ToWorker::ConsoleAttach(attached));
+        Ok(())
+    }
+
+    /// Types `bytes` at its console; bytes for a VM that is off go nowhere.
+    pub fn type_in(&mut self, name: &Name, bytes: &[u8]) {
+        if let Ok((system, instance)) = self.instance(name) {
+            instance.tell(system, &ToWorker::ConsoleInput(bytes.to_vec()));
+        }
+    }
+
+    /// What the kernel knows of a VM that is not off.
+    pub fn status(&self, vm: &Vm<S>) -> Option<VmStatus> {
+        vm.instance.as_ref().map(|instance| self.system.vm_status(&instance.vm))
+    }
+
+    /// The counters of a VM.
+    ///
+    /// # Errors
+    /// It is off.
+    pub fn counters(&mut self, name: &Name) -> Result<([u64; VM_COUNTERS], VmStatus), String> {
+        let (system, instance) = self.instance(name)?;
+        Ok((system.vm_counters(&instance.vm), system.vm_status(&instance.vm)))
+    }
+
+    /// Whether all are off.
+    pub fn all_off(&self) -> bool {
+        self.vms.iter().all(|vm| vm.instance.is_none())
+    }
+}
+
+fn unknown(name: &Name) -> String {
+    alloc::format!("there is no VM {name}")
+}

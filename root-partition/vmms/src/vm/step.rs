@@ -1,0 +1,141 @@
+//! What has happened to the VMs since the last look.
+
+use super::instance::{End, State, Timer, crash};
+use super::{END_TIME, Event, Manager};
+use crate::name::Name;
+use crate::store::Volume;
+use crate::system::{System, Waitable};
+use alloc::vec;
+use alloc::vec::Vec;
+use syscall::worker::{FromWorker, StopReason};
+use syscall::{LogLevel, MESSAGE_MAX, WaitEntry};
+
+/// Messages taken from one worker before the others have their turn.
+const MESSAGES_AT_ONCE: usize = 16;
+/// How often a worker without room for a message is tried again, in 100 ns.
+const RETRY_AFTER: u64 = 50_000;
+
+impl<S: System, V: Volume> Manager<S, V> {
+    /// What to wait for.
+    pub fn wait_entries(&self) -> Vec<WaitEntry> {
+        let instances = self.vms.iter().filter_map(|vm| vm.instance.as_ref());
+        instances
+            .flat_map(|instance| [instance.channel.wait_entry(), instance.process.wait_entry()])
+            .collect()
+    }
+
+    /// Until when to wait at most.
+    pub fn deadline(&self) -> u64 {
+        let instances = self.vms.iter().filter_map(|vm| vm.instance.as_ref());
+        let deadlines = instances.flat_map(|instance| {
+            let retry = (!instance.unsent.is_empty()).then(|| self.system.monotonic() + RETRY_AFTER);
+            [instance.timer.map(Timer::deadline), retry]
+        });
+        deadlines.flatten().min().unwrap_or(u64::MAX)
+    }
+
+    /// Looks at the VMs whose channel or process is ready in `entries`, and at all timers.
+    pub fn step(&mut self, entries: &[WaitEntry]) -> Vec<Event> {
+        let is_ready =
+            |entry: WaitEntry| entries.iter().any(|known| known.handle == entry.handle && known.ready != 0);
+        let mut events = Vec::new();
+        let mut ended = Vec::new();
+        for vm in &self.vms {
+            let Some(instance) = &vm.instance else { continue };
+            if is_ready(instance.process.wait_entry()) {
+                ended.push(vm.name.clone());
+            } else if is_ready(instance.channel.wait_entry()) {
+                events.push((vm.name.clone(), MESSAGES_AT_ONCE));
+            }
+        }
+        let mut happened = Vec::new();
+        for (name, most) in events {
+            self.listen(&name, most, &mut happened);
+        }
+        for name in ended {
+            // All that it said before.
+            self.listen(&name, usize::MAX, &mut happened);
+            self.bury(&name, &mut happened);
+        }
+        self.mind_timers(&mut happened);
+        happened
+    }
+
+    fn listen(&mut self, name: &Name, most: usize, happened: &mut Vec<Event>) {
+        let Ok((system, instance)) = self.instance(name) else { return };
+        let mut buffer = vec![0; MESSAGE_MAX];
+        for _ in 0..most {
+            let Ok(length) = system.receive(&instance.channel, &mut buffer) else { break };
+            match postcard::from_bytes(buffer.get(..length).unwrap_or_default()) {
+                Ok(FromWorker::Started) => {
+                    if instance.state == State::Starting {
+                        instance.state = State::Running;
+                        instance.timer = None;
+                    }
+                    happened.push(Event::Started(name.clone()));
+                }
+                Ok(FromWorker::ConsoleOutput(bytes)) => happened.push(Event::Output(name.clone(), bytes)),
+                Ok(FromWorker::Failed(why)) => instance.end = Some(End::Failed(why)),
+                Ok(FromWorker::Stopped(reason)) => instance.end = Some(End::Stopped(reason)),
+                Err(_) => system.log(LogLevel::Warn, &alloc::format!("{name}: its worker talks nonsense")),
+            }
+            if instance.end.is_some() {
+                instance.state = State::Stopping;
+                instance.timer = Some(Timer::End(system.monotonic().saturating_add(END_TIME)));
+            }
+        }
+        instance.send(system);
+    }
+
+    /// The worker has ended.
+    fn bury(&mut self, name: &Name, happened: &mut Vec<Event>) {
+        let Some(vm) = self.vms.iter_mut().find(|vm| vm.name == *name) else { return };
+        let Some(instance) = vm.instance.take() else { return };
+        let status = self.system.status(&instance.process);
+        let (end, killed) = (instance.end.clone(), instance.killed);
+        // Partition and memory go here.
+        drop(instance);
+        if end == Some(End::Stopped(StopReason::Reset)) && !killed && !self.closing {
+            happened.push(Event::Reset(name.clone()));
+            if let Err(error) = self.start(name) {
+                happened.push(self.off(name, &error, true));
+            }
+            return;
+        }
+        let event = match end {
+            _ if killed => self.off(name, "it was killed", false),
+            Some(End::Stopped(StopReason::PowerOff)) => self.off(name, "its guest powered off", false),
+            Some(End::Stopped(StopReason::Reset)) => self.off(name, "its guest reset itself", false),
+            Some(End::Stopped(StopReason::Killed)) => self.off(name, "it was stopped", false),
+            Some(End::Stopped(StopReason::TripleFault)) => {
+                self.off(name, "its guest ended in a triple fault", true)
+            }
+            Some(End::Failed(why)) => self.off(name, &why, true),
+            None => self.off(name, &crash(&status), true),
+        };
+        happened.push(event);
+    }
+
+    fn off(&self, name: &Name, why: &str, failed: bool) -> Event {
+        let why = alloc::format!("{name} is off: {why}");
+        self.system.log(if failed { LogLevel::Error } else { LogLevel::Info }, &why);
+        Event::Off { name: name.clone(), why, failed }
+    }
+
+    fn mind_timers(&mut self, happened: &mut Vec<Event>) {
+        let now = self.system.monotonic();
+        for vm in &mut self.vms {
+            let Some(instance) = &mut vm.instance else { continue };
+            instance.send(&self.system);
+            let Some(timer) = instance.timer.filter(|timer| timer.deadline() <= now) else { continue };
+            instance.timer = None;
+            match timer {
+                Timer::Load(_) | Timer::End(_) => self.system.kill(&instance.process),
+                Timer::Shutdown(_) => {
+                    instance.state = State::Running;
+                    happened.push(Event::StillRunning(vm.name.clone()));
+                }
+            }
+        }
+    }
+}
