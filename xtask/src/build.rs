@@ -59,6 +59,16 @@ impl Parts {
         self.folder.join("bare.cpio")
     }
 
+    /// The hypervisor.
+    pub fn hypervisor(&self) -> PathBuf {
+        self.folder.join("hypervisor")
+    }
+
+    /// The guest that measures and attacks.
+    pub fn test_guest(&self) -> PathBuf {
+        self.folder.join("test-guest")
+    }
+
     /// What the loaders load, by the names they look for.
     pub fn files(&self) -> [(&'static str, PathBuf); 4] {
         [("hypervisor", "hypervisor"), ("kernel", "root-kernel"), ("vmms", "vmms"), ("worker", "worker")]

@@ -4,6 +4,7 @@
 //! Everything it makes is under `target/`. A mistake is one line, and the exit code is 1.
 
 mod archive;
+mod bench;
 mod build;
 mod debian;
 mod esp;
@@ -59,6 +60,8 @@ enum Command {
     Run(run::Options),
     /// Runs every check and test.
     Test(test::Options),
+    /// Measures, in instructions, and prints a table.
+    Bench,
 }
 
 fn main() -> ExitCode {
@@ -84,6 +87,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             image::build(&paths, &profile, &out, data_size)?;
         }
         Command::Run(options) => return run::run(&paths, &options),
+        Command::Bench => bench::run(&paths)?,
         Command::Test(options) => return test::run(&paths, &options),
     }
     Ok(ExitCode::SUCCESS)

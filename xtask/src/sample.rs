@@ -19,9 +19,8 @@ const MODULES: [&str; 6] = ["hv_vmbus", "hv_utils", "hv_storvsc", "sd_mod", "crc
 const DISK: u64 = 64 << 20;
 /// The sample VM.
 const DEFINITION: &str = include_str!("../files/demo.toml");
-/// The guest's first script, and what its init runs.
-const FILES: [(&str, &str, bool); 2] =
-    [("etc/inittab", include_str!("../files/inittab"), false), ("etc/rc", include_str!("../files/rc"), true)];
+/// What the guest's init does.
+const INITTAB: &str = include_str!("../files/inittab");
 /// What the sample disk says.
 const WELCOME: &str =
     "Welcome to Bulkhead. This file is on a fixed VHD on the data volume; write beside it what you like.\n";
@@ -35,6 +34,11 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// What the guest's init runs first.
+    pub fn first_script() -> &'static str {
+        include_str!("../files/rc")
+    }
+
     /// Fetches and makes everything.
     pub fn prepare(paths: &Paths) -> Result<Self> {
         let folder = paths.folder("sample")?;
@@ -91,9 +95,8 @@ fn initial_ram_disk(paths: &Paths, kernel: &Kernel) -> Result<Vec<u8>> {
         }
     }
     archive.add("init", &Entry::Link("/sbin/init".to_owned()));
-    for (path, text, executable) in FILES {
-        archive.add(path, &Entry::File(text.as_bytes().to_vec(), executable));
-    }
+    archive.add("etc/inittab", &Entry::File(INITTAB.into(), false));
+    archive.add("etc/rc", &Entry::File(Sample::first_script().into(), true));
     let modules = Modules::find(&kernel.modules).in_load_order(&MODULES)?;
     if modules.is_empty() {
         bail!("{}: no modules", kernel.modules.display());

@@ -1,0 +1,83 @@
+//! The table: what was measured, what KVM takes, and what is to be reached.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The rows: key of the figure, what it is, KVM's figure on this machine, what is to be reached.
+const ROWS: [(&str, &str, &str, &str); 14] = [
+    ("cpuid", "CPUID exit round trip", "3,340", "≤ 400"),
+    ("hypercall", "hypercall (cheapest) round trip", "9,738", "≤ 400"),
+    ("port-read", "port read answered by the ring-3 worker", "5,513", "≤ 2,500"),
+    ("mmio-write", "MMIO write answered by the ring-3 worker", "7,687", "≤ 4,000"),
+    ("self-ipi-write", "x2APIC self-IPI: ICR write returns", "4,420", "≤ 800"),
+    ("self-ipi-handled", "x2APIC self-IPI: handler has run", "10,522", "≤ 3,000"),
+    ("read-depth-1", "4 KiB read, depth 1: outside the guest, a request", "65,000", "≤ 15,000"),
+    ("read-depth-16", "4 KiB read, depth 16: outside the guest, a request", "6,700", "≤ 3,000"),
+    ("read-large", "1 MiB reads, MB/s of virtual time", "1,376", "≥ 2,000"),
+    ("write-large", "1 MiB writes, MB/s of virtual time", "1,652", "–"),
+    ("linux-start", "Linux from kernel entry to init: all instructions / guest's own", "1.15", "≤ 1.05"),
+    ("prompt", "hypervisor entry to CLI prompt, instructions", "–", "measured"),
+    ("text", "hypervisor .text, bytes", "NOVA 86 KB", "≤ 131,072"),
+    ("reserved", "memory that the hypervisor reserves, KiB", "Xen 1.5–1.9 MB", "≤ 4,096 + tables"),
+];
+
+/// What was measured.
+#[derive(Default)]
+pub struct Figures {
+    measured: BTreeMap<&'static str, String>,
+    notes: Vec<String>,
+}
+
+impl Figures {
+    /// Notes a figure.
+    pub fn set(&mut self, key: &'static str, value: String) {
+        self.measured.insert(key, value);
+    }
+
+    /// Notes a whole number, with a comma at each thousand.
+    pub fn set_count(&mut self, key: &'static str, value: u64) {
+        self.set(key, grouped(value));
+    }
+
+    /// Adds a line below the table.
+    pub fn note(&mut self, text: String) {
+        self.notes.push(text);
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(formatter, "| figure | Bulkhead | KVM there | to reach |\n|---|---|---|---|")?;
+        for (key, what, peer, goal) in ROWS {
+            let measured = self.measured.get(key).map_or("not measured", String::as_str);
+            writeln!(formatter, "| {what} | {measured} | {peer} | {goal} |")?;
+        }
+        for note in &self.notes {
+            writeln!(formatter, "\n{note}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with a comma at each thousand.
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+    }
+}

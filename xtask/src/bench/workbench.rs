@@ -1,0 +1,111 @@
+//! The machine that is measured: programs, plugin, image, and QEMU's deterministic mode.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use machine_tests::machine::Machine;
+use machine_tests::qemu::{Boot, Description, Disk, Serial};
+
+use super::counts::Snapshots;
+use crate::archive::{Archive, Entry};
+use crate::build::Parts;
+use crate::image::Image;
+use crate::paths::{self, Paths};
+use crate::sample::Sample;
+use crate::step;
+
+/// A VM that runs the test guest's measurements.
+const EXITS: &str =
+    "memory = \"64 MiB\"\nvps = 1\nkernel = \"data:/kernels/test-guest\"\ncmdline = \"bench\"\n";
+/// A quiet Linux with the disk program.
+const DISK: &str = "memory = \"256 MiB\"\nvps = 1\nkernel = \"data:/kernels/vmlinuz\"\n\
+    initrd = \"data:/kernels/initrd-bench\"\ncmdline = \"console=ttyS0 quiet\"\n\
+    [[disk]]\npath = \"data:/disks/demo.vhd\"\n";
+/// The size of the data volume.
+const DATA: u64 = 512 << 20;
+
+/// Everything that a measurement needs.
+pub struct Workbench {
+    folder: PathBuf,
+    boot: Boot,
+}
+
+impl Workbench {
+    /// Compiles the programs and writes the image.
+    pub fn prepare(paths: &Paths, parts: &Parts) -> Result<Self> {
+        let folder = paths.folder("bench")?;
+        let tests = paths.root.join("tests");
+        compile(&tests.join("plugin/count.c"), &folder.join("count.so"), &["-shared", "-fPIC"])?;
+        let mut archive = Archive::default();
+        for name in ["mark", "disk"] {
+            let program = folder.join(name);
+            compile(&tests.join(format!("programs/{name}.c")), &program, &["-static", "-s"])?;
+            archive.add(&format!("usr/bin/{name}"), &Entry::File(paths::read(&program)?, true));
+        }
+        // Linux unpacks archives that follow each other; a later file takes the place of an earlier one.
+        let rc = Sample::first_script().replacen('\n', "\n/usr/bin/mark 1\n", 1);
+        archive.add("etc/rc", &Entry::File(rc.into_bytes(), true));
+        let sample = Sample::prepare(paths)?;
+        let mut initrd = paths::read(&sample.folder.join("kernels/initrd"))?;
+        initrd.extend(archive.finish());
+        paths::write(&folder.join("initrd"), initrd)?;
+        paths::write(&folder.join("exits.toml"), EXITS)?;
+        paths::write(&folder.join("disk.toml"), DISK)?;
+        step::say("Writing", folder.join("bench.img").display());
+        let image = Image::create(&folder.join("bench.img"), parts, &sample, DATA)?;
+        image.data().put(&parts.test_guest(), "/kernels/test-guest")?;
+        image.data().put(&folder.join("initrd"), "/kernels/initrd-bench")?;
+        for name in ["exits", "disk"] {
+            image.data().put(&folder.join(format!("{name}.toml")), &format!("/vms/{name}/{name}.toml"))?;
+        }
+        let boot = Boot::Pvh {
+            kernel: parts.pvh_loader(),
+            module: Some(parts.archive()),
+            command_line: String::new(),
+        };
+        Ok(Self { folder, boot })
+    }
+
+    /// Starts a machine whose instructions are counted.
+    pub fn start(&self) -> Result<Machine> {
+        let mut disk = Disk::nvme(&self.folder.join("bench.img"));
+        disk.throwaway = true;
+        let mut machine = Description::new(self.boot.clone(), Serial::Pipes);
+        machine.memory = 1024;
+        machine.processors = 1;
+        machine.disks = vec![disk];
+        machine.acceleration = [
+            "-accel",
+            "tcg,thread=single",
+            "-icount",
+            "shift=0,sleep=off",
+            "-rtc",
+            "clock=vm",
+            "-seed",
+            "42",
+        ]
+        .map(OsString::from)
+        .to_vec();
+        let plugin = format!("{},out={}", self.folder.join("count.so").display(), self.output().display());
+        machine.extra = vec!["-plugin".into(), plugin.into()];
+        Machine::start(machine)
+    }
+
+    /// What was counted; asked when the machine has ended.
+    pub fn snapshots(&self) -> Result<Snapshots> {
+        Snapshots::read(&self.output())
+    }
+
+    fn output(&self) -> PathBuf {
+        self.folder.join("counts.txt")
+    }
+}
+
+fn compile(source: &Path, to: &Path, options: &[&str]) -> Result<()> {
+    let mut command = Command::new("cc");
+    command.args(["-O2", "-Wall", "-o"]).arg(to).args(options).arg(source);
+    step::quietly(&mut command)?;
+    Ok(())
+}
