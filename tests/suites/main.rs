@@ -1,2 +1,9 @@
-//! x
-fn main() {}
+//! The whole-machine suites. `cargo xtask test machine` builds what they need and runs them.
+
+mod boot;
+mod disk;
+mod image;
+mod input;
+mod isolation;
+mod machines;
+mod story;

@@ -18,7 +18,6 @@ mod sample;
 mod size;
 mod step;
 mod test;
-mod vhd;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -35,6 +35,9 @@ pub struct Options {
     /// Ends the machine after this time.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
+    /// The machine's disk, made when it is not there; by default one under target/ that every run uses.
+    #[arg(long, value_name = "FILE")]
+    disk: Option<PathBuf>,
     /// Begins with a new disk, in place of the one that earlier runs wrote to.
     #[arg(long)]
     fresh: bool,
@@ -129,7 +132,7 @@ fn serial() -> Serial {
 
 /// The disk that runs keep: its system partition is written anew, its data volume stays.
 fn working_disk(paths: &Paths, parts: &Parts, options: &Options) -> Result<PathBuf> {
-    let file = paths.work.join("run.img");
+    let file = options.disk.clone().unwrap_or_else(|| paths.work.join("run.img"));
     let image = if file.exists() && !options.fresh {
         let image = Image::at(&file);
         image.data().recover()?;

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use vsp::vhd::Footer;
 
 use crate::archive::{Archive, Entry};
 use crate::ext4::Volume;
 use crate::modules::Modules;
 use crate::paths::{self, Paths};
-use crate::{debian, step, vhd};
+use crate::{debian, step};
 
 /// The metapackage of the kernel.
 const KERNEL: &str = "linux-image-cloud-amd64";
@@ -17,6 +18,8 @@ const KERNEL: &str = "linux-image-cloud-amd64";
 const MODULES: [&str; 6] = ["hv_vmbus", "hv_utils", "hv_storvsc", "sd_mod", "crc32c_generic", "ext4"];
 /// The size of the sample disk.
 const DISK: u64 = 64 << 20;
+/// Seconds from the Unix epoch to 2000-01-01, from where VHD counts.
+const VHD_EPOCH: u64 = 946_684_800;
 /// The sample VM.
 const DEFINITION: &str = include_str!("../files/demo.toml");
 /// What the guest's init does.
@@ -119,7 +122,13 @@ fn make_disk(folder: &Path, to: &Path) -> Result<()> {
     let raw = folder.join("demo.raw");
     std::fs::File::create(&raw)?.set_len(DISK)?;
     Volume { image: &raw, offset: 0 }.format("demo", DISK, &content)?;
-    paths::write(to, vhd::fixed(paths::read(&raw)?))?;
+    let mut disk = paths::read(&raw)?;
+    let since_2000 =
+        std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs().saturating_sub(VHD_EPOCH));
+    let footer =
+        Footer { size: DISK, unique_id: *uuid::Uuid::new_v4().as_bytes(), created: since_2000 as u32 };
+    disk.extend(footer.build());
+    paths::write(to, disk)?;
     std::fs::remove_file(&raw)?;
     Ok(())
 }

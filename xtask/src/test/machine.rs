@@ -5,6 +5,7 @@ use anyhow::Result;
 use super::Options;
 use super::counts::Counts;
 use super::host::cargo;
+use super::inputs;
 use crate::build::{self, Profile};
 use crate::host::{self, Need};
 use crate::image::Image;
@@ -28,7 +29,8 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
     let sample = Sample::prepare(paths)?;
     let image = paths.work.join("test.img");
     step::say("Writing", image.display());
-    Image::create(&image, &parts, &sample, DATA)?;
+    let image = Image::create(&image, &parts, &sample, DATA)?;
+    inputs::add(paths, &image, &parts, &sample)?;
     let mut command = cargo(paths, "test");
     command.env(machine_tests::artifacts::FOLDER, &paths.work);
     command.args(["--package", "machine-tests", "--test", "machine", "--"]);

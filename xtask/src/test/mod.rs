@@ -3,6 +3,7 @@
 mod counts;
 mod fuzz;
 mod host;
+mod inputs;
 mod machine;
 
 use std::process::ExitCode;

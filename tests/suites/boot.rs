@@ -1,0 +1,97 @@
+//! Ways to start, and to refuse to.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use machine_tests::artifacts::Artifacts;
+use machine_tests::cli::{Cli, PATIENCE};
+use machine_tests::machine::Machine;
+use machine_tests::qemu::{Bus, Description, Disk, Serial};
+
+use crate::machines::{Bulkhead, IMAGE, firmware_machine};
+
+/// Where the system partition is in an image, for mtools.
+const SYSTEM_PARTITION: &str = "@@1M";
+
+#[test]
+fn a_usb_stick_boots_over_uefi() -> Result<()> {
+    let artifacts = Artifacts::find()?;
+    let disk = |bus| Disk { file: artifacts.file(IMAGE), format: "raw", bus, throwaway: true };
+    let mut machine = firmware_machine(vec![disk(Bus::Usb), disk(Bus::Nvme)])?;
+    let mut cli = Cli(machine.console());
+    let log = cli.ready()?;
+    ensure!(
+        log.contains("AMD-V, nested paging, NX | 2 processors | 2048 MiB"),
+        "the first line is not there: {log}"
+    );
+    ensure!(cli.state("demo")? == "off", "the sample VM is not off");
+    cli.0.type_line("host shutdown")?;
+    machine.wait_for_power_off(PATIENCE)
+}
+
+#[test]
+fn a_virtio_disk_will_do() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot_from(Bus::Virtio)?;
+    ensure!(
+        bulkhead.cli().run("file list data:/kernels")?.contains("vmlinuz"),
+        "the data volume is not read"
+    );
+    bulkhead.shut_down()?;
+    Ok(())
+}
+
+#[test]
+fn processors_that_lack_something_are_refused() -> Result<()> {
+    let cases = [
+        ("EPYC-Rome,-svm", "no AMD-V"),
+        ("EPYC-Rome,+svm,-npt", "no nested paging"),
+        ("EPYC-Rome,+svm,+npt,-nx", "no NX"),
+        ("qemu64,-svm", "no AMD-V"),
+    ];
+    let artifacts = Artifacts::find()?;
+    for (model, why) in cases {
+        let mut description = Description::new(artifacts.pvh(""), Serial::Pipes);
+        description.model = model.to_owned();
+        description.processors = 1;
+        let mut machine = Machine::start(description)?;
+        machine.console().expect("Bulkhead: ", PATIENCE).with_context(|| model.to_owned())?;
+        let line = machine.console().expect("\n", PATIENCE)?;
+        ensure!(line.contains(why), "{model}: {line}");
+        machine.console().expect_not("Bulkhead: ", Duration::from_millis(300))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_missing_or_damaged_file_is_named_and_the_firmware_goes_on() -> Result<()> {
+    let artifacts = Artifacts::find()?;
+    let folder = tempfile::tempdir()?;
+    let image = folder.path().join("image");
+    run(Command::new("cp").arg("--sparse=always").arg(artifacts.file(IMAGE)).arg(&image))?;
+    let partition = format!("{}{SYSTEM_PARTITION}", image.display());
+    run(Command::new("mdel").args(["-i", &partition, "::/bulkhead/worker"]))?;
+    expect_firmware_back(&image, "\\bulkhead\\worker: no such file on the boot volume")?;
+    let damaged = folder.path().join("kernel");
+    std::fs::write(&damaged, b"\x7FELF and no more")?;
+    run(Command::new("mcopy").args(["-o", "-i", &partition]).arg(&damaged).arg("::/bulkhead/kernel"))?;
+    expect_firmware_back(&image, "\\bulkhead\\kernel: not a complete ELF file")
+}
+
+/// Boots an image that can not be started: the message comes, and then the firmware has the machine.
+fn expect_firmware_back(image: &Path, message: &str) -> Result<()> {
+    let disk = Disk { throwaway: true, ..Disk::nvme(image) };
+    let mut machine = firmware_machine(vec![disk])?;
+    machine.console().expect(message, PATIENCE)?;
+    machine.console().expect("returning to the firmware", PATIENCE)?;
+    machine.console().expect("BdsDxe: failed to start", PATIENCE)?;
+    Ok(())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let status =
+        command.status().with_context(|| format!("{:?}: can not be started", command.get_program()))?;
+    ensure!(status.success(), "{command:?} failed ({status})");
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! Data on disks: it is what was written, it outlives its VM and its host, and what was synced outlives a power cut.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use machine_tests::cli::{Cli, PATIENCE};
+
+use crate::machines::{Bulkhead, accepted, create_linux};
+
+const DISK: &str = "data:/disks/scratch.raw";
+const LONG: Duration = Duration::from_secs(400);
+/// The write after which the power is cut.
+const SYNCED: u32 = 25;
+/// Where the data volume is in an image.
+const DATA: &str = "?offset=68157440";
+
+fn scratch(cli: &mut Cli<'_>, size: &str) -> Result<()> {
+    accepted(cli, &format!("disk create {DISK} --size {size}"))?;
+    create_linux(cli, "scratch", DISK)?;
+    cli.start_linux("scratch")?;
+    Ok(())
+}
+
+#[test]
+fn random_data_is_the_same_after_everything_was_off() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    scratch(&mut cli, "64MiB")?;
+    cli.shell("dd if=/dev/urandom of=/dev/sda bs=1M count=64", LONG)?;
+    let before = cli.shell("md5sum /dev/sda", LONG)?;
+    ensure!(before.contains("/dev/sda") && before.len() > 32, "no checksum: {before}");
+    cli.power_off()?;
+    let off = bulkhead.shut_down()?;
+    let raw = off.raw_disk()?;
+    let check = Command::new("e2fsck").arg("-fn").arg(format!("{}{DATA}", raw.display())).output()?;
+    ensure!(check.status.success(), "the data volume is damaged: {}", String::from_utf8_lossy(&check.stdout));
+    std::fs::remove_file(raw)?;
+    let mut bulkhead = off.boot()?;
+    let mut cli = bulkhead.cli();
+    cli.start_linux("scratch")?;
+    let after = cli.shell("md5sum /dev/sda", LONG)?;
+    ensure!(before == after, "{before} became {after}");
+    Ok(())
+}
+
+#[test]
+fn what_was_synced_is_there_after_a_power_cut() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    scratch(&mut cli, "16MiB")?;
+    cli.0.type_line("i=0; while :; do echo block $i | dd of=/dev/sda bs=4k seek=$i conv=sync,fsync 2>/dev/null; echo SYNCED $i; i=$((i+1)); done")?;
+    cli.0.expect(&format!("SYNCED {SYNCED}\n"), LONG)?;
+    let mut bulkhead = bulkhead.cut_power()?.boot()?;
+    let mut cli = bulkhead.cli();
+    cli.start_linux("scratch")?;
+    let read = "i=0; while [ $i -le 25 ]; do dd if=/dev/sda bs=4k skip=$i count=1 2>/dev/null | head -n 1; i=$((i+1)); done";
+    let blocks = cli.shell(read, LONG)?;
+    let found: Vec<&str> = blocks.lines().filter(|line| line.starts_with("block ")).collect();
+    let expected: Vec<String> = (0..=SYNCED).map(|number| format!("block {number}")).collect();
+    ensure!(found == expected, "on the disk is: {blocks}");
+    Ok(())
+}
+
+#[test]
+fn two_machines_run_at_once_on_their_own_disks() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    for name in ["left", "right"] {
+        let disk = format!("data:/disks/{name}.vhd");
+        accepted(&mut cli, &format!("disk create {disk} --size 16MiB"))?;
+        create_linux(&mut cli, name, &disk)?;
+        accepted(&mut cli, &format!("vm start {name}"))?;
+    }
+    for name in ["left", "right"] {
+        cli.enter(name).with_context(|| format!("'{name}'"))?;
+        cli.shell(&format!("echo I am {name} | dd of=/dev/sda conv=sync,fsync"), PATIENCE)?;
+        cli.leave()?;
+    }
+    for name in ["left", "right"] {
+        cli.enter(name)?;
+        let says = cli.shell("head -n 1 /dev/sda", PATIENCE)?;
+        ensure!(says.contains(&format!("I am {name}")), "the disk of '{name}' says: {says}");
+        cli.leave()?;
+        ensure!(cli.state(name)?.starts_with("running"), "'{name}' does not run");
+    }
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! Bad input gets one line that says what was wrong, and changes nothing.
+
+use anyhow::{Result, ensure};
+
+use crate::machines::{Bulkhead, accepted, create_guest, expect_memory_back, free_memory};
+
+/// Commands that are mistakes, and what the answer must name.
+const MISTAKES: [(&str, &str); 12] = [
+    ("frobnicate", "frobnicate"),
+    ("vm", "vm"),
+    ("vm fly demo", "fly"),
+    ("vm start nobody", "nobody"),
+    ("vm start", "NAME"),
+    ("vm create demo --memory 64MiB --vps 1 --kernel data:/kernels/vmlinuz", "demo"),
+    ("vm create lost --memory 64MiB --vps 1 --kernel data:/kernels/nothing", "data:/kernels/nothing"),
+    ("vm create odd --memory 64 --vps none --kernel data:/kernels/vmlinuz", "none"),
+    ("vm create odd --memory -5MiB --vps 1 --kernel data:/kernels/vmlinuz", "-5MiB"),
+    ("disk create data:/disks/demo.vhd --size 1MiB", "data:/disks/demo.vhd"),
+    ("disk create data:/disks/huge.raw --size 100TiB", "100"),
+    ("file list data:/nowhere", "data:/nowhere"),
+];
+
+/// Kernels that are none.
+const KERNELS: [&str; 4] = ["truncated", "random", "empty", "welcome"];
+
+#[test]
+fn mistakes_get_one_line() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    let before = (cli.run("vm list")?, free_memory(&mut cli)?);
+    for (command, why) in MISTAKES {
+        cli.refused(command, why)?;
+    }
+    ensure!(cli.run("vm list")? == before.0, "the list changed");
+    expect_memory_back(&mut cli, before.1)
+}
+
+#[test]
+fn a_file_that_is_no_kernel_is_refused() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    create_guest(&mut cli, "neighbour", "echo")?;
+    accepted(&mut cli, "vm start neighbour")?;
+    let free = free_memory(&mut cli)?;
+    for kernel in KERNELS {
+        let path = format!("data:/kernels/{kernel}");
+        // Refused when it is made, or when it is started.
+        let made = cli.run(&format!("vm create {kernel} --memory 64MiB --vps 1 --kernel {path}"))?;
+        if made.contains("error") {
+            continue;
+        }
+        cli.refused(&format!("vm start {kernel}"), "kernel")?;
+        ensure!(cli.state(kernel)? == "off", "'{kernel}' is not off");
+        accepted(&mut cli, &format!("vm delete {kernel}"))?;
+    }
+    expect_memory_back(&mut cli, free)?;
+    crate::machines::expect_echo(&mut cli, "neighbour", "all is well")
+}
+
+#[test]
+fn more_memory_than_there_is_is_refused() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    let free = free_memory(&mut cli)?;
+    let made = cli.run("vm create fat --memory 1024GiB --vps 1 --kernel data:/kernels/test-guest")?;
+    if !made.contains("error") {
+        cli.refused("vm start fat", "memory")?;
+    }
+    expect_memory_back(&mut cli, free)
+}
+
+#[test]
+fn malformed_definitions_are_named_with_their_line() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    for (name, why) in [("unknown-key", "colour"), ("negative-size", "-5"), ("not-toml", "line 2")] {
+        ensure!(cli.state(name)? == "invalid", "'{name}' is not invalid");
+        let answer = cli.refused(&format!("vm start {name}"), why)?;
+        ensure!(answer.contains("line"), "no line is named: {answer}");
+    }
+    ensure!(cli.state("demo")? == "off", "the sample VM is gone");
+    Ok(())
+}
+
+#[test]
+fn damaged_vhds_are_refused() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    let free = free_memory(&mut cli)?;
+    for (disk, why) in [("bad-checksum", "checksum"), ("too-large", "size")] {
+        let options = format!("--kernel data:/kernels/test-guest --disk data:/disks/{disk}.vhd");
+        let made = cli.run(&format!("vm create {disk} --memory 64MiB --vps 1 {options}"))?;
+        if made.contains("error") {
+            ensure!(made.contains(why), "{made}");
+            continue;
+        }
+        cli.refused(&format!("vm start {disk}"), why)?;
+    }
+    expect_memory_back(&mut cli, free)
+}

@@ -1,0 +1,90 @@
+//! What one VM does, or what is done to it, is nothing to its neighbour and to the host.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use machine_tests::cli::{Cli, PATIENCE};
+
+use crate::machines::{Bulkhead, accepted, create_guest, expect_echo, expect_memory_back, free_memory};
+
+const LONG: Duration = Duration::from_secs(600);
+const CYCLES: u32 = 200;
+
+#[test]
+fn a_hostile_guest_is_survived() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    create_guest(&mut cli, "neighbour", "echo")?;
+    accepted(&mut cli, "vm start neighbour")?;
+    expect_echo(&mut cli, "neighbour", "before")?;
+    let free = free_memory(&mut cli)?;
+    for seed in [1, 7] {
+        let name = format!("hostile{seed}");
+        create_guest(&mut cli, &name, &format!("hostile {seed}"))?;
+        cli.0.type_line(&format!("vm start {name} --console"))?;
+        cli.0.expect("HOSTILE SURVIVED", LONG)?;
+        cli.ready()?;
+        expect_echo(&mut cli, "neighbour", "after")?;
+        accepted(&mut cli, &format!("vm delete {name}"))?;
+    }
+    expect_memory_back(&mut cli, free)
+}
+
+#[test]
+fn a_guest_that_spins_or_triple_faults_is_alone_with_it() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    create_guest(&mut cli, "neighbour", "echo")?;
+    create_guest(&mut cli, "spinner", "spin")?;
+    create_guest(&mut cli, "faulty", "triple-fault")?;
+    accepted(&mut cli, "vm start neighbour")?;
+    accepted(&mut cli, "vm start spinner")?;
+    expect_echo(&mut cli, "neighbour", "beside a spinner")?;
+    cli.run("vm start faulty")?;
+    cli.wait_for_state("faulty", "off", PATIENCE)?;
+    expect_echo(&mut cli, "neighbour", "beside a fault")?;
+    ensure!(cli.state("spinner")?.starts_with("running"), "the spinner does not run");
+    accepted(&mut cli, "vm kill spinner")?;
+    cli.wait_for_state("spinner", "off", PATIENCE)
+}
+
+#[test]
+fn a_worker_that_crashes_takes_down_its_machine_only() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    create_guest(&mut cli, "neighbour", "echo")?;
+    accepted(&mut cli, "vm start neighbour")?;
+    let free = free_memory(&mut cli)?;
+    create_guest(&mut cli, "victim", "echo")?;
+    accepted(&mut cli, "vm start victim")?;
+    cli.run("vm crash victim")?;
+    cli.wait_for_state("victim", "off", PATIENCE)?;
+    expect_echo(&mut cli, "neighbour", "still here")?;
+    expect_memory_back(&mut cli, free)?;
+    accepted(&mut cli, "vm start victim")?;
+    expect_echo(&mut cli, "victim", "here again")
+}
+
+/// The whole life of a VM.
+fn live(cli: &mut Cli<'_>) -> Result<()> {
+    create_guest(cli, "brief", "spin")?;
+    for command in ["vm start brief", "vm kill brief", "vm delete brief"] {
+        accepted(cli, command)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn two_hundred_lives_of_a_machine_lose_no_page() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot()?;
+    let mut cli = bulkhead.cli();
+    // Heaps grow once.
+    for _ in 0..2 {
+        live(&mut cli)?;
+    }
+    let free = free_memory(&mut cli)?;
+    for _ in 0..CYCLES {
+        live(&mut cli)?;
+    }
+    expect_memory_back(&mut cli, free)
+}
