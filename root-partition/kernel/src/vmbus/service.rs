@@ -61,7 +61,8 @@ impl Service {
     /// The channel was opened: everything begins anew.
     pub fn open(&mut self) {
         match self {
-            Self::Storage(storage) => storage.open(),
+            // It begins anew since it was closed.
+            Self::Storage(_) => {}
             Self::Shutdown(service) => reset(service),
             Self::Heartbeat(service) => reset(service),
             Self::TimeSync(service) => reset(service),
@@ -71,7 +72,8 @@ impl Service {
     /// The channel is closed: nothing is said any more.
     pub fn close(&mut self) {
         match self {
-            Self::Storage(_) => {}
+            // What disks still have is asked for in `is_busy`.
+            Self::Storage(storage) => _ = storage.close(),
             _ => self.open(),
         }
     }
@@ -90,7 +92,7 @@ impl Service {
     /// Whether something still uses the guest's memory for it once it is closed.
     pub fn is_busy(&mut self) -> bool {
         match self {
-            Self::Storage(storage) => storage.in_flight() != 0,
+            Self::Storage(storage) => !storage.close(),
             _ => false,
         }
     }

@@ -24,7 +24,7 @@ fn kinds(posts: &[(u32, Vec<u8>)]) -> Vec<u32> {
 fn echo(bus: &Bus, relid: u32, channel: &mut vmbus::Channel<super::ram::RamPage>) -> Vec<Vec<u8>> {
     let mut asked = Vec::new();
     channel.reader.start().unwrap();
-    while let Some(packet) = channel.reader.next().unwrap() {
+    while let Some(packet) = channel.reader.next_packet().unwrap() {
         assert_eq!(packet.descriptor().packet_type, packet_type::DATA_INBAND);
         let mut bytes = alloc::vec![0; packet.payload_length()];
         packet.read_payload(0, &mut bytes);
