@@ -138,7 +138,10 @@ mod loom_tests {
 
     #[test]
     fn a_request_is_seen_or_its_bit_is_still_set() {
-        loom::model(|| {
+        let mut model = loom::model::Builder::new();
+        // Three threads and a dozen atomics: all interleavings with two preemptions take seconds, with more, minutes.
+        model.preemption_bound = Some(2);
+        model.check(|| {
             let posted = Arc::new(Posted::new());
             posted.set_accepts(true);
             let posters = [0x40, 0x41].map(|vector| {
