@@ -138,10 +138,7 @@ mod loom_tests {
 
     #[test]
     fn a_request_is_seen_or_its_bit_is_still_set() {
-        let mut model = loom::model::Builder::new();
-        // Three threads and a dozen atomics: all interleavings with two preemptions take seconds, with more, minutes.
-        model.preemption_bound = Some(2);
-        model.check(|| {
+        loom::model(|| {
             let posted = Arc::new(Posted::new());
             posted.set_accepts(true);
             let posters = [0x40, 0x41].map(|vector| {

@@ -4,7 +4,9 @@
 use crate::arch::{apic, ioapic::IoApic};
 use crate::firmware::Firmware;
 use crate::memory::buddy::Frame;
-use crate::{arch, console, drivers, executor, firmware, host_log, interrupts, memory, process, time};
+use crate::{
+    arch, console, drivers, executor, firmware, host_log, hypervisor, interrupts, memory, process, time,
+};
 use core::cell::UnsafeCell;
 use handoff::{HandOff, Region, RegionKind};
 use spin::Once;
@@ -82,7 +84,7 @@ pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
     start_memory();
     arch::enable_protections();
     apic::start(interrupts::TIMER, interrupts::SPURIOUS).expect("the local APIC can be mapped");
-    time::start(time::calibrate());
+    time::start(hypervisor::clock().unwrap_or_else(time::calibrate));
     host_log::start();
     let firmware = FIRMWARE.call_once(|| firmware::read(hand_off().rsdp));
     firmware::power::start(firmware.power);
@@ -94,6 +96,7 @@ pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
     if console::is_there() {
         connect_console(firmware);
     }
+    hypervisor::start();
     log::info!("{} MiB of {} MiB free", memory::free_bytes() >> 20, ram().0 >> 20);
     executor::spawn(finish(firmware));
     executor::run()

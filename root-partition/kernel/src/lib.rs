@@ -27,6 +27,7 @@ pub mod executor;
 #[cfg(not(test))]
 pub mod firmware;
 pub mod host_log;
+pub mod hypervisor;
 #[cfg(not(test))]
 pub mod interrupts;
 pub mod memory;

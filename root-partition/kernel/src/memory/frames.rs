@@ -67,13 +67,6 @@ impl Pages {
         Some(Self { address, count })
     }
 
-    /// Owns frames that were taken before.
-    ///
-    /// The caller took them, or forgot the `Pages` that did.
-    pub(crate) fn from_taken(address: u64, count: usize) -> Self {
-        Self { address, count }
-    }
-
     /// Physical address of the first.
     #[must_use]
     pub fn address(&self) -> u64 {

@@ -17,6 +17,17 @@ const GATE: u8 = 1;
 const SPEAKER: u8 = 2;
 const OUTPUT: u8 = 1 << 5;
 
+/// How fast the local APIC's timer runs, by a time-stamp counter of `tsc_hz`.
+pub(crate) fn calibrate_apic(tsc_hz: u64) -> u64 {
+    let wait = tsc_hz / 200;
+    let start = arch::tsc();
+    apic::arm_timer(u32::MAX);
+    while arch::tsc() - start < wait {}
+    let ticks = u32::MAX - apic::timer_ticks_left();
+    apic::arm_timer(0);
+    (u128::from(ticks) * u128::from(tsc_hz) / u128::from(arch::tsc() - start).max(1)) as u64
+}
+
 /// Measures both. The local APIC's timer must be set up.
 pub(crate) fn calibrate() -> Source {
     let control = port::read::<u8>(CONTROL) & !SPEAKER;

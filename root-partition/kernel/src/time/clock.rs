@@ -132,6 +132,14 @@ pub struct Sleep {
     key: Option<Key>,
 }
 
+impl Sleep {
+    /// Until when.
+    #[must_use]
+    pub fn deadline(&self) -> u64 {
+        self.deadline
+    }
+}
+
 impl Future for Sleep {
     type Output = ();
 

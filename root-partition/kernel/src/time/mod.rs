@@ -8,11 +8,11 @@ mod calibrate;
 #[cfg(not(test))]
 mod clock;
 #[cfg(not(test))]
-pub(crate) use calibrate::calibrate;
+pub(crate) use calibrate::{calibrate, calibrate_apic};
 #[cfg(not(test))]
-pub use clock::{arm, expire, now, sleep, sleep_until, tsc_hz, utc};
+pub use clock::{Sleep, arm, expire, now, sleep, sleep_until, tsc_hz, utc};
 #[cfg(not(test))]
-pub(crate) use clock::{set_utc, start};
+pub(crate) use clock::{Source, set_utc, start};
 
 /// 100 ns in a second.
 pub const SECOND: u64 = 10_000_000;

@@ -1,60 +1,277 @@
-//! Virtual machines.
+//! Virtual machines: a partition, its memory, its virtual processors as tasks, and its bus.
+//!
+//! When the last handle of a VM is closed its VPs stop, the partition is deleted, and every page is free again.
 
+mod inner;
+pub mod memory;
+mod run;
+mod task;
+mod vp;
+mod wire;
+
+use crate::executor;
+use crate::hypervisor;
+use crate::hypervisor::partition::Partition;
+use crate::vmbus::Bus;
+use alloc::string::String;
 use alloc::sync::Arc;
-use core::task::Context;
-use syscall::{Error, InterruptRequest, VM_COUNTERS, VmCreate, VmEvent, VmRegister, VmStatus};
+use alloc::vec::Vec;
+use hv_abi::registers::{HvRegisterName, HvRegisterValue};
+use hv_abi::stats::{ExitReason, VpStats};
+use hv_abi::vp::{HvRegisterAssoc, VpStatePageType};
+use inner::Inner;
+use memory::{Chunk, GuestMemory};
+use syscall::{
+    Error, InterruptRequest, VM_COUNTERS, VM_VPS_MAX, VmCounter, VmCreate, VmEvent, VmRegister, VmStatus,
+};
+use task::VpTask;
+use vp::{State, Vp, VpPages};
+use wire::Ports;
 
-/// A virtual machine.
-#[derive(Debug)]
-pub struct Vm {}
-
-/// Makes a virtual machine.
-///
-/// # Errors
-/// `Unsupported`: no hypervisor.
-pub fn create(_create: &VmCreate) -> Result<Arc<Vm>, Error> {
-    Err(Error::Unsupported)
+/// A virtual machine, as its handles name it.
+pub struct Vm {
+    inner: Arc<Inner>,
+    bus: Arc<Bus>,
+    /// Keeps messages and wake-ups coming.
+    _ports: Ports,
 }
 
-#[expect(missing_docs, clippy::missing_errors_doc, reason = "its place is being taken")]
+/// Makes a virtual machine with its memory and virtual processors, all stopped.
+///
+/// # Errors
+/// `Unsupported`: no hypervisor; `InvalidArgument`, `OutOfMemory`, `Io`.
+pub fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
+    if !hypervisor::is_present() {
+        return Err(Error::Unsupported);
+    }
+    if !(1..=VM_VPS_MAX).contains(&create.vps) {
+        return Err(Error::InvalidArgument);
+    }
+    let name = create.name.split(|&byte| byte == 0).next().unwrap_or_default();
+    let name = String::from_utf8_lossy(name).into_owned();
+    let memory = GuestMemory::allocate(create.memory)?;
+    let mut partition = Partition::create(create.vps)?;
+    partition.keep(memory.clone());
+    let mut vps = Vec::with_capacity(create.vps as usize);
+    for index in 0..create.vps {
+        vps.push(create_vp(&partition, index)?);
+    }
+    map_memory(&partition, &memory)?;
+    partition.intercept_everything()?;
+    let partition = Arc::new(partition);
+    let inner = Arc::new(Inner::new(name, Arc::clone(&partition), memory.clone(), vps.into_boxed_slice()));
+    let (bus, ports) = wire::connect(&inner)?;
+    for index in 0..create.vps {
+        executor::spawn(VpTask::new(Arc::clone(&inner), index));
+    }
+    log::info!("{}: {} MiB, {} virtual processors", inner.name(), create.memory >> 20, create.vps);
+    Ok(Arc::new(Vm { inner, bus, _ports: ports }))
+}
+
+fn create_vp(partition: &Partition, index: u32) -> Result<Vp, Error> {
+    partition.create_vp(index)?;
+    let pages = VpPages {
+        registers: partition.map_state_page(index, VpStatePageType::REGISTERS)?,
+        message: partition.map_state_page(index, VpStatePageType::INTERCEPT_MESSAGE)?,
+        stats: partition.map_vp_stats(index)?,
+    };
+    Ok(Vp::new(partition.dispatch_target(index), pages))
+}
+
+fn map_memory(partition: &Partition, memory: &GuestMemory) -> Result<(), Error> {
+    const LARGE: u64 = crate::memory::LARGE_PAGE_SIZE as u64;
+    for &(gpa, physical, length) in memory.chunks() {
+        let sources: Vec<u64> = (0..length / LARGE).map(|index| physical + index * LARGE).collect();
+        partition.map_large(gpa, &sources)?;
+    }
+    Ok(())
+}
+
 impl Vm {
-    pub fn bus(&self) -> &Arc<crate::vmbus::Bus> {
-        unreachable!("there is none yet")
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.inner.name()
     }
-    pub fn memory_chunks(&self) -> &[(u64, u64, u64)] {
-        &[]
+
+    /// Its bus.
+    #[must_use]
+    pub fn bus(&self) -> &Arc<Bus> {
+        &self.bus
     }
-    pub fn state_pages(&self, _vp: u32) -> Result<(u64, u64), Error> {
-        Err(Error::Unsupported)
+
+    /// Its RAM.
+    #[must_use]
+    pub fn memory(&self) -> &GuestMemory {
+        self.inner.memory()
     }
-    pub fn set_registers(&self, _vp: u32, _registers: &[VmRegister]) -> Result<(), Error> {
-        Err(Error::Unsupported)
+
+    /// The runs of its RAM.
+    #[must_use]
+    pub fn memory_chunks(&self) -> &[Chunk] {
+        self.inner.memory().chunks()
     }
-    pub fn get_registers(&self, _vp: u32, _registers: &mut [VmRegister]) -> Result<(), Error> {
-        Err(Error::Unsupported)
+
+    fn vp(&self, index: u32) -> Result<&Vp, Error> {
+        self.inner.vp(index).ok_or(Error::InvalidArgument)
     }
+
+    /// A VP that stands still.
+    fn still(&self, index: u32) -> Result<&Vp, Error> {
+        let vp = self.vp(index)?;
+        if matches!(vp.state(), State::Ready | State::Blocked) { Err(Error::InvalidState) } else { Ok(vp) }
+    }
+
+    /// Physical addresses of a VP's register page and intercept-message page.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: no such VP.
+    pub fn state_pages(&self, vp: u32) -> Result<(u64, u64), Error> {
+        let pages = self.vp(vp)?.pages();
+        Ok((pages.registers, pages.message))
+    }
+
+    /// Sets registers of a VP that stands still.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `InvalidState`.
+    pub fn set_registers(&self, vp: u32, registers: &[VmRegister]) -> Result<(), Error> {
+        self.still(vp)?;
+        let registers: Vec<HvRegisterAssoc> = registers
+            .iter()
+            .map(|register| HvRegisterAssoc {
+                name: HvRegisterName(register.name),
+                padding: [0; 3],
+                value: HvRegisterValue { low: register.value[0], high: register.value[1] },
+            })
+            .collect();
+        self.inner.partition().set_registers(vp, &registers)
+    }
+
+    /// Reads registers of a VP that stands still.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `InvalidState`.
+    pub fn get_registers(&self, vp: u32, registers: &mut [VmRegister]) -> Result<(), Error> {
+        self.still(vp)?;
+        let names: Vec<_> = registers.iter().map(|register| HvRegisterName(register.name)).collect();
+        let mut values = alloc::vec![HvRegisterValue::default(); names.len()];
+        self.inner.partition().get_registers(vp, &names, &mut values)?;
+        for (register, value) in registers.iter_mut().zip(values) {
+            register.value = [value.low, value.high];
+        }
+        Ok(())
+    }
+
+    /// Lets it run.
+    ///
+    /// # Errors
+    /// `InvalidState`: it did before, or was stopped.
     pub fn start(&self) -> Result<(), Error> {
-        Err(Error::Unsupported)
+        if self.inner.is_stopped() || !self.inner.start() {
+            return Err(Error::InvalidState);
+        }
+        Ok(())
     }
+
+    /// Resumes VP `resume`, whose intercept has been answered, then waits for the next event. `channel` says whether the
+    /// worker's channel is readable.
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `InvalidState`: the VP does not wait for an answer.
     pub async fn run(
         &self,
-        _resume: u64,
-        _channel: &(dyn Fn(&mut Context<'_>) -> bool + Sync),
-        _deadline: u64,
+        resume: u64,
+        channel: run::ChannelReady<'_>,
+        deadline: u64,
     ) -> Result<VmEvent, Error> {
-        Err(Error::Unsupported)
+        run::run(&self.inner, resume, channel, deadline).await
     }
-    pub fn interrupt(&self, _request: &InterruptRequest) -> Result<(), Error> {
-        Err(Error::Unsupported)
+
+    /// Asserts an interrupt on the local APICs.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn interrupt(&self, request: &InterruptRequest) -> Result<(), Error> {
+        self.inner.partition().interrupt(request)?;
+        self.inner.unblock_all();
+        Ok(())
     }
+
+    /// Its state.
+    #[must_use]
     pub fn status(&self) -> VmStatus {
-        VmStatus::default()
+        let uptime = self.inner.uptime();
+        let state = match (self.inner.is_stopped(), uptime) {
+            (true, _) => 2,
+            (false, Some(_)) => 1,
+            (false, None) => 0,
+        };
+        VmStatus {
+            state,
+            heartbeat: self.bus.heartbeat(),
+            shutdown_ready: u32::from(self.bus.is_shutdown_ready()),
+            reserved: 0,
+            uptime: uptime.unwrap_or(0),
+            guest_time: self.inner.vps().iter().map(|vp| vp.stats().run_time).sum(),
+        }
     }
+
+    /// Asks the guest to shut down.
+    ///
+    /// # Errors
+    /// `InvalidState`: its service does not listen.
     pub fn shutdown(&self) -> Result<(), Error> {
-        Err(Error::Unsupported)
+        self.bus.request_shutdown()
     }
-    pub fn stop(&self, _reason: u64) {}
+
+    /// Stops every VP for good.
+    pub fn stop(&self, _reason: u64) {
+        self.inner.stop();
+        self.bus.stop();
+    }
+
+    /// The counters of [`VmCounter`].
+    #[must_use]
     pub fn counters(&self) -> [u64; VM_COUNTERS] {
-        [0; VM_COUNTERS]
+        let mut counters = [0; VM_COUNTERS];
+        for vp in self.inner.vps() {
+            add(&mut counters, &vp.stats());
+        }
+        let disk = [VmCounter::DiskRequests, VmCounter::DiskBytesRead, VmCounter::DiskBytesWritten];
+        for (counter, value) in disk.into_iter().zip(self.bus.traffic()) {
+            counters[counter as usize] = value;
+        }
+        counters
+    }
+}
+
+/// Adds a VP's counters.
+fn add(counters: &mut [u64; VM_COUNTERS], stats: &VpStats) {
+    counters[VmCounter::Dispatches as usize] += stats.dispatches;
+    for (reason, &count) in stats.exits.iter().enumerate() {
+        const NAMED: [(ExitReason, VmCounter); 9] = [
+            (ExitReason::Cpuid, VmCounter::Cpuid),
+            (ExitReason::MsrRead, VmCounter::Msr),
+            (ExitReason::MsrWrite, VmCounter::Msr),
+            (ExitReason::Hypercall, VmCounter::Hypercall),
+            (ExitReason::IoPort, VmCounter::IoPort),
+            (ExitReason::SecondLevelFault, VmCounter::Memory),
+            (ExitReason::Halt, VmCounter::Halt),
+            (ExitReason::PhysicalInterrupt, VmCounter::Interrupt),
+            (ExitReason::InterruptWindow, VmCounter::InterruptWindow),
+        ];
+        let named = NAMED.iter().find(|(name, _)| *name as usize == reason);
+        let counter = named.map_or(VmCounter::Other, |(_, counter)| *counter);
+        counters[counter as usize] += count;
+        counters[VmCounter::Exits as usize] += count;
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        self.inner.stop();
+        self.bus.stop();
+        log::info!("{}: gone", self.inner.name());
     }
 }

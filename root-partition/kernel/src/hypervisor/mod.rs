@@ -1,0 +1,22 @@
+//! The hypervisor below, as its root partition uses it (crate `hv-abi`).
+//!
+//! Everything here is mechanism: calls and their types, the root's own SynIC pages, and what arrives there.
+
+#[cfg(not(test))]
+pub mod call;
+mod flags;
+#[cfg(not(test))]
+mod interface;
+#[cfg(not(test))]
+pub mod partition;
+#[cfg(not(test))]
+pub mod port;
+#[cfg(not(test))]
+pub mod synic;
+
+#[cfg(not(test))]
+pub use interface::is_present;
+#[cfg(not(test))]
+use interface::write;
+#[cfg(not(test))]
+pub(crate) use interface::{clock, start};

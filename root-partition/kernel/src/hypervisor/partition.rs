@@ -1,0 +1,327 @@
+//! A guest partition, from its creation to the return of its last page.
+
+use super::call;
+use crate::memory::{give_back, take};
+use alloc::boxed::Box;
+use hv_abi::interrupt::{
+    AssertVirtualInterrupt, InstallIntercept, InterceptType, InterruptControl, InterruptType, access,
+};
+use hv_abi::memory::{DepositMemory, MapGpaFlags, MapGpaPages, WithdrawMemory};
+use hv_abi::partition::{
+    CreatePartition, CreatePartitionOutput, PartitionOnly, PropertyCode, SetPartitionProperty, creation_flags,
+};
+use hv_abi::registers::{HvRegisterName, HvRegisterValue};
+use hv_abi::stats::{MapStatsPageOutput, StatsObjectType, StatsPage};
+use hv_abi::vp::{
+    CreateVp, DispatchVp, HvRegisterAssoc, MapVpStatePage, MapVpStatePageOutput, VpRegisters, VpStatePageType,
+};
+use hv_abi::{CallCode, HvPartitionId, HvResult, HvStatus, HvVpIndex};
+use syscall::{Error, InterruptRequest};
+
+/// The compatibility version of [`CreatePartition`].
+const COMPATIBILITY: u32 = 0x609;
+/// Pages that are deposited at a time.
+const DEPOSIT: usize = 16;
+const PAGE: u64 = 4096;
+
+/// What the hypervisor refused, in the log, and as a system call's error.
+fn refused(what: &str) -> impl FnOnce(HvStatus) -> Error + '_ {
+    move |status| {
+        log::error!("{what}: the hypervisor answers {status:?}");
+        Error::Io
+    }
+}
+
+/// Gives `count` pages of RAM to a partition's pool.
+fn deposit(partition: HvPartitionId, count: usize) -> Result<(), Error> {
+    let mut pages = [0_u64; DEPOSIT];
+    let mut taken = 0;
+    for page in pages.iter_mut().take(count) {
+        let Some(address) = take(1) else { break };
+        *page = address / PAGE;
+        taken += 1;
+    }
+    let pages = &pages[..taken];
+    let header = DepositMemory { partition_id: partition };
+    let (done, result) = call::rep::<u64, u64>(CallCode::DEPOSIT_MEMORY, &header, pages, &mut []);
+    for page in &pages[done..] {
+        give_back(page * PAGE, 1);
+    }
+    match result {
+        Ok(()) if taken == 0 => Err(Error::OutOfMemory),
+        Ok(()) => Ok(()),
+        Err(_) if done > 0 => Ok(()),
+        Err(status) => Err(refused("deposit")(status)),
+    }
+}
+
+/// Does `f`, depositing to `pool` for as long as that has too little.
+pub(super) fn with_deposits<T>(
+    pool: HvPartitionId,
+    what: &str,
+    mut f: impl FnMut() -> HvResult<T>,
+) -> Result<T, Error> {
+    loop {
+        match f() {
+            Err(HvStatus::INSUFFICIENT_MEMORY) => deposit(pool, DEPOSIT)?,
+            result => return result.map_err(refused(what)),
+        }
+    }
+}
+
+/// Takes back every page of a pool that is free.
+fn withdraw(pool: HvPartitionId) -> usize {
+    let header = WithdrawMemory { partition_id: pool, proximity_domain_info: 0 };
+    let mut total = 0;
+    loop {
+        let mut pages = [0_u64; 256];
+        let (done, result) = call::rep::<u64, u64>(CallCode::WITHDRAW_MEMORY, &header, &[], &mut pages);
+        for page in &pages[..done] {
+            give_back(page * PAGE, 1);
+        }
+        total += done;
+        if done == 0 || result.is_err() {
+            return total;
+        }
+    }
+}
+
+/// Takes back what the root's own pool does not need.
+pub(super) fn withdraw_own() {
+    withdraw(HvPartitionId::SELF);
+}
+
+/// A partition of ours; deleted when it is dropped, with all that it was given.
+pub struct Partition {
+    id: HvPartitionId,
+    /// Freed after it: what is mapped into it.
+    kept: Option<Box<dyn Send + Sync>>,
+}
+
+impl core::fmt::Debug for Partition {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+impl Partition {
+    /// Makes one for `vps` virtual processors.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn create(vps: u32) -> Result<Self, Error> {
+        let input = CreatePartition {
+            flags: creation_flags::GUEST,
+            compatibility_version: COMPATIBILITY,
+            ..CreatePartition::default()
+        };
+        let output: CreatePartitionOutput = with_deposits(HvPartitionId::SELF, "create partition", || {
+            call::query(CallCode::CREATE_PARTITION, &input)
+        })?;
+        let partition = Self { id: output.partition_id, kept: None };
+        partition.set_property(PropertyCode::MAX_VPS, u64::from(vps))?;
+        partition.with_deposits("initialize partition", || {
+            call::simple(CallCode::INITIALIZE_PARTITION, &PartitionOnly { partition_id: partition.id })
+        })?;
+        Ok(partition)
+    }
+
+    /// Keeps something until the partition is gone: the owner of the memory that is mapped into it.
+    pub fn keep(&mut self, owner: impl Send + Sync + 'static) {
+        self.kept = Some(Box::new(owner));
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> HvPartitionId {
+        self.id
+    }
+
+    /// Does `f`, depositing pages for as long as the partition has too few.
+    pub(super) fn with_deposits<T>(&self, what: &str, f: impl FnMut() -> HvResult<T>) -> Result<T, Error> {
+        with_deposits(self.id, what, f)
+    }
+
+    fn set_property(&self, property_code: PropertyCode, property_value: u64) -> Result<(), Error> {
+        let input = SetPartitionProperty { partition_id: self.id, property_code, padding: 0, property_value };
+        call::simple(CallCode::SET_PARTITION_PROPERTY, &input).map_err(refused("set partition property"))
+    }
+
+    /// Makes virtual processor `index`.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn create_vp(&self, index: u32) -> Result<(), Error> {
+        let input = CreateVp { partition_id: self.id, vp_index: HvVpIndex(index), ..CreateVp::default() };
+        self.with_deposits("create VP", || call::simple(CallCode::CREATE_VP, &input))
+    }
+
+    /// Makes RAM of ours the guest's: large page after large page from guest-physical address `gpa` on, each at the
+    /// physical address that `sources` says.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn map_large(&self, gpa: u64, sources: &[u64]) -> Result<(), Error> {
+        const LARGE: u64 = 2 << 20;
+        let mut done = 0;
+        while done < sources.len() {
+            let header = MapGpaPages {
+                target_partition_id: self.id,
+                target_gpa_base: (gpa + done as u64 * LARGE) / PAGE,
+                map_flags: (MapGpaFlags::RAM | MapGpaFlags::LARGE_PAGE).bits(),
+                padding: 0,
+            };
+            let mut pages = [0_u64; 256];
+            let batch = sources.len().min(done + pages.len()) - done;
+            for (page, source) in pages.iter_mut().zip(&sources[done..]) {
+                *page = source / PAGE;
+            }
+            let (count, result) =
+                call::rep::<u64, u64>(CallCode::MAP_GPA_PAGES, &header, &pages[..batch], &mut []);
+            done += count;
+            match result {
+                Ok(()) => {}
+                Err(HvStatus::INSUFFICIENT_MEMORY) => deposit(self.id, DEPOSIT)?,
+                Err(status) => return Err(refused("map guest memory")(status)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a page of a VP's state visible to us; its physical address.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn map_state_page(&self, vp: u32, page_type: VpStatePageType) -> Result<u64, Error> {
+        let input = MapVpStatePage {
+            partition_id: self.id,
+            vp_index: HvVpIndex(vp),
+            page_type,
+            ..MapVpStatePage::default()
+        };
+        let output: MapVpStatePageOutput =
+            self.with_deposits("map VP state", || call::query(CallCode::MAP_VP_STATE_PAGE, &input))?;
+        Ok(output.gpa_page * PAGE)
+    }
+
+    /// Makes the counters of a VP visible to us; their physical address.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn map_vp_stats(&self, vp: u32) -> Result<u64, Error> {
+        let input = StatsPage {
+            object_type: StatsObjectType::VP,
+            partition_id: self.id,
+            vp_index: HvVpIndex(vp),
+            ..StatsPage::default()
+        };
+        let output: MapStatsPageOutput =
+            self.with_deposits("map counters", || call::query(CallCode::MAP_STATS_PAGE, &input))?;
+        Ok(output.gpa_page * PAGE)
+    }
+
+    /// Sets registers of a VP that does not run.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: a register does not exist or refuses the value.
+    pub fn set_registers(&self, vp: u32, registers: &[HvRegisterAssoc]) -> Result<(), Error> {
+        let header = self.registers_of(vp);
+        let most = call::reps_max(size_of::<VpRegisters>(), size_of::<HvRegisterAssoc>());
+        for some in registers.chunks(most) {
+            let (done, result) = call::rep::<_, u64>(CallCode::SET_VP_REGISTERS, &header, some, &mut []);
+            if let Err(status) = result {
+                let name = some.get(done).map(|register| register.name);
+                log::warn!("register {name:?} cannot be set: {status:?}");
+                return Err(Error::InvalidArgument);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads registers of a VP that does not run.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: a register does not exist.
+    pub fn get_registers(
+        &self,
+        vp: u32,
+        names: &[HvRegisterName],
+        values: &mut [HvRegisterValue],
+    ) -> Result<(), Error> {
+        let header = self.registers_of(vp);
+        let most = call::reps_max(size_of::<VpRegisters>(), size_of::<HvRegisterValue>());
+        for (names, values) in names.chunks(most).zip(values.chunks_mut(most)) {
+            let (_, result) = call::rep(CallCode::GET_VP_REGISTERS, &header, names, values);
+            result.map_err(|_| Error::InvalidArgument)?;
+        }
+        Ok(())
+    }
+
+    fn registers_of(&self, vp: u32) -> VpRegisters {
+        VpRegisters { partition_id: self.id, vp_index: HvVpIndex(vp), ..VpRegisters::default() }
+    }
+
+    /// Asserts an interrupt on the local APICs.
+    ///
+    /// # Errors
+    /// `InvalidArgument`.
+    pub fn interrupt(&self, request: &InterruptRequest) -> Result<(), Error> {
+        const LOGICAL: u32 = 1;
+        const LEVEL: u32 = 2;
+        let control = InterruptControl::new()
+            .with_interrupt_type(InterruptType(request.delivery_mode))
+            .with_logical_dest_mode(request.flags & LOGICAL != 0)
+            .with_level_triggered(request.flags & LEVEL != 0);
+        let input = AssertVirtualInterrupt {
+            partition_id: self.id,
+            interrupt_control: control,
+            destination_address: u64::from(request.destination),
+            requested_vector: request.vector,
+            ..AssertVirtualInterrupt::default()
+        };
+        call::simple(CallCode::ASSERT_VIRTUAL_INTERRUPT, &input).map_err(|_| Error::InvalidArgument)
+    }
+
+    /// Makes an intercept of every access to a port, and of the end of a level-triggered interrupt.
+    ///
+    /// # Errors
+    /// `Io`.
+    pub fn intercept_everything(&self) -> Result<(), Error> {
+        const ALL_PORTS: u64 = 0xFFFF << 16;
+        let both = [
+            (InterceptType::X64_IO_PORT_RANGE, ALL_PORTS, access::READ | access::WRITE),
+            (InterceptType::X64_APIC_EOI, 0, access::READ),
+        ];
+        for (intercept_type, intercept_parameter, access_type) in both {
+            let input =
+                InstallIntercept { partition_id: self.id, access_type, intercept_type, intercept_parameter };
+            self.with_deposits("install intercept", || call::simple(CallCode::INSTALL_INTERCEPT, &input))?;
+        }
+        Ok(())
+    }
+
+    /// What names VP `vp` in [`call::dispatch`].
+    #[must_use]
+    pub fn dispatch_target(&self, vp: u32) -> u64 {
+        let input = DispatchVp { partition_id: self.id, vp_index: HvVpIndex(vp), flags: 0, deadline: 0 };
+        input.into_registers().0
+    }
+}
+
+impl Drop for Partition {
+    fn drop(&mut self) {
+        let input = PartitionOnly { partition_id: self.id };
+        let finalized = loop {
+            match call::simple(CallCode::FINALIZE_PARTITION, &input) {
+                Err(HvStatus::TIME_OUT) => {}
+                result => break result,
+            }
+        };
+        withdraw(self.id);
+        let deleted = call::simple(CallCode::DELETE_PARTITION, &input);
+        if finalized.is_err() || deleted.is_err() {
+            log::error!("{:?} is not gone: finalize {finalized:?}, delete {deleted:?}", self.id);
+        }
+        withdraw_own();
+    }
+}

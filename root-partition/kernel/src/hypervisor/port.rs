@@ -1,0 +1,106 @@
+//! Ports of the root, and connections of guests to them. What arrives comes to SINT 2 of the root's VP 0.
+
+use super::call;
+use super::partition::{Partition, with_deposits, withdraw_own};
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU32, Ordering};
+use hv_abi::port::{
+    ConnectPort, CreatePort, DeletePort, DisconnectPort, HvConnectionId, HvPortId, HvPortInfo, HvPortType,
+    ID_MASK,
+};
+use hv_abi::synic::VMBUS_SINT;
+use hv_abi::{CallCode, HvPartitionId};
+use syscall::Error;
+
+/// The next id of a port.
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// A port with a guest's connection to it; both go when it is dropped.
+#[derive(Debug)]
+pub struct Port {
+    id: HvPortId,
+    connection: HvConnectionId,
+    partition: Arc<Partition>,
+}
+
+impl Port {
+    /// A port for messages.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn for_messages(partition: &Arc<Partition>, connection: HvConnectionId) -> Result<Self, Error> {
+        let info =
+            HvPortInfo { port_type: HvPortType::MESSAGE, target_sint: VMBUS_SINT, ..HvPortInfo::default() };
+        Self::create(partition, connection, info)
+    }
+
+    /// A port for `count` event flags, the first of which is the root's flag `base`.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn for_events(
+        partition: &Arc<Partition>,
+        connection: HvConnectionId,
+        base: u16,
+        count: u16,
+    ) -> Result<Self, Error> {
+        let info = HvPortInfo {
+            port_type: HvPortType::EVENT,
+            target_sint: VMBUS_SINT,
+            base_flag_number: base,
+            flag_count: count,
+            ..HvPortInfo::default()
+        };
+        Self::create(partition, connection, info)
+    }
+
+    /// Its id: the sender of the messages that arrive at it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id.0
+    }
+
+    fn create(
+        partition: &Arc<Partition>,
+        connection: HvConnectionId,
+        info: HvPortInfo,
+    ) -> Result<Self, Error> {
+        let id = HvPortId(NEXT.fetch_add(1, Ordering::Relaxed) & ID_MASK);
+        let create = CreatePort {
+            port_partition_id: HvPartitionId::SELF,
+            port_id: id,
+            connection_partition_id: partition.id(),
+            port_info: info,
+            ..CreatePort::default()
+        };
+        with_deposits(HvPartitionId::SELF, "create port", || call::simple(CallCode::CREATE_PORT, &create))?;
+        let port = Self { id, connection, partition: Arc::clone(partition) };
+        let connect = ConnectPort {
+            connection_partition_id: partition.id(),
+            connection_id: connection,
+            port_partition_id: HvPartitionId::SELF,
+            port_id: id,
+            port_type: info.port_type,
+            ..ConnectPort::default()
+        };
+        partition.with_deposits("connect port", || call::simple(CallCode::CONNECT_PORT, &connect))?;
+        Ok(port)
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        let disconnect = DisconnectPort {
+            connection_partition_id: self.partition.id(),
+            connection_id: self.connection,
+            is_doorbell: 0,
+        };
+        // It is not connected when connecting was what failed.
+        let _ = call::simple(CallCode::DISCONNECT_PORT, &disconnect);
+        let delete = DeletePort { port_partition_id: HvPartitionId::SELF, port_id: self.id, reserved: 0 };
+        if let Err(status) = call::simple(CallCode::DELETE_PORT, &delete) {
+            log::error!("port {} is not gone: {status:?}", self.id.0);
+        }
+        withdraw_own();
+    }
+}

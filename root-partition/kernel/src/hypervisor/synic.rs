@@ -1,0 +1,180 @@
+//! The root's own SynIC: SINT 2 of this processor, where guests' messages and signals arrive.
+//!
+//! The pages are written by the hypervisor at any time while a guest runs; they are read word by word.
+#![expect(unsafe_code, reason = "pages that the hypervisor writes")]
+
+use super::flags::{FLAGS, FlagNumbers};
+use super::write;
+use crate::memory::Pages;
+use crate::{executor, interrupts};
+use alloc::collections::BTreeMap;
+use alloc::sync::{Arc, Weak};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use hv_abi::message::{HvMessage, HvMessageType, MESSAGE_FLAG_PENDING};
+use hv_abi::msr::{HV_X64_MSR_EOM, HV_X64_MSR_SCONTROL, HV_X64_MSR_SIEFP, HV_X64_MSR_SIMP, HV_X64_MSR_SINT0};
+use hv_abi::synic::{HvMessagePage, HvPageMsr, HvSint, VMBUS_SINT};
+use spin::{Mutex, Once};
+
+/// Whom messages and signals are for. Called from tasks or right after a dispatch, with no lock held.
+pub trait Receiver: Send + Sync {
+    /// A message came through one of the message ports.
+    fn message(&self, payload: &[u8]);
+    /// Flag `number` of an event port was signalled.
+    fn signaled(&self, number: u32);
+}
+
+struct SynicPages {
+    messages: Pages,
+    flags: Pages,
+}
+
+static PAGES: Once<SynicPages> = Once::new();
+/// Guards who gets what. Nothing is called while it is held.
+static ROUTES: Mutex<Routes> = Mutex::new(Routes { ports: BTreeMap::new(), flags: BTreeMap::new() });
+/// A leaf lock.
+static NUMBERS: Mutex<FlagNumbers> = Mutex::new(FlagNumbers::new());
+
+struct Routes {
+    /// By port id.
+    ports: BTreeMap<u32, Weak<dyn Receiver>>,
+    /// By flag: the receiver, and what the flag is to it.
+    flags: BTreeMap<usize, (Weak<dyn Receiver>, u32)>,
+}
+
+/// Places the pages and lets SINT 2 interrupt.
+pub(super) fn start() -> Result<(), &'static str> {
+    let interrupt = interrupts::allocate().ok_or("no vector")?;
+    let (messages, flags) = Pages::allocate(1).zip(Pages::allocate(1)).ok_or("no memory")?;
+    let place =
+        |pages: &Pages| HvPageMsr::new().with_enable(true).with_gpa_page(pages.address() >> 12).into();
+    write(HV_X64_MSR_SIMP, place(&messages));
+    write(HV_X64_MSR_SIEFP, place(&flags));
+    PAGES.call_once(|| SynicPages { messages, flags });
+    let sint = HvSint::new().with_vector(interrupt.vector());
+    write(HV_X64_MSR_SINT0 + VMBUS_SINT, sint.into());
+    write(HV_X64_MSR_SCONTROL, 1);
+    executor::spawn(async move {
+        loop {
+            interrupt.wait().await;
+            serve();
+        }
+    });
+    Ok(())
+}
+
+/// Hands out everything that has arrived.
+pub fn serve() {
+    let Some(pages) = PAGES.get() else { return };
+    while let Some(message) = take_message(pages) {
+        let receiver = ROUTES.lock().ports.get(&(message.header.sender as u32)).and_then(Weak::upgrade);
+        if let Some(receiver) = receiver {
+            let length = usize::from(message.header.payload_size);
+            receiver.message(message.payload.get(..length).unwrap_or_default());
+        }
+    }
+    serve_flags(pages);
+}
+
+fn take_message(pages: &SynicPages) -> Option<HvMessage> {
+    const SLOT: usize =
+        core::mem::offset_of!(HvMessagePage, slots) + VMBUS_SINT as usize * size_of::<HvMessage>();
+    // SAFETY: within the page.
+    let slot = unsafe { pages.messages.as_ptr().add(SLOT) };
+    // SAFETY: the type is the first word of a slot, aligned, and shared with the hypervisor.
+    let kind = unsafe { AtomicU32::from_ptr(slot.cast()) };
+    if kind.load(Ordering::Acquire) == HvMessageType::NONE.0 {
+        return None;
+    }
+    // SAFETY: within the page; the hypervisor leaves a slot alone that is not free.
+    let message = unsafe { slot.cast::<HvMessage>().read_volatile() };
+    kind.store(HvMessageType::NONE.0, Ordering::SeqCst);
+    // The flag is looked at after the slot was freed (TLFS 11.10.3): the copy may be older than it.
+    // SAFETY: the third word's second byte, within the slot.
+    let flags = unsafe { slot.add(5).read_volatile() };
+    if flags & MESSAGE_FLAG_PENDING != 0 {
+        write(HV_X64_MSR_EOM, 0);
+    }
+    Some(message)
+}
+
+fn serve_flags(pages: &SynicPages) {
+    for word in 0..FLAGS / 64 {
+        let offset = VMBUS_SINT as usize * (FLAGS / 8) + word * 8;
+        // SAFETY: within the page, aligned, and shared with the hypervisor.
+        let flags = unsafe { AtomicU64::from_ptr(pages.flags.as_ptr().add(offset).cast()) };
+        if flags.load(Ordering::Relaxed) == 0 {
+            continue;
+        }
+        let mut set = flags.swap(0, Ordering::AcqRel);
+        while set != 0 {
+            let flag = word * 64 + set.trailing_zeros() as usize;
+            set &= set - 1;
+            let route = ROUTES.lock().flags.get(&flag).cloned();
+            if let Some((Some(receiver), number)) = route.map(|(to, number)| (to.upgrade(), number)) {
+                receiver.signaled(number);
+            }
+        }
+    }
+}
+
+/// Messages of a port go to a receiver for as long as this exists.
+#[derive(Debug)]
+pub struct MessageRoute {
+    port: u32,
+}
+
+/// Sends what arrives at `port` to `receiver`.
+#[must_use]
+pub fn route_messages(port: u32, receiver: Weak<dyn Receiver>) -> MessageRoute {
+    ROUTES.lock().ports.insert(port, receiver);
+    MessageRoute { port }
+}
+
+impl Drop for MessageRoute {
+    fn drop(&mut self) {
+        ROUTES.lock().ports.remove(&self.port);
+    }
+}
+
+/// Consecutive event flags of the root, whose signals go to a receiver for as long as this exists.
+#[derive(Debug)]
+pub struct FlagRoute {
+    first: usize,
+    count: usize,
+}
+
+/// Takes `count` flags and sends signals of the i-th to `receiver` as `number` + i; `None`: not so many are free.
+#[must_use]
+pub fn route_flags(count: usize, receiver: &Weak<dyn Receiver>, number: u32) -> Option<FlagRoute> {
+    let first = NUMBERS.lock().take(count)?;
+    let mut routes = ROUTES.lock();
+    for index in 0..count {
+        routes.flags.insert(first + index, (receiver.clone(), number + index as u32));
+    }
+    Some(FlagRoute { first, count })
+}
+
+impl FlagRoute {
+    /// The first of them.
+    #[must_use]
+    pub fn first(&self) -> u16 {
+        self.first as u16
+    }
+}
+
+impl Drop for FlagRoute {
+    fn drop(&mut self) {
+        let mut routes = ROUTES.lock();
+        for index in 0..self.count {
+            routes.flags.remove(&(self.first + index));
+        }
+        drop(routes);
+        NUMBERS.lock().give_back(self.first, self.count);
+    }
+}
+
+/// A receiver as what routes keep of it.
+pub fn weak<R: Receiver + 'static>(receiver: &Arc<R>) -> Weak<dyn Receiver> {
+    let weak: Weak<R> = Arc::downgrade(receiver);
+    weak
+}

@@ -1,0 +1,165 @@
+//! What a virtual machine's handle, its VPs' tasks and its bus share.
+
+use super::memory::GuestMemory;
+use super::vp::{State, Vp};
+use crate::hypervisor::partition::Partition;
+use crate::hypervisor::synic::Receiver;
+use crate::time;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::{Context, Waker};
+use hv_abi::HvStatus;
+use spin::Mutex;
+
+/// A VM that was not started yet.
+const NOT_STARTED: u64 = u64::MAX;
+
+/// The part of a VM that its tasks keep alive. Its partition is deleted before its memory is freed.
+pub struct Inner {
+    name: String,
+    partition: Arc<Partition>,
+    memory: GuestMemory,
+    vps: Box<[Vp]>,
+    /// When it was started.
+    started: AtomicU64,
+    /// Guards what the worker waits for. Taken alone.
+    events: Mutex<Events>,
+}
+
+/// What [`Vm::run`](super::Vm::run) returns for.
+#[derive(Default)]
+struct Events {
+    /// VPs with an intercept, oldest first.
+    intercepts: VecDeque<u32>,
+    stopped: bool,
+    worker: Option<Waker>,
+}
+
+impl Inner {
+    /// All of it made.
+    pub fn new(name: String, partition: Arc<Partition>, memory: GuestMemory, vps: Box<[Vp]>) -> Self {
+        let events = Mutex::new(Events::default());
+        Self { name, partition, memory, vps, started: AtomicU64::new(NOT_STARTED), events }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its partition.
+    pub fn partition(&self) -> &Arc<Partition> {
+        &self.partition
+    }
+
+    /// Its RAM.
+    pub fn memory(&self) -> &GuestMemory {
+        &self.memory
+    }
+
+    /// Its VPs.
+    pub fn vps(&self) -> &[Vp] {
+        &self.vps
+    }
+
+    /// One of its VPs.
+    #[inline]
+    pub fn vp(&self, index: u32) -> Option<&Vp> {
+        self.vps.get(index as usize)
+    }
+
+    /// Lets every VP run (all but the first wait for their start-up interrupt by themselves); `false`: it did before.
+    pub fn start(&self) -> bool {
+        let now = time::now();
+        if self.started.compare_exchange(NOT_STARTED, now, Ordering::Relaxed, Ordering::Relaxed).is_err() {
+            return false;
+        }
+        for vp in &self.vps {
+            vp.set_state(State::Ready);
+            vp.wake_task();
+        }
+        true
+    }
+
+    /// How long it has been running, in 100 ns; `None`: it was not started.
+    pub fn uptime(&self) -> Option<u64> {
+        let started = self.started.load(Ordering::Relaxed);
+        (started != NOT_STARTED).then(|| time::now().saturating_sub(started))
+    }
+
+    /// Whether it was stopped.
+    pub fn is_stopped(&self) -> bool {
+        self.events.lock().stopped
+    }
+
+    /// Stops every VP for good.
+    pub fn stop(&self) {
+        for vp in &self.vps {
+            vp.set_state(State::Dead);
+            vp.wake_task();
+        }
+        let worker = {
+            let mut events = self.events.lock();
+            events.stopped = true;
+            events.worker.take()
+        };
+        if let Some(worker) = worker {
+            worker.wake();
+        }
+    }
+
+    /// A VP has an intercept: tells the worker.
+    pub fn intercepted(&self, index: u32) {
+        if let Some(vp) = self.vp(index) {
+            vp.set_state(State::Intercepted);
+        }
+        let worker = {
+            let mut events = self.events.lock();
+            events.intercepts.push_back(index);
+            events.worker.take()
+        };
+        if let Some(worker) = worker {
+            worker.wake();
+        }
+    }
+
+    /// The hypervisor does not run a VP any more.
+    pub fn failed(&self, index: u32, status: HvStatus) {
+        log::error!("{}: VP {index} cannot be run: {status:?}", self.name);
+        self.stop();
+    }
+
+    /// Takes the oldest intercept.
+    pub fn take_intercept(&self) -> Option<u32> {
+        self.events.lock().intercepts.pop_front()
+    }
+
+    /// Has `context` woken when there is an event.
+    pub fn wait(&self, context: &Context<'_>) {
+        let mut events = self.events.lock();
+        match &mut events.worker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+    }
+
+    /// An interrupt or a signal was delivered that any VP may have waited for.
+    pub fn unblock_all(&self) {
+        for vp in &self.vps {
+            vp.unblock();
+        }
+    }
+}
+
+/// Signals of one VP of the guest to another that is blocked.
+impl Receiver for Inner {
+    fn message(&self, _payload: &[u8]) {}
+    fn signaled(&self, number: u32) {
+        if let Some(vp) = self.vp(number) {
+            vp.unblock();
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The worker's wait: resumes a VP and waits for what is to be done next.
+//!
+//! The short way: the VP that the worker resumes runs right here, in the worker's own poll, so that from one of its
+//! intercepts to the next no task is switched. When the VP has to share the processor, or halts, its own task goes on.
+
+use super::inner::Inner;
+use super::vp::{State, Turn};
+use crate::time::{self, Sleep};
+use core::future::{Future, poll_fn};
+use core::pin::Pin;
+use core::task::{Context, Poll};
+use syscall::{Error, NO_VP, VmEvent};
+
+/// Whether a channel is readable; has the context woken when it becomes so.
+pub type ChannelReady<'a> = &'a (dyn Fn(&mut Context<'_>) -> bool + Sync);
+
+/// Resumes VP `resume`, then waits for the next event.
+pub async fn run(
+    inner: &Inner,
+    resume: u64,
+    channel: ChannelReady<'_>,
+    deadline: u64,
+) -> Result<VmEvent, Error> {
+    if resume != NO_VP
+        && let Some(event) = resume_inline(inner, resume)?
+    {
+        return Ok(event);
+    }
+    let mut timer = time::sleep_until(deadline);
+    poll_fn(|context| poll_event(inner, channel, &mut timer, context)).await
+}
+
+/// Runs the VP whose intercept was answered; its next intercept, if that is how it ends.
+#[inline]
+fn resume_inline(inner: &Inner, resume: u64) -> Result<Option<VmEvent>, Error> {
+    let index = u32::try_from(resume).map_err(|_| Error::InvalidArgument)?;
+    let vp = inner.vp(index).ok_or(Error::InvalidArgument)?;
+    if vp.state() != State::Intercepted {
+        return if vp.state() == State::Dead { Ok(None) } else { Err(Error::InvalidState) };
+    }
+    vp.set_state(State::Ready);
+    match vp.turn() {
+        Turn::Intercept if vp.state() == State::Ready => {
+            vp.set_state(State::Intercepted);
+            return Ok(Some(VmEvent::Intercept(index)));
+        }
+        Turn::Intercept | Turn::Yield => {}
+        Turn::Blocked => vp.set_state(State::Blocked),
+        Turn::Failed(status) => inner.failed(index, status),
+    }
+    vp.wake_task();
+    Ok(None)
+}
+
+fn poll_event(
+    inner: &Inner,
+    channel: ChannelReady<'_>,
+    timer: &mut Sleep,
+    context: &mut Context<'_>,
+) -> Poll<Result<VmEvent, Error>> {
+    if inner.is_stopped() {
+        return Poll::Ready(Ok(VmEvent::Stopped));
+    }
+    if let Some(index) = inner.take_intercept() {
+        return Poll::Ready(Ok(VmEvent::Intercept(index)));
+    }
+    inner.wait(context);
+    if channel(context) {
+        return Poll::Ready(Ok(VmEvent::Channel));
+    }
+    match Pin::new(timer).poll(context) {
+        Poll::Ready(()) => Poll::Ready(Ok(VmEvent::Timeout)),
+        Poll::Pending => Poll::Pending,
+    }
+}

@@ -1,0 +1,184 @@
+//! A virtual processor: what the scheduler knows of it, and one turn of it on the processor.
+
+use crate::hypervisor::{call, synic};
+use crate::{arch, executor, time};
+use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::task::{Context, Waker};
+use hv_abi::HvStatus;
+use hv_abi::stats::VpStats;
+use hv_abi::vp::{DispatchEvent, DispatchState};
+use spin::Mutex;
+
+/// How long a VP runs before others that are ready have their turn, in 100 ns.
+const SLICE: u64 = 5 * time::MILLISECOND;
+
+/// What a VP is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum State {
+    /// Not started yet.
+    Stopped,
+    /// It can be dispatched.
+    Ready,
+    /// Halted, until its timer or an interrupt.
+    Blocked,
+    /// Its intercept waits for the worker's answer.
+    Intercepted,
+    /// It never runs again.
+    Dead,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// Others are to run; it is ready.
+    Yield,
+    /// It is halted.
+    Blocked,
+    /// It has an intercept.
+    Intercept,
+    /// The hypervisor does not run it any more.
+    Failed(HvStatus),
+}
+
+/// A virtual processor. All of it is used by one processor of the root, outside interrupts.
+pub struct Vp {
+    /// What names it to the hypervisor.
+    target: u64,
+    state: AtomicU8,
+    /// When its next timer is due; `u64::MAX`: never.
+    next_timer: AtomicU64,
+    /// The end of its slice.
+    slice_end: AtomicU64,
+    /// Its task, while that waits.
+    task: Mutex<Option<Waker>>,
+    /// Physical addresses of the register page, the intercept-message page and the counters.
+    pages: VpPages,
+}
+
+/// Pages of a VP's state, physical addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct VpPages {
+    /// The register page.
+    pub registers: u64,
+    /// The intercept-message page.
+    pub message: u64,
+    /// Counters.
+    pub stats: u64,
+}
+
+impl Vp {
+    /// A VP that is not started. `target` names it in a dispatch.
+    pub fn new(target: u64, pages: VpPages) -> Self {
+        Self {
+            target,
+            state: AtomicU8::new(State::Stopped as u8),
+            next_timer: AtomicU64::new(u64::MAX),
+            slice_end: AtomicU64::new(0),
+            task: Mutex::new(None),
+            pages,
+        }
+    }
+
+    /// Its pages.
+    pub fn pages(&self) -> VpPages {
+        self.pages
+    }
+
+    /// What it is doing.
+    #[inline]
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            0 => State::Stopped,
+            1 => State::Ready,
+            2 => State::Blocked,
+            3 => State::Intercepted,
+            _ => State::Dead,
+        }
+    }
+
+    /// Says what it is doing, unless it is dead.
+    #[inline]
+    pub fn set_state(&self, state: State) {
+        if self.state() != State::Dead {
+            self.state.store(state as u8, Ordering::Relaxed);
+        }
+    }
+
+    /// When its next timer is due.
+    pub fn next_timer(&self) -> u64 {
+        self.next_timer.load(Ordering::Relaxed)
+    }
+
+    /// Makes its task look at the state.
+    pub fn wake_task(&self) {
+        let waker = self.task.lock().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Something may have happened that ends a halt.
+    pub fn unblock(&self) {
+        if self.state() == State::Blocked {
+            self.set_state(State::Ready);
+            self.wake_task();
+        }
+    }
+
+    /// Has `context` woken by [`Vp::wake_task`].
+    pub fn register(&self, context: &Context<'_>) {
+        let mut task = self.task.lock();
+        match &mut *task {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+    }
+
+    /// Begins a new slice.
+    #[inline]
+    pub fn begin_slice(&self) {
+        self.slice_end.store(time::now() + SLICE, Ordering::Relaxed);
+    }
+
+    /// Runs it until something else has to be done. Takes interrupts; no lock may be held.
+    #[inline]
+    pub fn turn(&self) -> Turn {
+        loop {
+            let slice_end = self.slice_end.load(Ordering::Relaxed);
+            time::arm(slice_end.min(self.next_timer()));
+            let (status, output) = call::dispatch(self.target, slice_end);
+            if status != HvStatus::SUCCESS {
+                return Turn::Failed(status);
+            }
+            self.next_timer.store(output.next_timer, Ordering::Relaxed);
+            match output.event {
+                DispatchEvent::INTERCEPT => return Turn::Intercept,
+                DispatchEvent::ROOT_SIGNAL => synic::serve(),
+                DispatchEvent::SUSPEND => return Turn::Failed(HvStatus::INVALID_VP_STATE),
+                _ => {}
+            }
+            arch::interrupt_window();
+            if self.state() != State::Ready {
+                return Turn::Yield;
+            }
+            if output.state == DispatchState::BLOCKED && output.event != DispatchEvent::ROOT_SIGNAL {
+                return Turn::Blocked;
+            }
+            if executor::others_ready() {
+                return Turn::Yield;
+            }
+            if time::now() >= slice_end {
+                self.begin_slice();
+            }
+        }
+    }
+
+    /// Its counters.
+    #[expect(unsafe_code, reason = "a page that the hypervisor writes")]
+    pub fn stats(&self) -> VpStats {
+        let page = crate::memory::direct_map(self.pages.stats);
+        // SAFETY: the page is mapped for as long as the partition exists, which owns this; any bytes are counters.
+        unsafe { page.cast::<VpStats>().read_volatile() }
+    }
+}
