@@ -19,7 +19,7 @@ use crate::machine::MappedPage;
 use crate::partition::Partition;
 
 /// Where the root's input and output are.
-const INPUT: u64 = 16;
+pub const INPUT: u64 = 16;
 const OUTPUT: u64 = 17;
 
 /// The root partition as a test plays it, and a simple allocator of its RAM.

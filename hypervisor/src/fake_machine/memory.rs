@@ -5,6 +5,7 @@ extern crate std;
 
 use core::ptr::{NonNull, null_mut};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Mutex;
 
 use hv_abi::SpaPage;
@@ -95,9 +96,8 @@ impl FakeMemory {
     ) -> Option<NonNull<Page>> {
         let mut state = self.state.lock().expect("no panic while it is held");
         let table = (region, index / 512);
-        if !state.tables.contains_key(&table) {
-            let frame = frames()?;
-            state.tables.insert(table, frame);
+        if let Entry::Vacant(place) = state.tables.entry(table) {
+            place.insert(frames()?);
         }
         assert!(state.mapped.insert((region, index), page).is_none(), "mapped twice");
         let flags = libc::MAP_SHARED | libc::MAP_FIXED;

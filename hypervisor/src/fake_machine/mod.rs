@@ -2,14 +2,17 @@
 //!
 //! Physical memory is a memory file; the hypervisor's address space is a reservation into which pages of the file are
 //! really mapped and really unmapped again, so that a use of what is gone faults, and the two views of a page agree.
+#![cfg_attr(not(test), expect(clippy::arithmetic_side_effects, reason = "a test may end where it is wrong"))]
 
 extern crate std;
 
 mod backend;
+mod bytes;
 mod caller;
 mod memory;
 
 pub use backend::{FakeBackend, Step, end_script, script};
+pub use bytes::{check, feed};
 pub use caller::{Root, guest_call};
 pub use memory::FakeMemory;
 
@@ -19,7 +22,8 @@ use std::boxed::Box;
 use std::sync::Mutex;
 use std::vec::Vec;
 
-use hv_abi::SpaPage;
+use hv_abi::vp::CreateVp;
+use hv_abi::{CallCode, HvPartitionId, SpaPage};
 
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::machine::{Machine, Page};
@@ -104,6 +108,12 @@ impl Machine for FakeMachine {
     fn cpuid(&self, leaf: u32, _: u32) -> [u32; 4] {
         if leaf == 0 { [0xD, 0, 0, 0] } else { [0; 4] }
     }
+}
+
+/// Makes VP 0 of a guest.
+pub fn create_vp(root: &mut Root, partition_id: HvPartitionId) {
+    let call = CreateVp { partition_id, ..CreateVp::default() };
+    root.call::<()>(CallCode::CREATE_VP, &call).expect("deposited enough");
 }
 
 /// A hypervisor that has started on a machine of its own. Both stay for good.

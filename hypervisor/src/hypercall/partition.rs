@@ -11,8 +11,11 @@ use hv_abi::{HvResult, HvStatus};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{Caller, SimpleCall};
+use crate::guest::Around;
+use crate::hypervisor::Hypervisor;
 use crate::layout::MAX_VPS;
 use crate::machine::Machine;
+use crate::msr::refresh_reference_page;
 use crate::partition::{Partition, State};
 use crate::platform::PartitionPlatform;
 
@@ -148,11 +151,13 @@ impl<M: Machine> SimpleCall<M> for SetPartitionProperty {
                 } else {
                     time.thaw(tsc)
                 }
-                Ok(())
+                time_has_changed(by.hv, &partition)
             }
             PropertyCode::REFERENCE_TIME => {
-                let set = platform(&partition)?.time.set(value);
-                if set { Ok(()) } else { Err(HvStatus::INVALID_PARTITION_STATE) }
+                if !platform(&partition)?.time.set(value) {
+                    return Err(HvStatus::INVALID_PARTITION_STATE);
+                }
+                time_has_changed(by.hv, &partition)
             }
             PropertyCode::APIC_FREQUENCY
             | PropertyCode::PROCESSOR_CLOCK_FREQUENCY
@@ -162,6 +167,22 @@ impl<M: Machine> SimpleCall<M> for SetPartitionProperty {
             _ => Err(HvStatus::UNKNOWN_PROPERTY),
         }
     }
+}
+
+/// Brings what depends on a guest's reference time up to date: its page, and when timers are due. (A VP that runs works
+/// that out when it next writes a timer: the root stops a guest before it changes the guest's time.)
+fn time_has_changed<M: Machine>(hv: &Hypervisor<M>, partition: &Partition<M>) -> HvResult<()> {
+    let platform = platform(partition)?;
+    for index in 0..partition.max_vps.load(Ordering::Relaxed) {
+        if let Ok(vp) = partition.vp(index)
+            && let Some(mut state) = vp.state.try_lock()
+        {
+            state.platform.update_next_timer(&platform.time, hv.machine.tsc());
+        }
+    }
+    // The guest may have placed the page where there is no memory any more: that is its own affair.
+    let _ = refresh_reference_page(platform, &Around::new(hv, partition)?);
+    Ok(())
 }
 
 /// A guest may have what a guest has, and no more: not what would make it a root.

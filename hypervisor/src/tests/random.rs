@@ -4,11 +4,11 @@ extern crate std;
 use std::vec::Vec;
 
 use hv_abi::hypercall::HypercallInput;
-use hv_abi::{CallCode, GpaPage, HvPartitionId, SpaPage};
+use hv_abi::{CallCode, HvPartitionId, SpaPage};
 use proptest::prelude::*;
 
 use super::{DEPOSIT, create_vp};
-use crate::fake_machine::{OWN, Root, guest_call};
+use crate::fake_machine::{OWN, Root, check, feed, guest_call};
 
 /// Every code that there is, then some.
 fn codes() -> impl Strategy<Value = u16> {
@@ -50,31 +50,6 @@ fn calls(id: u64) -> impl Strategy<Value = Call> {
         .prop_map(|(control, input, by_guest, memory)| Call { control, input, by_guest, memory })
 }
 
-/// Neither the root nor a guest can reach a page of the hypervisor, and the root only what is its own.
-fn check(root: &Root, guest: HvPartitionId) {
-    let hv = root.hv;
-    for page in OWN {
-        let gpa = GpaPage::new(page).unwrap();
-        let seen = hv.root.memory.with_page(hv.machine, gpa, false, |p| core::ptr::from_ref(p).addr());
-        assert!(seen.is_none(), "the root sees {page:#x}");
-    }
-    let Some(guest) = hv.partitions.get(guest) else { return };
-    let space = guest.memory.lock();
-    let Some(table) = space.table else { return };
-    let mut leaves = Vec::new();
-    let mut tables = crate::pool::Tables(hv.machine);
-    let from = paging::InputPage::default();
-    let progress = table.visit_some(&mut tables, from, 100_000, |_, leaf| leaves.push(leaf));
-    assert_eq!(progress, paging::Progress::Done);
-    let root_space = hv.root.memory.lock();
-    for leaf in leaves {
-        let input = paging::InputPage::new(leaf.page.get()).unwrap();
-        let own = root_space.table.unwrap().walk(&mut tables, input).expect("root RAM");
-        assert_eq!(own.attributes, crate::start::ROOT_RAM);
-        assert!(own.share_count > 0);
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, max_shrink_iters: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -88,6 +63,15 @@ proptest! {
             run(&mut root, id, &call);
         }
         check(&root, id);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_bytes_are_calls(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        feed(&bytes);
     }
 }
 
