@@ -41,7 +41,7 @@ pub use file::File;
 pub use guest_ram::{GuestRam, NotRam};
 pub use handle::{Handle, Object};
 pub use host::System;
-pub use process::{Process, crash, exit, log};
+pub use process::{Process, crash, exit, log, mark_prompt};
 pub use time::{monotonic, sleep_until, utc, wait};
 pub use vm::Vm;
 pub use vp_pages::VpPages;

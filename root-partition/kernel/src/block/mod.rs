@@ -120,4 +120,4 @@ pub trait Device: Send + Sync {
 }
 
 #[cfg(test)]
-mod memory_disk;
+pub(crate) mod memory_disk;

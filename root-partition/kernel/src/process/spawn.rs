@@ -43,4 +43,5 @@ pub fn start_init() {
     if let Err(error) = launch("vmms", [Object::System, Object::Console]) {
         log::error!("vmms cannot be started: {error}");
     }
+    super::enter::mark_first_program();
 }

@@ -230,8 +230,13 @@ impl Bus {
 
     /// Requests, bytes read and bytes written of all disks.
     pub fn traffic(&self) -> [u64; 3] {
-        let traffic = &self.done.traffic;
-        [&traffic.requests, &traffic.read, &traffic.written].map(|counter| counter.load(Ordering::Relaxed))
+        self.ports[STORAGE].with(|service| match service {
+            Service::Storage(storage) => {
+                let counters = storage.counters();
+                [counters.requests, counters.bytes_read, counters.bytes_written]
+            }
+            _ => [0; 3],
+        })
     }
 
     /// Asks the guest whether it is alive.

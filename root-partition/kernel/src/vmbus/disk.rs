@@ -5,37 +5,23 @@ use super::ram::GuestRam;
 use crate::block::{self, Completion, File, PhysicalSegment};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
 use spin::Mutex;
 use syscall::DiskAttach;
 use vmbus::GuestRange;
 use vsp::storage::{Completions, Disk, Geometry, Operation, Outcome, Request};
-
-/// What a VM's disks have done.
-#[derive(Debug, Default)]
-pub struct Traffic {
-    /// Requests.
-    pub requests: AtomicU64,
-    /// Bytes that were asked to be read.
-    pub read: AtomicU64,
-    /// Bytes that were asked to be written.
-    pub written: AtomicU64,
-}
 
 /// Takes what the driver has done to the controller. Owns the guest's RAM while requests are in flight.
 pub struct Done {
     completions: Arc<Completions>,
     /// Wakes the controller's task.
     notify: Arc<Notify>,
-    /// Of all disks of the controller.
-    pub traffic: Traffic,
     _ram: GuestRam,
 }
 
 impl Done {
     /// For the controller that `completions` belongs to.
     pub fn new(completions: Arc<Completions>, notify: Arc<Notify>, ram: GuestRam) -> Self {
-        Self { completions, notify, traffic: Traffic::default(), _ram: ram }
+        Self { completions, notify, _ram: ram }
     }
 
     fn tell(&self, tag: u32, outcome: Outcome) {
@@ -113,15 +99,6 @@ impl Disk for FileDisk {
             Operation::Flush => block::Operation::Flush,
             Operation::Discard => block::Operation::Discard,
         };
-        let traffic = &self.done.traffic;
-        traffic.requests.fetch_add(1, Ordering::Relaxed);
-        match operation {
-            block::Operation::Read => _ = traffic.read.fetch_add(request.length, Ordering::Relaxed),
-            block::Operation::Write { .. } => {
-                _ = traffic.written.fetch_add(request.length, Ordering::Relaxed)
-            }
-            _ => {}
-        }
         let mut segments = self.segments.lock();
         if self.locate(request.memory, &mut segments).is_none() {
             return self.done.tell(tag, Outcome::BadMemory);

@@ -9,6 +9,8 @@ use vmbus::protocol::{CloseChannel, GpadlTeardown, Header, MessageType, OfferCha
 use vmbus::ring::header;
 use vmbus::{Memory, Page, guid::class};
 
+mod disk;
+
 /// The relid of the offer of this class among `posts`.
 fn relid_of(posts: &[(u32, Vec<u8>)], class: vmbus::Guid) -> u32 {
     let offers = posts.iter().filter(|(kind, _)| *kind == MessageType::OfferChannel as u32);

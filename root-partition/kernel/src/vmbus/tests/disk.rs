@@ -1,0 +1,175 @@
+//! Disks through the bus: the guest's pages, the rings, the controller and a file on a disk in memory.
+
+use super::relid_of;
+use crate::block::File;
+use crate::block::memory_disk::MemoryDisk;
+use crate::vmbus::played::Guest;
+use crate::vmbus::ram::RamPage;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use hv_abi::GpaPage;
+use syscall::DiskAttach;
+use vmbus::packet::{COMPLETION_REQUESTED, Descriptor, packet_type};
+use vmbus::protocol::{CloseChannel, GpadlTeardown, Header, MessageType};
+use vmbus::{Channel, Memory, Page, guid::class};
+
+const EXECUTE_SRB: u32 = 3;
+const DATA_OUT: u8 = 0;
+const DATA_IN: u8 = 1;
+
+struct Driver {
+    guest: Guest,
+    disk: Arc<MemoryDisk>,
+    relid: u32,
+    channel: Channel<RamPage>,
+}
+
+impl Driver {
+    /// A guest that has found its disk: 64 KiB, of which the file's last 512 bytes are not offered.
+    fn new() -> Self {
+        let guest = Guest::new();
+        let disk = Arc::new(MemoryDisk::new((0..65536 + 512).map(|at| (at % 251) as u8).collect()));
+        let file = Arc::new(File::whole(Arc::clone(&disk) as _).unwrap());
+        let mut attach =
+            DiskAttach { file: 0, lun: 0, length: 65536, unique_id: [7; 16], read_only: 0, reserved: 0 };
+        guest.bus.attach_disk(Arc::clone(&file), &attach).unwrap();
+        assert!(guest.bus.attach_disk(Arc::clone(&file), &attach).is_err(), "the unit is taken");
+        attach.lun = 300;
+        assert!(guest.bus.attach_disk(file, &attach).is_err(), "no such unit");
+        guest.contact();
+        let relid = relid_of(&guest.posts(), class::SCSI);
+        let channel = guest.open(relid, 16);
+        let mut driver = Self { guest, disk, relid, channel };
+        for (operation, version) in [(7, 0), (9, 0x0602), (10, 0), (8, 0)] {
+            let mut packet = [0; 64];
+            packet[0] = operation;
+            packet[12..14].copy_from_slice(&u16::to_le_bytes(version));
+            driver.send(&Descriptor::new(packet_type::DATA_INBAND, COMPLETION_REQUESTED, 1), &[], &packet);
+            assert_eq!(driver.answers(), [(1, 0, 0)], "step {operation} of the handshake");
+        }
+        driver
+    }
+
+    fn send(&mut self, descriptor: &Descriptor, header: &[u8], packet: &[u8]) {
+        self.channel.writer.push(descriptor, header, packet).unwrap();
+        if self.channel.writer.publish() {
+            self.guest.bus.signalled(self.relid);
+        }
+    }
+
+    /// Sends READ(10) or WRITE(10) of `blocks` from `lba` on, to the pages from `page` on; `id` is its transaction.
+    fn command(&mut self, id: u64, direction: u8, lba: u32, blocks: u16, page: u64) {
+        let length = u32::from(blocks) * 512;
+        let mut packet = [0; 64];
+        packet[..4].copy_from_slice(&EXECUTE_SRB.to_le_bytes());
+        packet[12..14].copy_from_slice(&52_u16.to_le_bytes());
+        (packet[20], packet[22]) = (10, direction);
+        packet[24..28].copy_from_slice(&length.to_le_bytes());
+        packet[28] = if direction == DATA_IN { 0x28 } else { 0x2A };
+        packet[30..34].copy_from_slice(&lba.to_be_bytes());
+        packet[35..37].copy_from_slice(&blocks.to_be_bytes());
+        let mut header: Vec<u8> = [0, 1, length, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+        let pages = u64::from(length).div_ceil(4096);
+        header.extend((page..page + pages).flat_map(u64::to_le_bytes));
+        let descriptor = Descriptor::new(packet_type::DATA_USING_GPA_DIRECT, COMPLETION_REQUESTED, id);
+        self.send(&descriptor, &header, &packet);
+    }
+
+    /// What was answered: transaction, SRB status, SCSI status.
+    fn answers(&mut self) -> Vec<(u64, u8, u8)> {
+        let mut answers = Vec::new();
+        self.channel.reader.start().unwrap();
+        while let Some(packet) = self.channel.reader.next_packet().unwrap() {
+            let mut bytes = [0; 64];
+            packet.read_payload(0, &mut bytes);
+            let is_command = bytes[12] == 52;
+            let (srb, scsi) = if is_command { (bytes[14], bytes[15]) } else { (bytes[8], 0) };
+            answers.push((packet.descriptor().transaction_id, srb, scsi));
+        }
+        let _ = self.channel.reader.finish().unwrap();
+        answers
+    }
+
+    fn page(&self, number: u64) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; 4096];
+        self.guest.ram.page(GpaPage::new(number).unwrap()).unwrap().read(0, &mut bytes);
+        bytes
+    }
+}
+
+#[test]
+fn data_goes_between_the_guests_pages_and_the_disk() {
+    let mut driver = Driver::new();
+    driver.command(10, DATA_IN, 8, 16, 40);
+    driver.guest.bus.take_completions();
+    assert_eq!(driver.answers(), [(10, 1, 0)]);
+    let read = [driver.page(40), driver.page(41)].concat();
+    assert_eq!(read, driver.disk.bytes()[4096..12288]);
+    driver.command(11, DATA_OUT, 0, 8, 41);
+    driver.guest.bus.take_completions();
+    assert_eq!(driver.answers(), [(11, 1, 0)]);
+    assert_eq!(driver.disk.bytes()[..4096], read[4096..]);
+    assert_eq!(driver.guest.bus.traffic(), [2, 8192, 4096]);
+}
+
+#[test]
+fn requests_run_together_and_are_answered_with_one_signal() {
+    let mut driver = Driver::new();
+    driver.disk.hold();
+    for id in 0..8 {
+        driver.command(id, DATA_IN, id as u32 * 8, 8, 40 + id);
+    }
+    driver.guest.bus.take_completions();
+    assert!(driver.answers().is_empty());
+    driver.guest.wire.signals.lock().clear();
+    driver.disk.release();
+    driver.guest.bus.take_completions();
+    assert_eq!(driver.guest.wire.signals.lock().as_slice(), [(1, driver.relid as u16)]);
+    let mut ids: Vec<u64> = driver.answers().into_iter().map(|(id, ..)| id).collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 1, 2, 3, 4, 5, 6, 7]);
+}
+
+#[test]
+fn what_is_not_ram_or_not_the_disk_is_refused() {
+    let mut driver = Driver::new();
+    driver.command(1, DATA_IN, 0, 16, 255);
+    driver.command(2, DATA_IN, 0, 8, 1 << 39);
+    driver.command(3, DATA_IN, 128, 1, 40);
+    driver.command(4, DATA_IN, 127, 1, 40);
+    driver.guest.bus.take_completions();
+    let mut answers = driver.answers();
+    answers.sort_unstable();
+    let good: Vec<u64> =
+        answers.iter().filter(|(_, srb, scsi)| (*srb, *scsi) == (1, 0)).map(|a| a.0).collect();
+    assert_eq!((answers.len(), good), (4, alloc::vec![4]), "{answers:?}");
+    assert!(driver.page(255).iter().all(|&byte| byte == 0), "the part that is RAM is left alone too");
+}
+
+#[test]
+fn pages_are_given_back_only_when_no_disk_writes_to_them() {
+    let mut driver = Driver::new();
+    driver.disk.hold();
+    driver.command(1, DATA_IN, 0, 8, 40);
+    driver.guest.posts();
+    let header = Header::new(MessageType::CloseChannel);
+    driver.guest.post(&CloseChannel { header, child_relid: driver.relid });
+    let header = Header::new(MessageType::GpadlTeardown);
+    driver.guest.post(&GpadlTeardown { header, child_relid: driver.relid, gpadl: 16 });
+    assert!(driver.guest.posts().is_empty());
+    driver.disk.release();
+    driver.guest.bus.take_completions();
+    let posts = driver.guest.posts();
+    assert_eq!(posts.iter().map(|post| post.0).collect::<Vec<_>>(), [MessageType::GpadlTorndown as u32]);
+}
+
+#[test]
+fn the_ram_outlives_the_bus_while_a_disk_writes_to_it() {
+    let mut driver = Driver::new();
+    driver.disk.hold();
+    driver.command(1, DATA_IN, 0, 8, 40);
+    let Driver { guest, disk, channel, .. } = driver;
+    guest.bus.stop();
+    drop((guest, channel));
+    disk.release();
+}
