@@ -36,12 +36,19 @@ impl<M: Machine> Space<M> {
 pub struct GpaSpace<M: Machine> {
     space: TicketMutex<Space<M>>,
     generation: AtomicU64,
+    /// What the hypervisor may touch for the owner of this space.
+    needed: Attributes,
 }
 
 impl<M: Machine> GpaSpace<M> {
-    /// A space without a table.
-    pub const fn new() -> Self {
-        Self { space: TicketMutex::new(Space { table: None, mapped: 0 }), generation: AtomicU64::new(0) }
+    /// A space without a table. For its owner the hypervisor touches pages that allow at least `needed`: in the root's
+    /// space that keeps it off devices.
+    pub const fn new(needed: Attributes) -> Self {
+        Self {
+            needed,
+            space: TicketMutex::new(Space { table: None, mapped: 0 }),
+            generation: AtomicU64::new(0),
+        }
     }
 
     /// Takes the lock.
@@ -69,7 +76,7 @@ impl<M: Machine> GpaSpace<M> {
         f: impl FnOnce(&Page) -> R,
     ) -> Option<R> {
         let space = self.space.lock();
-        let spa = translate(machine, &space, page, write)?;
+        let spa = self.translate(machine, &space, page, write)?;
         let result = machine.with_page(spa, f);
         drop(space);
         Some(result)
@@ -90,24 +97,19 @@ impl<M: Machine> GpaSpace<M> {
             .ok_or(HvStatus::INVALID_PARAMETER)
     }
 
+    fn translate(&self, machine: &M, space: &Space<M>, page: GpaPage, write: bool) -> Option<SpaPage> {
+        let input = InputPage::from_gpa(page)?;
+        let (spa, attributes) = space.table?.translate(&mut Tables(machine), input)?;
+        let refused = attributes.contains(Attributes::UNCACHED)
+            || !attributes.contains(self.needed)
+            || (write && !attributes.contains(Attributes::WRITE));
+        (!refused).then_some(spa)
+    }
+
     /// Would [`GpaSpace::write`] work?
     pub fn is_writable(&self, machine: &M, page: GpaPage) -> bool {
-        translate(machine, &self.space.lock(), page, true).is_some()
+        self.translate(machine, &self.space.lock(), page, true).is_some()
     }
-}
-
-impl<M: Machine> Default for GpaSpace<M> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-fn translate<M: Machine>(machine: &M, space: &Space<M>, page: GpaPage, write: bool) -> Option<SpaPage> {
-    let (spa, attributes) = space.table?.translate(&mut Tables(machine), InputPage::from_gpa(page)?)?;
-    // What is not cached is a device: none of our copies may touch it.
-    let refused =
-        attributes.contains(Attributes::UNCACHED) || (write && !attributes.contains(Attributes::WRITE));
-    (!refused).then_some(spa)
 }
 
 fn within_page(at: Gpa, length: usize) -> HvResult<()> {

@@ -5,6 +5,8 @@
 //! Only root RAM that is not shared can be deposited; only root RAM can be mapped into a guest. So no table of a
 //! guest's ever maps a page of the hypervisor.
 
+use core::sync::atomic::{AtomicBool, Ordering};
+
 use hv_abi::memory::MapGpaFlags;
 use hv_abi::{HvResult, HvStatus, SpaPage};
 use paging::{Attributes, Error, InputPage, Leaf, PageSize, PageTable, Progress};
@@ -168,17 +170,27 @@ impl<M: Machine> Hypervisor<M> {
         given.unwrap_or_else(|status| Batch { done: 0, result: Err(status) })
     }
 
-    /// Lets the root see a page of the hypervisor's at the page's own address; it can be neither deposited nor mapped
-    /// into a guest, because it is not executable.
-    pub fn show_to_root(&self, page: SpaPage, write: bool) -> HvResult<()> {
+    /// Lets the root see a page of the hypervisor's at the page's own address, unless `shown` says that it does; it can
+    /// be neither deposited nor mapped into a guest, because it is not executable.
+    pub fn show_to_root(&self, page: SpaPage, write: bool, shown: &AtomicBool) -> HvResult<()> {
         let attributes = if write { Attributes::WRITE } else { Attributes::empty() };
-        self.with_root_table(true, |root| root.give(page, attributes))?
+        self.with_root_table(false, |root| {
+            if !shown.load(Ordering::Acquire) {
+                root.give(page, attributes)?;
+                shown.store(true, Ordering::Release);
+            }
+            Ok(())
+        })?
     }
 
-    /// Takes it away again, before this returns on every processor.
-    pub fn hide_from_root(&self, page: SpaPage) {
-        // Without a root table there is nothing to hide.
-        let _ = self.with_root_table(true, |root| root.hide(page));
+    /// Takes it away again if `shown` says that the root sees it, before this returns on every processor.
+    pub fn hide_from_root(&self, page: SpaPage, shown: &AtomicBool) {
+        let hidden = self.with_root_table(true, |root| {
+            if shown.swap(false, Ordering::AcqRel) {
+                root.hide(page);
+            }
+        });
+        debug_assert!(hidden.is_ok(), "the root always has a table");
     }
 
     /// `MAP_GPA_PAGES`: root pages `sources` into `guest`, from rep `first` of `base` on.

@@ -4,6 +4,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::{HvPartitionId, HvResult, HvStatus};
+use paging::Attributes;
 use spin::Once;
 use spin::mutex::{SpinMutex, TicketMutex};
 
@@ -14,6 +15,7 @@ use crate::machine::Machine;
 use crate::platform::PartitionPlatform;
 use crate::pool::Pool;
 use crate::slot::{Guard, Slot};
+use crate::start::ROOT_RAM;
 use crate::vp::{Stats, Vp};
 
 /// How far a partition's life has come.
@@ -62,6 +64,10 @@ pub struct Partition<M: Machine> {
     vps: [Slot<Vp<M>>; MAX_VPS as usize],
 }
 
+const fn is_root(id: HvPartitionId) -> bool {
+    id.0 == HvPartitionId::ROOT.0
+}
+
 impl<M: Machine> Partition<M> {
     /// A partition that has nothing yet.
     pub const fn new(id: HvPartitionId, slot: u32, privileges: HvPrivileges) -> Self {
@@ -73,7 +79,7 @@ impl<M: Machine> Partition<M> {
             max_vps: AtomicU32::new(1),
             suspended: AtomicBool::new(false),
             pool: SpinMutex::new(Pool::new()),
-            memory: GpaSpace::new(),
+            memory: GpaSpace::new(if is_root(id) { ROOT_RAM } else { Attributes::empty() }),
             guest_os_id: AtomicU64::new(0),
             platform: Once::new(),
             connections: TicketMutex::new(Connections::new()),
@@ -115,8 +121,8 @@ impl<M: Machine> Partition<M> {
 
     /// Is it the root?
     #[inline]
-    pub fn is_root(&self) -> bool {
-        self.id == HvPartitionId::ROOT
+    pub const fn is_root(&self) -> bool {
+        is_root(self.id)
     }
 
     /// The slot of a VP.

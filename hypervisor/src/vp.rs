@@ -57,6 +57,7 @@ pub struct StatePage {
     /// Where the hypervisor sees it.
     pub window: Window,
     page: SpaPage,
+    /// Changed with the root's space locked.
     shown: AtomicBool,
 }
 
@@ -85,18 +86,13 @@ impl StatePage {
     }
     /// Lets the root see it; answers where.
     pub fn show<M: Machine>(&self, hv: &Hypervisor<M>, write: bool) -> HvResult<u64> {
-        if !self.shown.swap(true, Ordering::AcqRel)
-            && let Err(status) = hv.show_to_root(self.page, write)
-        {
-            self.shown.store(false, Ordering::Release);
-            return Err(status);
-        }
+        hv.show_to_root(self.page, write, &self.shown)?;
         Ok(self.page.get())
     }
     /// Takes it from the root's sight.
     pub fn hide<M: Machine>(&self, hv: &Hypervisor<M>) {
-        if self.shown.swap(false, Ordering::AcqRel) {
-            hv.hide_from_root(self.page);
+        if self.shown.load(Ordering::Acquire) {
+            hv.hide_from_root(self.page, &self.shown);
         }
     }
     /// Hides it and puts it back.

@@ -6,10 +6,12 @@ use std::vec::Vec;
 use hv_abi::memory::{DepositMemory, MapGpaFlags, UnmapGpaPages};
 use hv_abi::vp::{MapVpStatePage, MapVpStatePageOutput, VpStatePageType};
 use hv_abi::{CallCode, GpaPage, HvPartitionId, HvStatus, HvVpIndex, SpaPage};
+use paging::InputPage;
 use zerocopy::IntoBytes;
 
 use super::{DEPOSIT, create_vp, map};
 use crate::fake_machine::{HOLE, OWN, RAM_PAGES, Root};
+use crate::pool::Tables;
 
 fn deposit(root: &mut Root, to: HvPartitionId, page: u64) -> HvStatus {
     let header = DepositMemory { partition_id: to };
@@ -25,7 +27,18 @@ fn unmap(root: &mut Root, from: HvPartitionId, gpa: u64, count: u16, flags: u32)
 
 /// Does the root see a page?
 fn root_sees(root: &Root, page: u64) -> bool {
-    root.hv.root.memory.with_page(root.hv.machine, GpaPage::new(page).unwrap(), false, |_| ()).is_some()
+    let table = root.hv.root.memory.lock().table.unwrap();
+    table.walk(&mut Tables(root.hv.machine), InputPage::new(page).unwrap()).is_some()
+}
+
+#[test]
+fn the_hypervisor_touches_no_device_for_the_root() {
+    let root = Root::new();
+    for page in [HOLE.start, RAM_PAGES + 1, OWN.start] {
+        let page = GpaPage::new(page).unwrap();
+        assert!(!root.hv.root.memory.is_writable(root.hv.machine, page));
+        assert!(root.hv.root.memory.with_page(root.hv.machine, page, false, |_| ()).is_none());
+    }
 }
 
 #[test]
