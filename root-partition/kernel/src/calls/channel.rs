@@ -7,11 +7,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use syscall::{Error, MESSAGE_HANDLES_MAX, MESSAGE_MAX};
 
+/// How many ends of channels a process can have: what waits in them is the kernel's memory.
+const CHANNELS_MAX: usize = 256;
+
 pub(super) fn create(process: &Process, [ends, ..]: Arguments) -> Result<u64, Error> {
     let (first, second) = channel::pair();
     let numbers = {
         let mut handles = process.handles().lock();
-        if handles.room() < 2 {
+        let channels = handles.count(|object| matches!(object, Object::Channel(_)));
+        if handles.room() < 2 || channels + 2 > CHANNELS_MAX {
             return Err(Error::OutOfMemory);
         }
         let first = handles.insert(Object::Channel(Arc::new(first)))?;

@@ -2,7 +2,7 @@
 
 use super::Arguments;
 use crate::block::{self, File, Volume};
-use crate::process::object::System;
+use crate::process::object::{self, System};
 use crate::process::{Object, Process, UserSlice};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -47,11 +47,11 @@ pub(super) fn open(process: &Process, [system, index, ..]: Arguments) -> Result<
     process.object::<System>(system)?;
     let volumes = block::volumes();
     let volume = usize::try_from(index).ok().and_then(|index| volumes.get(index)).ok_or(Error::NotFound)?;
-    process.open(Object::File(Arc::clone(&volume.file)))
+    process.open(Object::Volume(Arc::clone(&volume.file)))
 }
 
 pub(super) fn create(process: &Process, [file, create, ..]: Arguments) -> Result<u64, Error> {
-    let file = process.object::<Arc<File>>(file)?;
+    let object::Volume(file) = process.object(file)?;
     let create: FileCreate = process.space().read(create)?;
     let extents: Vec<Extent> =
         process.space().read_array(create.extents, create.extent_count, EXTENTS_MAX)?;

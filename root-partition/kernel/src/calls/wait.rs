@@ -44,6 +44,6 @@ fn is_ready(object: &Object, context: &mut Context<'_>) -> bool {
         Object::Channel(end) => end.poll_readable(context),
         Object::Process(fate) => fate.poll_ended(context),
         // Nothing ever comes of these.
-        Object::System | Object::File(_) | Object::Vm(_) => false,
+        Object::System | Object::File(_) | Object::Volume(_) | Object::Vm(_) => false,
     }
 }

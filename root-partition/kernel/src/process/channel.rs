@@ -15,7 +15,7 @@ use syscall::Error;
 /// How many messages can wait in one direction.
 const MESSAGES_MAX: usize = 128;
 /// How many bytes can.
-const BYTES_MAX: usize = 256 << 10;
+const BYTES_MAX: usize = 64 << 10;
 
 /// One message.
 #[derive(Debug)]

@@ -42,6 +42,12 @@ impl<O> HandleTable<O> {
         HANDLES_MAX - self.objects.iter().flatten().count()
     }
 
+    /// How many of the open ones `is_one` counts.
+    #[must_use]
+    pub fn count(&self, is_one: impl Fn(&O) -> bool) -> usize {
+        self.objects.iter().flatten().filter(|object| is_one(object)).count()
+    }
+
     /// The object of `handle`.
     ///
     /// # Errors

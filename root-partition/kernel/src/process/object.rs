@@ -20,6 +20,8 @@ pub enum Object {
     Process(Arc<Fate>),
     /// A file.
     File(Arc<File>),
+    /// A disk or partition as a file, on which others can be made.
+    Volume(Arc<File>),
     /// A virtual machine.
     Vm(Arc<Vm>),
 }
@@ -45,11 +47,12 @@ pub trait Kind: Sized {
 }
 
 macro_rules! kind {
-    ($variant:ident, $type:ty) => {
+    ($($variant:ident)|+, $type:ty) => {
         impl Kind for Arc<$type> {
+            #[inline]
             fn of(object: &Object) -> Option<Self> {
                 match object {
-                    Object::$variant(object) => Some(Arc::clone(object)),
+                    $(Object::$variant(object))|+ => Some(Arc::clone(object)),
                     _ => None,
                 }
             }
@@ -58,8 +61,20 @@ macro_rules! kind {
 }
 kind!(Channel, End<Object>);
 kind!(Process, Fate);
-kind!(File, File);
+kind!(File | Volume, File);
 kind!(Vm, Vm);
+
+/// A file on which others can be made: only who was given a whole disk can make the kernel keep lists of extents.
+pub struct Volume(pub Arc<File>);
+
+impl Kind for Volume {
+    fn of(object: &Object) -> Option<Self> {
+        match object {
+            Object::Volume(file) => Some(Self(Arc::clone(file))),
+            _ => None,
+        }
+    }
+}
 
 /// The right that the System handle gives.
 #[derive(Clone, Copy, Debug)]

@@ -8,7 +8,7 @@ use super::elf::{Image, Rights};
 use super::user::UserSlice;
 use crate::block::PhysicalSegment;
 use crate::memory::{
-    AddressSpace, LARGE_PAGE_SIZE, MapError, PAGE_SIZE, PageSize, Pages, UserAccess, direct_map,
+    self, AddressSpace, LARGE_PAGE_SIZE, MapError, PAGE_SIZE, PageSize, Pages, UserAccess, direct_map,
 };
 use crate::vm::Vm;
 use alloc::sync::Arc;
@@ -28,6 +28,10 @@ const VM_RAM: core::ops::Range<u64> = 0x1000_0000_0000..0x7000_0000_0000;
 const VM_STRIDE: u64 = 0x100_0000_0000;
 /// The most memory that a process can allocate, in bytes.
 const ALLOCATED_MAX: u64 = 256 << 20;
+/// Memory that programs leave to the kernel, in bytes.
+const KERNEL_RESERVE: u64 = 16 << 20;
+/// How many VMs and VPs a process can have mapped: the tables are the kernel's memory.
+const MAPPED_MAX: usize = 256;
 /// Physically contiguous pieces that an allocation is made of where there are such, in pages.
 const PIECE: usize = 64;
 
@@ -70,6 +74,10 @@ impl Inner {
 
     /// Maps `count` fresh pages at `at`.
     fn map_fresh(&mut self, at: u64, count: usize) -> Result<(), Error> {
+        let bytes = (count * PAGE_SIZE) as u64;
+        if memory::free_bytes() < bytes.saturating_add(KERNEL_RESERVE) {
+            return Err(Error::OutOfMemory);
+        }
         let (mut at, mut left) = (at, count);
         while left != 0 {
             let piece = left.min(PIECE);
@@ -79,6 +87,15 @@ impl Inner {
             at += (count * PAGE_SIZE) as u64;
             left -= count.min(left);
         }
+        Ok(())
+    }
+
+    /// Something of `vm` is about to be mapped.
+    fn keep(&mut self, vm: &Arc<Vm>) -> Result<(), Error> {
+        if self.vms.len() >= MAPPED_MAX {
+            return Err(Error::OutOfMemory);
+        }
+        self.vms.push(Arc::clone(vm));
         Ok(())
     }
 
@@ -150,7 +167,7 @@ impl Space {
             return Err(Error::OutOfMemory);
         }
         inner.next_vm += VM_STRIDE;
-        inner.vms.push(Arc::clone(vm));
+        inner.keep(vm)?;
         for &(gpa, physical, length) in vm.memory_chunks() {
             if gpa.checked_add(length).is_none_or(|end| end > VM_STRIDE) {
                 return Err(Error::OutOfMemory);
@@ -167,7 +184,7 @@ impl Space {
     pub fn map_vp_pages(&self, vm: &Arc<Vm>, registers: u64, message: u64) -> Result<u64, Error> {
         let mut inner = self.inner.lock();
         let at = inner.reserve(2 * PAGE_SIZE as u64)?;
-        inner.vms.push(Arc::clone(vm));
+        inner.keep(vm)?;
         for (index, physical) in [registers, message].into_iter().enumerate() {
             let at = at + (index * PAGE_SIZE) as u64;
             inner.table.map(at, physical, PageSize::Size4K, UserAccess::Write).map_err(refused)?;
