@@ -31,6 +31,11 @@ impl MessageQueue {
         self.count == 0
     }
 
+    /// Does more than one wait?
+    pub const fn has_more(&self) -> bool {
+        self.count > 1
+    }
+
     /// Adds one; `INSUFFICIENT_BUFFERS` when it is full.
     pub fn push(&mut self, message: &HvMessage) -> Result<(), HvStatus> {
         if self.count >= QUEUE_DEPTH {

@@ -101,3 +101,56 @@ impl Default for Processors {
         Self::new()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    extern crate std;
+    use super::*;
+    use crate::fake_machine::{PROCESSOR, hypervisor};
+
+    /// A processor that caches a translation as hardware does, and one that takes the page away, again and again.
+    #[test]
+    fn no_translation_outlives_a_shoot_down() {
+        const ROUNDS: u32 = 3_000;
+        let hv = hypervisor();
+        let space = &hv.root.memory;
+        let (mapped, reused, done) = (AtomicBool::new(true), AtomicBool::new(false), AtomicBool::new(false));
+        let guest = || {
+            PROCESSOR.set(1);
+            let me = hv.processors.get(1).unwrap();
+            let (mut seen, mut cached) = (space.generation(), None);
+            while !done.load(Ordering::Relaxed) {
+                while !me.enter(space, &mut seen) {
+                    cached = None;
+                }
+                while !hv.machine.kicked[1].swap(false, Ordering::SeqCst) && !done.load(Ordering::Relaxed) {
+                    if *cached.get_or_insert_with(|| mapped.load(Ordering::SeqCst)) {
+                        assert!(!reused.load(Ordering::SeqCst), "reached through a stale translation");
+                    } else {
+                        cached = None;
+                    }
+                    // Leave now and then without being asked, as for an exit.
+                    if seen % 3 == 0 {
+                        break;
+                    }
+                }
+                me.leave();
+            }
+        };
+        std::thread::scope(|scope| {
+            let guest = scope.spawn(guest);
+            for _ in 0..ROUNDS {
+                mapped.store(false, Ordering::SeqCst);
+                hv.processors.shoot_down(hv.machine, space);
+                reused.store(true, Ordering::SeqCst);
+                std::thread::yield_now();
+                reused.store(false, Ordering::SeqCst);
+                mapped.store(true, Ordering::SeqCst);
+                if guest.is_finished() {
+                    break;
+                }
+            }
+            done.store(true, Ordering::SeqCst);
+        });
+    }
+}

@@ -16,10 +16,12 @@ pub use bytes::{check, feed};
 pub use caller::{Root, guest_call};
 pub use memory::FakeMemory;
 
+use core::cell::Cell;
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::boxed::Box;
 use std::sync::Mutex;
+use std::thread_local;
 use std::vec::Vec;
 
 use hv_abi::vp::CreateVp;
@@ -52,6 +54,13 @@ pub struct FakeMachine {
     pub events: Mutex<Vec<Event>>,
     /// The time stamp counter: only tests move it.
     pub time: AtomicU64,
+    /// Processors that were kicked.
+    pub kicked: [AtomicBool; 2],
+}
+
+thread_local! {
+    /// The processor that this thread is.
+    pub static PROCESSOR: Cell<u32> = const { Cell::new(0) };
 }
 
 impl FakeMachine {
@@ -94,9 +103,12 @@ impl Machine for FakeMachine {
         1_000_000_000
     }
     fn processor(&self) -> u32 {
-        0
+        PROCESSOR.get()
     }
     fn kick(&self, processor: u32) {
+        if let Some(kicked) = self.kicked.get(processor as usize) {
+            kicked.store(true, Ordering::SeqCst);
+        }
         self.note(Event::Kick(processor));
     }
     fn interrupt_root(&self, processor: u32, vector: u8) {
@@ -122,6 +134,7 @@ pub fn hypervisor() -> &'static Hypervisor<FakeMachine> {
         memory: FakeMemory::new(RAM_PAGES),
         events: Mutex::new(Vec::new()),
         time: AtomicU64::new(0),
+        kicked: [const { AtomicBool::new(false) }; 2],
     }));
     let hv = Box::leak(Box::new(Hypervisor::new(machine)));
     let page = |n| SpaPage::new(n).unwrap_or_default();

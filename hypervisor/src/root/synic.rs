@@ -106,24 +106,34 @@ impl RootSynic {
         let number = u16::try_from(number).map_err(|_| HvStatus::INVALID_PORT_ID)?;
         let queue = port.queue.as_mut().ok_or(HvStatus::INVALID_PORT_ID)?;
         let mut pages = self.pages.lock();
-        if queue.is_empty() && pages.messages.as_ref().is_some_and(|page| fill_slot(page, sint, message)) {
+        let more = !pages.waiting.is_empty();
+        if queue.is_empty()
+            && pages.messages.as_ref().is_some_and(|page| fill_slot(page, sint, message, more))
+        {
             return Ok(self.vector(sint));
         }
         queue.push(message)?;
         if !port.waiting {
             port.waiting = pages.waiting.push_back(number).is_ok();
         }
-        // The slot's owner may have freed it before it could see the flag: then nobody writes EOM, so look again. (Where
-        // something waited before, the flag was seen or EOM is still to come.)
-        let slot_is_free = pages.messages.as_ref().is_some_and(|page| !mark_pending(page, sint));
-        let moved = slot_is_free && Self::serve_port(&pages, port);
-        Ok(if moved { self.vector(sint) } else { None })
+        Ok(if Self::mark_or_serve(&pages, port, true) { self.vector(sint) } else { None })
     }
 
-    /// Moves the first message of a port that waits into its slot, when that is free.
-    fn serve_port(pages: &RootPages, port: &mut Port) -> bool {
+    /// For a port at which messages wait: says so in the taken slot, or fills the slot that just became free, whose
+    /// owner may not have seen that more waits. True: filled.
+    fn mark_or_serve(pages: &RootPages, port: &mut Port, others: bool) -> bool {
+        let sint = port.info.target_sint;
+        pages.messages.as_ref().is_some_and(|page| !mark_pending(page, sint))
+            && Self::serve_port(pages, port, others)
+    }
+
+    /// Moves the first message of a port that waits into its slot, when that is free. The message says that more waits
+    /// where it does, or where `others` may: its reader looks once, and an EOM too many does no harm.
+    fn serve_port(pages: &RootPages, port: &mut Port, others: bool) -> bool {
         let (Some(queue), Some(page)) = (port.queue.as_mut(), pages.messages.as_ref()) else { return false };
-        let moved = queue.first().is_some_and(|message| fill_slot(page, port.info.target_sint, message));
+        let more = others || queue.has_more();
+        let sint = port.info.target_sint;
+        let moved = queue.first().is_some_and(|message| fill_slot(page, sint, message, more));
         if moved {
             queue.pop();
         }
@@ -136,19 +146,23 @@ impl RootSynic {
         // Ports that were served and still wait: they go behind the others. A SINT has one slot, so one a SINT.
         let mut served = [None; SINT_COUNT];
         let mut pages = self.pages.lock();
-        for _ in 0..pages.waiting.len() {
+        let waiting = pages.waiting.len();
+        for _ in 0..waiting {
             let Some(number) = pages.waiting.pop_front() else { break };
             let Some(port) = ports.by_number(number.into()) else { continue };
             let sint = port.info.target_sint;
-            let moved = Self::serve_port(&pages, port);
+            let others = waiting > 1;
+            let moved = Self::serve_port(&pages, port, others) || Self::mark_or_serve(&pages, port, others);
             port.waiting = port.queue.as_ref().is_some_and(|queue| !queue.is_empty());
-            if let (Some(page), true) = (&pages.messages, port.waiting) {
-                mark_pending(page, sint);
-            }
             match (moved, served.get_mut(sint as usize), vectors.get_mut(sint as usize)) {
                 (true, Some(served), Some(vector)) => {
                     *vector = self.vector(sint);
-                    *served = port.waiting.then_some(number);
+                    // The slot may have become free again meanwhile, and another port have been served before.
+                    if port.waiting
+                        && let Some(before) = served.replace(number)
+                    {
+                        let _ = pages.waiting.push_back(before);
+                    }
                 }
                 // There is room: one was just taken out.
                 _ => port.waiting = port.waiting && pages.waiting.push_back(number).is_ok(),
@@ -186,8 +200,9 @@ impl RootSynic {
     }
 }
 
-/// Writes a message into a free slot: its type last, so that who sees the type sees the rest. False: not free.
-fn fill_slot(page: &Page, sint: u32, message: &HvMessage) -> bool {
+/// Writes a message into a free slot: its type last, so that who sees the type sees the rest. `more`: others wait.
+/// False: not free.
+fn fill_slot(page: &Page, sint: u32, message: &HvMessage, more: bool) -> bool {
     let slot = (sint as usize).wrapping_mul(SINT_WORDS);
     if page.read(slot) as u32 != 0 {
         return false;
@@ -196,7 +211,7 @@ fn fill_slot(page: &Page, sint: u32, message: &HvMessage) -> bool {
     let bytes = message.as_bytes();
     page.copy_in(slot.wrapping_add(1).wrapping_mul(8), bytes.get(8..words).unwrap_or_default());
     let header = bytes.first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-    page.write(slot, header);
+    page.write(slot, if more { header | PENDING } else { header });
     true
 }
 

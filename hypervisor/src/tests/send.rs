@@ -264,3 +264,50 @@ fn a_page_of_the_roots_synic_cannot_be_deposited() {
     assert!(refused.is_err(), "it is not the root's now");
     assert_eq!(bus.msrs.read(bus.root.hv, 0, HV_X64_MSR_SIMP).unwrap() & 1, 0);
 }
+
+/// A reader as the TLFS describes it (11.10.3): frees the slot, then looks at the flag that more waits.
+#[test]
+fn no_message_is_stuck_however_reader_and_senders_meet() {
+    const EACH: u64 = 20_000;
+    let mut bus = Bus::new();
+    for (port, connection) in [(9, 1), (10, 4)] {
+        bus.port(port, HvPortType::MESSAGE, (0, 0)).unwrap();
+        bus.connect(connection, port, HvPortType::MESSAGE).unwrap();
+    }
+    let (hv, guest) = (bus.root.hv, bus.guest);
+    let send = |connection| {
+        let guest = hv.partitions.get(guest).unwrap();
+        for n in 0..EACH {
+            let message = HvMessage::new(HvMessageType::VMBUS, 0, n.as_bytes());
+            while hv.post_through(&guest, HvConnectionId(connection), message)
+                == Err(HvStatus::INSUFFICIENT_BUFFERS)
+            {
+                std::thread::yield_now();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| send(1));
+        scope.spawn(|| send(4));
+        let page = hv.machine.memory.physical(SpaPage::new(SIMP).unwrap());
+        let mut next = [0; 2];
+        let mut last = std::time::Instant::now();
+        while next != [EACH; 2] {
+            let word = page.read(64);
+            if word as u32 == 0 {
+                assert!(last.elapsed() < std::time::Duration::from_secs(20), "stuck at {next:?}");
+                std::thread::yield_now();
+                continue;
+            }
+            last = std::time::Instant::now();
+            let (sender, number) = (page.read(65) as usize - 9, page.read(66));
+            assert_eq!(number, next[sender], "in order");
+            next[sender] += 1;
+            // The type alone, as a 32-bit store would.
+            page.word(64).unwrap().fetch_and(!0xFFFF_FFFF, core::sync::atomic::Ordering::SeqCst);
+            if page.read(64) & 1 << 40 != 0 {
+                hv.root_end_of_message(0);
+            }
+        }
+    });
+}
