@@ -8,8 +8,17 @@
 //! 2. Creating and deleting a partition returns every page.
 //! 3. Any hypercall with any input from any partition answers a status.
 //!
-//! This library is architecture-neutral above the seams [`backend`] (the vendor's extension) and [`machine`] (memory
-//! windows, time, other processors), so that host tests run it over fakes.
+//! What is in a partition's pool, in its second-level table, and in the root's table is decided in [`memory`]; who may
+//! touch what when, in [`slot`], [`object`] and [`processor`]. The order of locks, outermost first:
+//! [`Partition::lifecycle`](partition::Partition::lifecycle), a guest's SynIC's queue, connections, ports, a root VP's
+//! SynIC pages, counters, a guest's memory, the root's memory, the root's tables, any pool. A VP's state is never waited
+//! for.
+//!
+//! The way in: [`Hypervisor::start`], then [`Hypervisor::run_root`] on a processor. From there [`hypercall`] takes calls
+//! apart (one type a call), and [`Hypervisor::dispatch`] runs a guest: [`exit`] deals with what stopped it.
+//!
+//! The library is architecture-neutral above the seams [`backend`] (the vendor's extension) and [`machine`] (memory
+//! windows, time, other processors), so that host tests run it over fakes; [`arch`] is what is below them.
 #![no_std]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 

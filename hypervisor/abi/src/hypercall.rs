@@ -7,7 +7,8 @@
 //! | R8 | slow: GPA of the output, same rules. fast: next 8 bytes of the input | as the call says |
 //! | RAX | – | [`HypercallOutput`] |
 //!
-//! All other registers are kept. The instruction is what the page at `HV_X64_MSR_HYPERCALL` holds (`call` it); it
+//! Input and output are in the caller's RAM (not in a device, nor in a page of the hypervisor's that the root sees). All
+//! other registers are kept. The instruction is what the page at `HV_X64_MSR_HYPERCALL` holds (`call` it); it
 //! works at CPL 0 only. Input is copied once before it is looked at. In the tables of the calls, "@off" is the byte
 //! offset in the input or output.
 

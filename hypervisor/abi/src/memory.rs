@@ -76,8 +76,10 @@ impl MapGpaFlags {
 /// | In | padding (0) | @20 u32 |
 /// | In, rep | source page of the caller | @24 u64 each |
 ///
-/// Rep i maps at target + i (× 512 with `LARGE_PAGE`). What was mapped there is replaced. `INSUFFICIENT_MEMORY`:
-/// deposit to the target and go on from `reps completed`.
+/// Rep i maps at target + i (× 512 with `LARGE_PAGE`). What was mapped there at that size is replaced.
+/// `INSUFFICIENT_MEMORY`: deposit to the target and go on from `reps completed`. `TIME_OUT`: go on from there.
+/// `OPERATION_DENIED`: the source is not the caller's own RAM or is mapped into guests 127 times already, or small pages
+/// are mapped where a large one should go.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct MapGpaPages {
@@ -100,6 +102,10 @@ const _: () = assert!(size_of::<MapGpaPages>() == 24);
 /// | In | target GPA page of rep 0 | @8 u64 |
 /// | In | flags (0, or `MapGpaFlags::LARGE_PAGE`: each rep is 2 MiB) | @16 u32 |
 /// | In | padding (0) | @20 u32 |
+///
+/// `INVALID_PARAMETER`: nothing is mapped there. `OPERATION_DENIED`: small pages are mapped where a large one should be
+/// unmapped. `INSUFFICIENT_MEMORY`: the target's pool has no page to split a large page with. `TIME_OUT`: go on from
+/// `reps completed`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct UnmapGpaPages {

@@ -41,8 +41,8 @@ pub mod creation_flags {
 /// | In | isolation properties (0) | @48 u64 |
 /// | Out | [`CreatePartitionOutput`] partition id | @0 u64 |
 ///
-/// The partition has no memory: deposit, then `INITIALIZE_PARTITION`. Takes one page of the caller's deposit:
-/// answers `INSUFFICIENT_MEMORY` when the *caller's own* pool (deposit to `SELF`) is empty.
+/// The partition has no memory: deposit, then `INITIALIZE_PARTITION`. Takes a few pages of the *caller's own* pool:
+/// `INSUFFICIENT_MEMORY` when that (deposit to `SELF`) is too small.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CreatePartition {
@@ -78,9 +78,10 @@ const _: () = assert!(size_of::<CreatePartitionOutput>() == 8);
 /// |---|---|---|
 /// | In | partition id | @0 u64 |
 ///
-/// Initialize makes the second-level table and the tables of ports from the deposit (`INSUFFICIENT_MEMORY`: deposit
-/// and repeat). Finalize unmaps guest memory, deletes VPs, ports and connections in bounded steps (`TIME_OUT`:
-/// repeat). After it withdraw every page; delete works when none is left (else `INVALID_PARTITION_STATE`).
+/// Initialize makes the second-level table and the counters from the deposit (`INSUFFICIENT_MEMORY`: deposit and
+/// repeat). Finalize deletes VPs and connections and unmaps guest memory in bounded steps (`TIME_OUT`: repeat; a VP that
+/// runs is stopped first). The root's ports for the partition remain until they are deleted. After finalize withdraw
+/// every page; delete works when none is left (else `INVALID_PARTITION_STATE`).
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct PartitionOnly {

@@ -69,7 +69,8 @@ const _: () = assert!(size_of::<HvPortInfo>() == 24);
 /// | In | [`HvPortInfo`] | @24 24 bytes |
 /// | In | proximity domain (0) | @48 u64 |
 ///
-/// Takes from the port partition's pool (for the root: deposit to `SELF`).
+/// Takes from the port partition's pool (for the root: deposit to `SELF`). `OPERATION_DENIED`: the port partition is not
+/// the root (guests are reached by the direct calls). `INVALID_PARAMETER`: the id is taken.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CreatePort {

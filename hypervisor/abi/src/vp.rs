@@ -78,6 +78,7 @@ const _: () = assert!(size_of::<DeleteVp>() == 16);
 /// | Set: In, rep | [`HvRegisterAssoc`] | @16 32 bytes each |
 ///
 /// `INVALID_PARAMETER` at the first register that does not exist or refuses the value; those before it are done.
+/// `INVALID_VP_STATE`: it runs.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct VpRegisters {
@@ -252,7 +253,9 @@ const _: () = assert!(size_of::<UnmapVpStatePage>() == 16);
 /// | RAX | – | result |
 ///
 /// Runs the VP on the processor of the caller until the deadline, a physical interrupt, an event for the root, an
-/// intercept or a halt. The register page is loaded (dirty parts) before and stored when an intercept ends it.
+/// intercept or a halt. The register page is loaded (dirty parts) before and stored when an intercept ends it. Ends as
+/// well when the guest arms a timer that is due before the deadline. `INVALID_VP_STATE`: it runs elsewhere, it or its
+/// partition is suspended, or the partition is not initialized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DispatchVp {
     /// Whose; ids above 32 bits cannot be dispatched.
