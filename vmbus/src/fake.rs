@@ -3,6 +3,7 @@
 use crate::memory::{Memory, PAGE_SIZE, Page};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU32, Ordering};
 use hv_abi::GpaPage;
 
@@ -27,21 +28,26 @@ impl FakeMemory {
     #[must_use]
     pub fn read(&self, address: u64, length: usize) -> Vec<u8> {
         let mut bytes = alloc::vec![0; length];
-        self.each(address, length, |page, offset, at| page.read(offset, &mut bytes[at..][..1]));
+        self.each(address, length, |page, offset, piece| page.read(offset, &mut bytes[piece]));
         bytes
     }
 
     /// Copies into guest-physical memory.
     pub fn write(&self, address: u64, bytes: &[u8]) {
-        self.each(address, bytes.len(), |page, offset, at| page.write(offset, &bytes[at..][..1]));
+        self.each(address, bytes.len(), |page, offset, piece| page.write(offset, &bytes[piece]));
     }
 
-    fn each(&self, address: u64, length: usize, mut copy: impl FnMut(&FakePage, usize, usize)) {
-        for at in 0..length {
+    /// Calls `copy` for each piece that lies in one page.
+    fn each(&self, address: u64, length: usize, mut copy: impl FnMut(&FakePage, usize, Range<usize>)) {
+        let mut at = 0;
+        while at < length {
             let byte = address.wrapping_add(at as u64);
-            if let Some(page) = GpaPage::new(byte / PAGE_SIZE as u64).and_then(|page| self.page(page)) {
-                copy(&page, (byte % PAGE_SIZE as u64) as usize, at);
+            let offset = (byte % PAGE_SIZE as u64) as usize;
+            let now = (length - at).min(PAGE_SIZE - offset);
+            if let Some(page) = self.pages.get((byte / PAGE_SIZE as u64) as usize) {
+                copy(page, offset, at..at + now);
             }
+            at += now;
         }
     }
 }

@@ -28,3 +28,6 @@ pub trait Service<P: Page> {
     /// The guest broke its ring.
     fn run(&mut self, channel: &mut Channel<P>) -> Result<bool, Broken>;
 }
+
+#[cfg(test)]
+mod tests;
