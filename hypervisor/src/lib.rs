@@ -56,6 +56,7 @@ pub mod processor;
 pub mod reference_time;
 pub mod register_page;
 pub mod root;
+pub mod root_table;
 pub mod send;
 pub mod slot;
 pub mod start;

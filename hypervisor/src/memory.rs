@@ -9,101 +9,18 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use hv_abi::memory::MapGpaFlags;
 use hv_abi::{HvResult, HvStatus, SpaPage};
-use paging::{Attributes, Error, InputPage, Leaf, PageSize, PageTable, Progress};
+use paging::{Attributes, InputPage, Leaf, PageSize, Progress};
 
-use crate::gpa_space::Format;
 use crate::hypercall::{Batch, REPS_AT_A_TIME};
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
 use crate::partition::Partition;
-use crate::pool::{Pool, TableFrames, Tables};
+use crate::pool::{TableFrames, Tables};
+use crate::root_table::status;
 use crate::start::ROOT_RAM;
 
 /// Entries of a second-level table that one step of a teardown looks at.
 const CLEAR_BUDGET: usize = 2048;
-
-const fn status(error: Error) -> HvStatus {
-    match error {
-        Error::OutOfFrames => HvStatus::INSUFFICIENT_MEMORY,
-        Error::Misaligned => HvStatus::INVALID_ALIGNMENT,
-        Error::TableInTheWay | Error::Saturated => HvStatus::OPERATION_DENIED,
-        Error::NotMapped => HvStatus::INVALID_PARAMETER,
-    }
-}
-
-/// The root's table while its lock is held.
-struct RootTable<'a, M: Machine> {
-    machine: &'a M,
-    table: PageTable<Format<M>>,
-    frames: TableFrames<'a, M>,
-}
-
-impl<'a, M: Machine> RootTable<'a, M> {
-    fn new(machine: &'a M, table: PageTable<Format<M>>, pool: &'a mut Pool) -> Self {
-        Self { machine, table, frames: TableFrames::new(machine, pool) }
-    }
-
-    /// Takes a page of RAM that nobody shares out of the root's space.
-    fn take(&mut self, page: SpaPage) -> HvResult<()> {
-        let input = InputPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?;
-        let mut tables = Tables(self.machine);
-        let leaf = self.table.walk(&mut tables, input).ok_or(HvStatus::OPERATION_DENIED)?;
-        if leaf.attributes != ROOT_RAM || leaf.share_count != 0 {
-            return Err(HvStatus::OPERATION_DENIED);
-        }
-        let unmapped = self.table.unmap(&mut tables, &mut self.frames, input, PageSize::Size4K);
-        unmapped.map(|_| ()).map_err(status)
-    }
-
-    /// Maps a page into the root's space at its own address.
-    fn give(&mut self, page: SpaPage, attributes: Attributes) -> HvResult<()> {
-        let input = InputPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?;
-        let mut tables = Tables(self.machine);
-        let mapped = self.table.map(&mut tables, &mut self.frames, input, page, PageSize::Size4K, attributes);
-        mapped.map(|_| ()).map_err(status)
-    }
-
-    /// Takes a page of the hypervisor's that the root saw out of its space.
-    fn hide(&mut self, page: SpaPage) {
-        if let Some(input) = InputPage::new(page.get()) {
-            // Not mapped: it was not there.
-            let _ = self.table.unmap(&mut Tables(self.machine), &mut self.frames, input, PageSize::Size4K);
-        }
-    }
-
-    /// Are all pages of the `size` at `input` the root's own RAM?
-    fn is_ram(&self, input: InputPage, size: PageSize) -> bool {
-        let mut tables = Tables(self.machine);
-        let Some(leaf) = self.table.walk(&mut tables, input) else { return false };
-        if leaf.size >= size {
-            return leaf.attributes == ROOT_RAM;
-        }
-        let end = input.get().saturating_add(size.pages());
-        let mut next = input.get();
-        // Enough to see each entry of one table, and the way to it.
-        let budget = paging::ENTRIES.saturating_add(8);
-        self.table.visit_some(&mut tables, input, budget, |at, leaf| {
-            if at.get() == next && next < end && leaf.attributes == ROOT_RAM {
-                next = next.saturating_add(leaf.size.pages());
-            }
-        });
-        next >= end
-    }
-
-    fn share(&mut self, input: InputPage, size: PageSize) -> HvResult<()> {
-        if !self.is_ram(input, size) {
-            return Err(HvStatus::OPERATION_DENIED);
-        }
-        self.table.share(&mut Tables(self.machine), &mut self.frames, input, size).map_err(status)
-    }
-
-    fn unshare(&mut self, page: SpaPage, size: PageSize) {
-        if let Some(input) = InputPage::new(page.get()) {
-            // Cannot fail: what is mapped into a guest was counted, and there are tables enough to split everything.
-            let _ = self.table.unshare(&mut Tables(self.machine), &mut self.frames, input, size);
-        }
-    }
-}
 
 /// What `MAP_GPA_PAGES` allows.
 fn attributes(flags: MapGpaFlags) -> Attributes {
@@ -127,19 +44,6 @@ fn target(base: u64, rep: u64, size: PageSize) -> HvResult<InputPage> {
 }
 
 impl<M: Machine> Hypervisor<M> {
-    /// Runs `f` on the root's table, then flushes what it took away (`removes`) and frees tables.
-    fn with_root_table<R>(&self, removes: bool, f: impl FnOnce(&mut RootTable<'_, M>) -> R) -> HvResult<R> {
-        let space = self.root.memory.lock();
-        let mut pool = self.root_tables.lock();
-        let mut root = RootTable::new(self.machine, space.table()?, &mut pool);
-        let result = f(&mut root);
-        if removes || root.frames.has_freed() {
-            self.processors.shoot_down(self.machine, &self.root.memory);
-        }
-        root.frames.release();
-        Ok(result)
-    }
-
     /// `DEPOSIT_MEMORY`: root pages into a partition's pool.
     pub fn deposit(&self, to: &Partition<M>, pages: &[u64]) -> Batch {
         let taken = self.with_root_table(true, |root| {

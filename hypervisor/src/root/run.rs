@@ -164,3 +164,109 @@ impl<'a, M: Machine> RootVp<'a, M> {
         }
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::backend::{Access, SecondLevelFault};
+    use crate::fake_machine::{FakeBackend, FakeMachine, hypervisor, script};
+    use hv_abi::cpuid::HvPrivileges;
+    use hv_abi::msr::{
+        HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_TIME_REF_COUNT,
+    };
+    use hv_abi::{HvStatus, SpaPage};
+
+    fn root() -> RootVp<'static, FakeMachine> {
+        let entry = RootEntry { rip: 0x1000, rsp: 0x2000, cr3: 0x3000, rdi: 0x4000 };
+        let mut vp = RootVp::new(hypervisor(), 0, entry).unwrap();
+        vp.backend.load();
+        assert_eq!((vp.backend.rip, vp.backend.gprs.rdi), (0x1000, 0x4000));
+        vp
+    }
+
+    /// One exit with these registers; true: the instruction was completed.
+    fn exit(vp: &mut RootVp<'_, FakeMachine>, exit: Exit, rax: u64, rcx: u64) -> bool {
+        let rip = vp.backend.rip;
+        script(move |backend: &mut FakeBackend| {
+            (backend.gprs.rax, backend.gprs.rcx, backend.gprs.rdx) = (rax, rcx, 0);
+            exit
+        });
+        vp.step().unwrap();
+        vp.backend.rip != rip
+    }
+
+    #[test]
+    fn cpuid_shows_the_hypervisor_and_hides_extensions() {
+        let mut vp = root();
+        assert!(exit(&mut vp, Exit::Cpuid, 0x4000_0000, 0));
+        assert_eq!([vp.backend.gprs.rbx, vp.backend.gprs.rcx], [0x7263_694D, 0x666F_736F]);
+        assert!(exit(&mut vp, Exit::Cpuid, 0x4000_0003, 0));
+        let bits = vp.backend.gprs.rax | vp.backend.gprs.rbx << 32;
+        assert!(HvPrivileges::from_bits_retain(bits).contains(HvPrivileges::CREATE_PARTITIONS));
+        assert!(exit(&mut vp, Exit::Cpuid, 1, 0));
+        assert_eq!(vp.backend.gprs.rcx & (1 << 31 | 1 << 5), 1 << 31);
+        assert!(exit(&mut vp, Exit::Cpuid, 0x8000_000A, 0));
+        assert_eq!(vp.backend.gprs.rax, 0);
+    }
+
+    #[test]
+    fn hypercalls_work_once_the_root_said_who_it_is() {
+        let mut vp = root();
+        let call = HypercallInput::fast_call(CallCode::NOTIFY_LONG_SPIN_WAIT).into();
+        assert!(!exit(&mut vp, Exit::Hypercall, 7, call));
+        assert_eq!(vp.backend.pending.interruption_vector(), 6);
+        assert!(exit(&mut vp, Exit::MsrWrite, 1, HV_X64_MSR_GUEST_OS_ID.into()));
+        assert!(exit(&mut vp, Exit::MsrWrite, 0x10_001, HV_X64_MSR_HYPERCALL.into()));
+        let page = vp.hv.machine.memory.physical(SpaPage::new(0x10).unwrap());
+        assert_eq!(page.read(0) as u32, 0xC3D9_010F);
+        assert!(exit(&mut vp, Exit::Hypercall, 7, call));
+        assert_eq!(vp.backend.gprs.rax, 0);
+        let dispatch = HypercallInput::fast_call(CallCode::DISPATCH_VP).into();
+        assert!(exit(&mut vp, Exit::Hypercall, 7, dispatch));
+        assert_eq!(vp.backend.gprs.rax, u64::from(HvStatus::INVALID_PARTITION_ID.0));
+        vp.backend.cpl = 3;
+        assert!(!exit(&mut vp, Exit::Hypercall, 7, call), "not for programs");
+    }
+
+    #[test]
+    fn a_hypercall_page_goes_to_ram_only() {
+        let mut vp = root();
+        let own = crate::fake_machine::OWN.start << 12 | 1;
+        assert!(!exit(&mut vp, Exit::MsrWrite, own, HV_X64_MSR_HYPERCALL.into()));
+        assert_eq!(vp.backend.pending.interruption_vector(), 13);
+    }
+
+    #[test]
+    fn time_is_told_alike_by_register_and_page() {
+        let mut vp = root();
+        vp.hv.machine.time.store(123_456_789_000, Ordering::Relaxed);
+        assert!(exit(&mut vp, Exit::MsrRead, 0, HV_X64_MSR_TIME_REF_COUNT.into()));
+        let time = vp.backend.gprs.rax | vp.backend.gprs.rdx << 32;
+        assert!(time.abs_diff(1_234_567_890) <= 1);
+        assert!(exit(&mut vp, Exit::MsrWrite, 0x11_001, HV_X64_MSR_REFERENCE_TSC.into()));
+        let page = vp.hv.machine.memory.physical(SpaPage::new(0x11).unwrap());
+        let scaled = (123_456_789_000_u128 * u128::from(page.read(1))) >> 64;
+        assert_eq!((scaled as u64).wrapping_add(page.read(2)), time);
+    }
+
+    #[test]
+    fn what_the_root_may_not_touch_faults() {
+        let mut vp = root();
+        let fault = SecondLevelFault {
+            gpa: 0x10_0000,
+            access: Access::Read,
+            gva: None,
+            mapped: false,
+            instruction: [0; 15],
+            instruction_length: 0,
+        };
+        assert!(!exit(&mut vp, Exit::SecondLevelFault(fault), 0, 0));
+        assert_eq!(vp.backend.pending.interruption_vector(), 13);
+        assert!(!exit(&mut vp, Exit::UndefinedInstruction, 0, 0));
+        assert_eq!(vp.backend.pending.interruption_vector(), 6);
+        assert!(!exit(&mut vp, Exit::MsrRead, 0, 0x4000_0FFF));
+        assert_eq!(vp.backend.pending.interruption_vector(), 13);
+        script(|_| Exit::TripleFault);
+        assert!(vp.step().is_err());
+    }
+}
