@@ -1,6 +1,6 @@
 //! The whole: machine, processors, the root partition and the table of the others.
 
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::{HvPartitionId, SpaPage};
@@ -16,6 +16,7 @@ use crate::pool::Pool;
 use crate::port::Ports;
 use crate::processor::{MAX_PROCESSORS, Processors};
 use crate::root::synic::RootSynic;
+use crate::start::Far;
 
 /// What the architecture's part found out at boot.
 pub struct BootInfo<'a> {
@@ -52,6 +53,9 @@ pub struct Hypervisor<M: Machine> {
     /// The root's reference time.
     pub(crate) clock: Once<Clock>,
     pub(crate) started: AtomicBool,
+    pub(crate) far: Once<Far>,
+    /// Tables that [`Hypervisor::map_far`] took.
+    pub(crate) far_tables: AtomicU64,
     pub(crate) processor_count: Once<u32>,
 }
 
@@ -68,6 +72,8 @@ impl<M: Machine> Hypervisor<M> {
             root_synics: [const { RootSynic::new() }; MAX_PROCESSORS],
             clock: Once::new(),
             started: AtomicBool::new(false),
+            far: Once::new(),
+            far_tables: AtomicU64::new(0),
             processor_count: Once::new(),
         }
     }

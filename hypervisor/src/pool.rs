@@ -100,6 +100,10 @@ impl<'a, M: Machine> TableFrames<'a, M> {
     pub const fn new(machine: &'a M, pool: &'a mut Pool) -> Self {
         Self { machine, pool, freed: Pool::new() }
     }
+    /// Tables that can be taken.
+    pub const fn free(&self) -> u64 {
+        self.pool.free
+    }
     /// Whether a table was freed.
     pub const fn has_freed(&self) -> bool {
         self.freed.free != 0

@@ -25,7 +25,8 @@ pub const fn status(error: Error) -> HvStatus {
 /// The root's table while its lock is held.
 pub struct RootTable<'a, M: Machine> {
     machine: &'a M,
-    table: PageTable<Format<M>>,
+    /// The table.
+    pub table: PageTable<Format<M>>,
     /// Where tables come from and go.
     pub frames: TableFrames<'a, M>,
 }

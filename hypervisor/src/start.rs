@@ -19,6 +19,8 @@ pub const ROOT_RAM: Attributes = Attributes::WRITE.union(Attributes::EXECUTE);
 const DEVICE: Attributes = Attributes::WRITE;
 /// Physical address space that the root sees at most, in pages: 1 TiB.
 const HIGHEST: u64 = 1 << 28;
+/// Tables that devices above [`HIGHEST`] may cost: each is good for 512 GiB.
+const FAR_TABLES: u64 = 6;
 /// Of the pages at boot, what goes to the root partition's own pool.
 const ROOT_POOL: u64 = 64;
 
@@ -61,6 +63,7 @@ impl<M: Machine> Hypervisor<M> {
         // Without large pages the tables of a far end would cost too much.
         let highest = if gigabyte_pages { HIGHEST } else { 1 << 24 };
         let end = highest.max(ram_end).min(width);
+        self.far.call_once(|| Far { from: end, to: width, size: map.largest });
         let mut at = 0;
         while at < end {
             let (kind, next) = kind_at(at, end, ram, own);
@@ -73,6 +76,37 @@ impl<M: Machine> Hypervisor<M> {
         }
         self.root.memory.lock().table = map.table;
         Ok(())
+    }
+}
+
+/// Physical address space where no RAM is, of which the root sees what it touches.
+#[derive(Clone, Copy, Debug)]
+pub struct Far {
+    /// First page.
+    from: u64,
+    /// One above the last.
+    to: u64,
+    /// Size of the pages.
+    size: PageSize,
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Maps what is around a far physical address for the root, which touched it: a device. False: it may not.
+    pub fn map_far(&self, address: u64) -> bool {
+        let Some(Far { from, to, size }) = self.far.get().copied() else { return false };
+        let page = (address >> 12) & size.pages().wrapping_neg();
+        if page < from || page >= to || self.far_tables.load(Ordering::Relaxed) >= FAR_TABLES {
+            return false;
+        }
+        let (Some(input), Some(page)) = (InputPage::new(page), SpaPage::new(page)) else { return false };
+        let mapped = self.with_root_table(false, |root| {
+            let free = root.frames.free();
+            let mut tables = Tables(self.machine);
+            let mapped = root.table.map(&mut tables, &mut root.frames, input, page, size, DEVICE);
+            self.far_tables.fetch_add(free.saturating_sub(root.frames.free()), Ordering::Relaxed);
+            mapped.is_ok()
+        });
+        mapped.unwrap_or(false)
     }
 }
 

@@ -141,7 +141,7 @@ pub fn hypervisor() -> &'static Hypervisor<FakeMachine> {
     let boot = BootInfo {
         ram: &[(page(0), HOLE.start), (page(HOLE.end), RAM_PAGES - HOLE.end)],
         hypervisor: &[(page(OWN.start), OWN.end - OWN.start)],
-        physical_bits: 40,
+        physical_bits: 46,
         gigabyte_pages: true,
         processors: 2,
         pages: &mut (OWN.start..OWN.start + 64 + 2 * 16 + RAM_PAGES / 512).map(page),

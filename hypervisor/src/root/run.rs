@@ -86,6 +86,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
                 self.backend.inject(Event::Exception { vector, error_code });
             }
             Exit::UndefinedInstruction => self.backend.inject(Event::UNDEFINED_INSTRUCTION),
+            Exit::SecondLevelFault(fault) if self.hv.map_far(fault.gpa) => {}
             Exit::SecondLevelFault(_) | Exit::IoPort(_) => self.backend.inject(Event::GENERAL_PROTECTION),
             Exit::TripleFault => return Err("the root partition stopped with a triple fault"),
             Exit::InvalidState => return Err("the processor refuses the root partition's state"),
@@ -249,18 +250,39 @@ mod tests {
         assert_eq!((scaled as u64).wrapping_add(page.read(2)), time);
     }
 
-    #[test]
-    fn what_the_root_may_not_touch_faults() {
-        let mut vp = root();
-        let fault = SecondLevelFault {
-            gpa: 0x10_0000,
+    fn fault(gpa: u64) -> Exit {
+        Exit::SecondLevelFault(SecondLevelFault {
+            gpa,
             access: Access::Read,
             gva: None,
             mapped: false,
             instruction: [0; 15],
             instruction_length: 0,
-        };
-        assert!(!exit(&mut vp, Exit::SecondLevelFault(fault), 0, 0));
+        })
+    }
+
+    #[test]
+    fn far_devices_are_mapped_when_they_are_touched() {
+        let mut vp = root();
+        for n in 0..6 {
+            exit(&mut vp, fault((8 + n) << 39), 0, 0);
+            assert!(!vp.backend.pending.interruption_pending());
+        }
+        let table = vp.hv.root.memory.lock().table.unwrap();
+        let mut tables = crate::pool::Tables(vp.hv.machine);
+        let leaf = table.walk(&mut tables, paging::InputPage::new(8 << 27).unwrap()).unwrap();
+        assert!(!leaf.attributes.contains(paging::Attributes::EXECUTE), "it is no RAM");
+        // There is an end to it, and nothing beyond what the processor has.
+        for address in [20 << 39, 1 << 46] {
+            exit(&mut vp, fault(address), 0, 0);
+            assert_eq!(vp.backend.pending.interruption_vector(), 13);
+        }
+    }
+
+    #[test]
+    fn what_the_root_may_not_touch_faults() {
+        let mut vp = root();
+        assert!(!exit(&mut vp, fault(0x10_0000), 0, 0));
         assert_eq!(vp.backend.pending.interruption_vector(), 13);
         assert!(!exit(&mut vp, Exit::UndefinedInstruction, 0, 0));
         assert_eq!(vp.backend.pending.interruption_vector(), 6);
