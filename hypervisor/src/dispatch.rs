@@ -78,8 +78,9 @@ impl<M: Machine> Hypervisor<M> {
             return Err(HvStatus::INVALID_PARAMETER);
         }
         let processor = self.processors.get(number).ok_or(HvStatus::INVALID_PARAMETER)?;
-        let partition = self.partitions.get(call.partition_id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
-        let vp = partition.vp(call.vp_index.0)?;
+        let partition =
+            self.partitions.get(self.machine, call.partition_id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
+        let vp = partition.vp(self.machine, call.vp_index.0)?;
         let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
         vp.set_running(Some(number));
         // Whoever takes the partition apart or suspends it does so first and looks for running VPs then.
@@ -110,7 +111,7 @@ impl<M: Machine> Hypervisor<M> {
     pub fn suspend(&self, partition: &Partition<M>, on: bool) {
         partition.suspended.store(on, Ordering::SeqCst);
         for index in 0..partition.max_vps.load(Ordering::Relaxed) {
-            if let Ok(vp) = partition.vp(index)
+            if let Ok(vp) = partition.vp(self.machine, index)
                 && on
                 && let Some(processor) = vp.running_on()
                 && processor != self.machine.processor()

@@ -51,10 +51,10 @@ impl<M: Machine> Surroundings for Around<'_, M> {
         self.partition.max_vps.load(Ordering::Relaxed)
     }
     fn with_inbox<R>(&self, vp: u32, f: impl FnOnce(&VpInbox) -> R) -> Option<R> {
-        self.partition.vp(vp).ok().map(|vp| f(&vp.inbox))
+        self.partition.vp(self.hv.machine, vp).ok().map(|vp| f(&vp.inbox))
     }
     fn wake(&self, index: u32) {
-        let Ok(vp) = self.partition.vp(index) else { return };
+        let Ok(vp) = self.partition.vp(self.hv.machine, index) else { return };
         // What was put in comes before these looks, and a dispatch that ends says "blocked" before it looks into the
         // inbox for the last time: one of the two sees the other.
         if let Some(processor) = vp.running_on()

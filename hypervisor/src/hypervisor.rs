@@ -5,11 +5,12 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::{HvPartitionId, SpaPage};
 use spin::Once;
-use spin::mutex::{SpinMutex, TicketMutex};
+use spin::mutex::SpinMutex;
 
 use crate::clock::Clock;
 use crate::layout::ROOT_SLOT;
 use crate::machine::Machine;
+use crate::object_lock::ObjectLock;
 use crate::partition::Partition;
 use crate::partition_table::PartitionTable;
 use crate::pool::Pool;
@@ -48,7 +49,7 @@ pub struct Hypervisor<M: Machine> {
     /// after the root's memory and before any pool.
     pub root_tables: SpinMutex<Pool>,
     /// Ports, all of them the root's.
-    pub ports: TicketMutex<Ports>,
+    pub ports: ObjectLock<Ports>,
     root_synics: [RootSynic; MAX_PROCESSORS],
     /// The root's reference time.
     pub(crate) clock: Once<Clock>,
@@ -68,7 +69,7 @@ impl<M: Machine> Hypervisor<M> {
             root: Partition::new(HvPartitionId::ROOT, ROOT_SLOT, HvPrivileges::ROOT),
             partitions: PartitionTable::new(),
             root_tables: SpinMutex::new(Pool::new()),
-            ports: TicketMutex::new(Ports::new()),
+            ports: ObjectLock::new(Ports::new()),
             root_synics: [const { RootSynic::new() }; MAX_PROCESSORS],
             clock: Once::new(),
             started: AtomicBool::new(false),

@@ -47,6 +47,7 @@ pub mod machine;
 pub mod memory;
 pub mod msr;
 pub mod object;
+pub mod object_lock;
 pub mod partition;
 pub mod partition_table;
 pub mod platform;

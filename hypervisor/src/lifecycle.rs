@@ -37,7 +37,7 @@ impl<M: Machine> Hypervisor<M> {
             return Err(HvStatus::INSUFFICIENT_MEMORY);
         };
         partition.memory.lock().table = Some(table);
-        *partition.stats.lock() = Some(Stats(stats));
+        *partition.stats.lock(self.machine) = Some(Stats(stats));
         let config = PlatformConfig {
             privileges: partition.privileges(),
             max_vps: partition.max_vps.load(Ordering::Relaxed),
@@ -63,13 +63,13 @@ impl<M: Machine> Hypervisor<M> {
         }
         self.delete_some_vps(partition)?;
         {
-            let mut connections = partition.connections.lock();
+            let mut connections = partition.connections.lock(self.machine);
             connections.clear(self.machine, &mut partition.pool.lock());
         }
         if !self.clear_memory(partition)? {
             return Err(HvStatus::TIME_OUT);
         }
-        let stats = partition.stats.lock().take();
+        let stats = partition.stats.lock(self.machine).take();
         if let Some(Stats(page)) = stats {
             page.remove(self, &partition.pool);
         }
@@ -127,7 +127,7 @@ impl<M: Machine> Hypervisor<M> {
     /// The caller holds `lifecycle`.
     fn remove_vp(&self, partition: &Partition<M>, index: u32) -> HvResult<()> {
         let slot = partition.vp_slot(index)?;
-        if let Ok(vp) = partition.vp(index)
+        if let Ok(vp) = partition.vp(self.machine, index)
             && let Some(processor) = vp.running_on()
         {
             vp.inbox.recall();

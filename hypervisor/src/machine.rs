@@ -100,6 +100,9 @@ pub trait Machine: Sync + 'static {
     ) -> Option<NonNull<Page>>;
     /// Unmaps what is at `index` and says which page it was.
     fn unmap_object(&self, region: u32, index: u32) -> Option<SpaPage>;
+    /// From here on this processor uses no translation that `unmap_object` took away before. Called after whatever
+    /// tells that an object is there (a lock, a count), because its address may have been another's.
+    fn catch_up(&self);
     /// Gives back the tables of a region in which nothing is mapped, zeroed.
     fn release_region(&self, region: u32, frames: &mut dyn FnMut(SpaPage));
 

@@ -6,12 +6,13 @@ use hv_abi::cpuid::HvPrivileges;
 use hv_abi::{HvPartitionId, HvResult, HvStatus};
 use paging::Attributes;
 use spin::Once;
-use spin::mutex::{SpinMutex, TicketMutex};
+use spin::mutex::SpinMutex;
 
 use crate::connection::Connections;
 use crate::gpa_space::GpaSpace;
 use crate::layout::MAX_VPS;
 use crate::machine::Machine;
+use crate::object_lock::ObjectLock;
 use crate::platform::PartitionPlatform;
 use crate::pool::Pool;
 use crate::slot::{Guard, Slot};
@@ -54,9 +55,9 @@ pub struct Partition<M: Machine> {
     /// What a guest's VPs share; set when it is initialized.
     pub platform: Once<PartitionPlatform>,
     /// Through what it sends.
-    pub connections: TicketMutex<Connections>,
+    pub connections: ObjectLock<Connections>,
     /// Counters ([`hv_abi::stats::PartitionStats`]); set when it is initialized.
-    pub stats: SpinMutex<Option<Stats>>,
+    pub stats: ObjectLock<Option<Stats>>,
     /// Held by who makes or deletes a VP, and by each step of a teardown.
     pub lifecycle: SpinMutex<()>,
     /// Messages posted by it, events signalled by it.
@@ -82,8 +83,8 @@ impl<M: Machine> Partition<M> {
             memory: GpaSpace::new(if is_root(id) { ROOT_RAM } else { Attributes::empty() }),
             guest_os_id: AtomicU64::new(0),
             platform: Once::new(),
-            connections: TicketMutex::new(Connections::new()),
-            stats: SpinMutex::new(None),
+            connections: ObjectLock::new(Connections::new()),
+            stats: ObjectLock::new(None),
             lifecycle: SpinMutex::new(()),
             sent: [const { AtomicU64::new(0) }; 2],
             vps: [const { Slot::new() }; MAX_VPS as usize],
@@ -133,8 +134,8 @@ impl<M: Machine> Partition<M> {
 
     /// A VP.
     #[inline]
-    pub fn vp(&self, index: u32) -> HvResult<Guard<'_, Vp<M>>> {
-        self.vp_slot(index)?.get().ok_or(HvStatus::INVALID_VP_INDEX)
+    pub fn vp(&self, machine: &M, index: u32) -> HvResult<Guard<'_, Vp<M>>> {
+        self.vp_slot(index)?.get(machine).ok_or(HvStatus::INVALID_VP_INDEX)
     }
 
     /// VPs that there are.
@@ -143,22 +144,22 @@ impl<M: Machine> Partition<M> {
     }
 
     /// Brings the counters of pages and VPs up to date.
-    pub fn count_pages(&self) {
+    pub fn count_pages(&self, machine: &M) {
         let mapped = self.memory.lock().mapped;
         let (deposited, free) = {
             let pool = self.pool.lock();
             (pool.deposited(), pool.free())
         };
-        if let Some(stats) = &*self.stats.lock() {
+        if let Some(stats) = &*self.stats.lock(machine) {
             for (word, value) in [deposited, free, mapped, self.vp_count()].into_iter().enumerate() {
                 stats.set(word, value);
             }
         }
-        self.show_sent();
+        self.show_sent(machine);
     }
 
-    fn show_sent(&self) {
-        if let Some(stats) = &*self.stats.lock() {
+    fn show_sent(&self, machine: &M) {
+        if let Some(stats) = &*self.stats.lock(machine) {
             for (word, counter) in (4..).zip(&self.sent) {
                 stats.set(word, counter.load(Ordering::Relaxed));
             }
@@ -166,13 +167,13 @@ impl<M: Machine> Partition<M> {
     }
 
     /// Counts a message (`event` false) or an event that it sent.
-    pub fn count_sent(&self, event: bool) {
+    pub fn count_sent(&self, machine: &M, event: bool) {
         if let Some(counter) = self.sent.get(usize::from(event)) {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         // Events are frequent: their number is shown when a message or a change of pages follows.
         if !event {
-            self.show_sent();
+            self.show_sent(machine);
         }
     }
 }

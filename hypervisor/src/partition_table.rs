@@ -61,8 +61,8 @@ impl<M: Machine> PartitionTable<M> {
 
     /// The partition with this id.
     #[inline]
-    pub fn get(&self, id: HvPartitionId) -> Option<Guard<'_, Partition<M>>> {
-        self.slot(id)?.get().filter(|partition| partition.id == id)
+    pub fn get(&self, machine: &M, id: HvPartitionId) -> Option<Guard<'_, Partition<M>>> {
+        self.slot(id)?.get(machine).filter(|partition| partition.id == id)
     }
 }
 
@@ -83,7 +83,7 @@ impl<M: Machine> Hypervisor<M> {
         if id == HvPartitionId::SELF || id == caller.id {
             return Ok(PartitionRef::Permanent(caller));
         }
-        self.partitions.get(id).map(PartitionRef::Counted).ok_or(HvStatus::INVALID_PARTITION_ID)
+        self.partitions.get(self.machine, id).map(PartitionRef::Counted).ok_or(HvStatus::INVALID_PARTITION_ID)
     }
 
     /// Makes a partition from the root's pool.
@@ -106,7 +106,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Deletes a finalized partition whose pool is empty.
     pub fn delete_partition(&self, id: HvPartitionId) -> HvResult<()> {
-        let partition = self.partitions.get(id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
+        let partition = self.partitions.get(self.machine, id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
         if partition.state() != State::Finalized || partition.pool.lock().deposited() != 0 {
             return Err(HvStatus::INVALID_PARTITION_STATE);
         }

@@ -17,29 +17,34 @@ impl<M: Machine> Hypervisor<M> {
         connection: HvConnectionId,
         mut message: HvMessage,
     ) -> HvResult<()> {
-        let connection = from.connections.lock().lookup(connection, HvPortType::MESSAGE)?;
-        let mut ports = self.ports.lock();
+        let connection = from.connections.lock(self.machine).lookup(connection, HvPortType::MESSAGE)?;
+        let mut ports = self.ports.lock(self.machine);
         let (number, port) = ports.find(connection.port.0).ok_or(HvStatus::INVALID_PORT_ID)?;
         if port.info.port_type != HvPortType::MESSAGE || port.connection_partition != from.id {
             return Err(HvStatus::INVALID_PORT_ID);
         }
         message.header.sender = connection.port.0.into();
         let vp = port.info.target_vp.0;
-        let vector = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.post(number, port, &message)?;
+        let vector = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.post(
+            self.machine,
+            number,
+            port,
+            &message,
+        )?;
         drop(ports);
         if let Some(vector) = vector {
             self.raise_root(vp, vector);
         }
-        from.count_sent(false);
+        from.count_sent(self.machine, false);
         Ok(())
     }
 
     /// Signals an event flag through a connection of `from`.
     #[inline]
     pub fn signal_through(&self, from: &Partition<M>, connection: HvConnectionId, flag: u16) -> HvResult<()> {
-        let connection = from.connections.lock().lookup(connection, HvPortType::EVENT)?;
+        let connection = from.connections.lock(self.machine).lookup(connection, HvPortType::EVENT)?;
         let (vp, sint, flag) = {
-            let mut ports = self.ports.lock();
+            let mut ports = self.ports.lock(self.machine);
             let (_, port) = ports.find(connection.port.0).ok_or(HvStatus::INVALID_PORT_ID)?;
             let info = &port.info;
             if info.port_type != HvPortType::EVENT || port.connection_partition != from.id {
@@ -50,11 +55,12 @@ impl<M: Machine> Hypervisor<M> {
             }
             (info.target_vp.0, info.target_sint, info.base_flag_number.saturating_add(flag))
         };
-        let vector = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.signal(sint, flag)?;
+        let vector =
+            self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.signal(self.machine, sint, flag)?;
         if let Some(vector) = vector {
             self.raise_root(vp, vector);
         }
-        from.count_sent(true);
+        from.count_sent(self.machine, true);
         Ok(())
     }
 }

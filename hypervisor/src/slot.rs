@@ -6,6 +6,8 @@ use core::ops::Deref;
 use core::ptr::{NonNull, null_mut};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
+use crate::machine::Machine;
+
 /// Set while the slot is filled; the bits below count users.
 const FILLED: u32 = 1 << 31;
 
@@ -48,11 +50,15 @@ impl<T> Slot<T> {
 
     /// The object; it stays while the guard lives.
     #[inline]
-    pub fn get(&self) -> Option<Guard<'_, T>> {
+    pub fn get<M: Machine>(&self, machine: &M) -> Option<Guard<'_, T>> {
         let before = self.state.fetch_add(1, Ordering::Acquire);
         // From here on the guard takes the count back, whatever happens.
         let guard = Guard { slot: self, life: PhantomData };
-        (before & FILLED != 0).then_some(guard)
+        if before & FILLED == 0 {
+            return None;
+        }
+        machine.catch_up();
+        Some(guard)
     }
 
     /// Empties it and returns the object, when nobody uses it; `users` is how many guards the caller holds itself.

@@ -6,7 +6,7 @@ use hv_abi::SpaPage;
 use spin::Once;
 
 use crate::arch::local_apic::{self, Message};
-use crate::arch::memory::regions::Regions;
+use crate::arch::memory::regions::{self, Regions};
 use crate::arch::memory::window;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::{cpu, per_cpu, processors};
@@ -72,6 +72,11 @@ impl Machine for X86Machine {
 
     fn release_region(&self, region: u32, frames: &mut dyn FnMut(SpaPage)) {
         self.found().regions.release(region, frames);
+    }
+
+    #[inline]
+    fn catch_up(&self) {
+        regions::catch_up();
     }
 
     #[inline]

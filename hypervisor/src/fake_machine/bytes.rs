@@ -41,7 +41,7 @@ pub fn feed(bytes: &[u8]) {
         }
         check(root, *guest);
         // The calls may have ended the guest, or used up the root's RAM.
-        if root.hv.partitions.get(*guest).is_none() {
+        if root.hv.partitions.get(root.hv.machine, *guest).is_none() {
             *guest = new_guest(root);
         }
         if root.free.len() < 400 {
@@ -71,7 +71,7 @@ fn one(root: &mut Root, guest: HvPartitionId, head: &[u8; 34], input: &[u8]) {
     let out = if who & 16 != 0 { (INPUT + 1) << 12 } else { r8 };
     match who & 3 {
         0 => {
-            if let Some(guest) = root.hv.partitions.get(guest) {
+            if let Some(guest) = root.hv.partitions.get(root.hv.machine, guest) {
                 guest_call(root.hv, &guest, rcx, at, out);
             }
         }
@@ -100,7 +100,7 @@ pub fn check(root: &Root, guest: HvPartitionId) {
         // Pages out of the pools that the root may see are not executable.
         assert!(seen.is_none_or(|leaf| leaf.attributes != ROOT_RAM), "the root has {page:#x}");
     }
-    let Some(guest) = hv.partitions.get(guest) else { return };
+    let Some(guest) = hv.partitions.get(hv.machine, guest) else { return };
     let Some(table) = guest.memory.lock().table else { return };
     let progress = table.visit_some(&mut Tables(hv.machine), InputPage::default(), 200_000, |_, leaf| {
         let input = InputPage::new(leaf.page.get()).expect("RAM");

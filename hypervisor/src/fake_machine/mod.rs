@@ -93,6 +93,7 @@ impl Machine for FakeMachine {
     fn unmap_object(&self, region: u32, index: u32) -> Option<SpaPage> {
         self.memory.unmap(region, index)
     }
+    fn catch_up(&self) {}
     fn release_region(&self, region: u32, frames: &mut dyn FnMut(SpaPage)) {
         self.memory.release(region, frames);
     }

@@ -16,13 +16,14 @@ const fn refused(status: HvStatus) -> Batch {
 
 /// Does `f` with a partition that was looked up, then brings its counters up to date.
 fn with<M: Machine>(
+    machine: &M,
     found: HvResult<PartitionRef<'_, M>>,
     f: impl FnOnce(&PartitionRef<'_, M>) -> Batch,
 ) -> Batch {
     match found {
         Ok(partition) => {
             let batch = f(&partition);
-            partition.count_pages();
+            partition.count_pages(machine);
             batch
         }
         Err(status) => refused(status),
@@ -46,7 +47,7 @@ impl<M: Machine> RepCall<M> for DepositMemory {
     type Result = ();
     const NEEDS: HvPrivileges = HvPrivileges::ACCESS_MEMORY_POOL;
     fn batch(&self, by: &mut Caller<'_, M>, _: u16, items: &[u64], _: &mut [()]) -> Batch {
-        with(by.hv.partition(by.partition, self.partition_id), |to| by.hv.deposit(to, items))
+        with(by.hv.machine, by.hv.partition(by.partition, self.partition_id), |to| by.hv.deposit(to, items))
     }
 }
 
@@ -55,7 +56,9 @@ impl<M: Machine> RepCall<M> for WithdrawMemory {
     type Result = u64;
     const NEEDS: HvPrivileges = HvPrivileges::ACCESS_MEMORY_POOL;
     fn batch(&self, by: &mut Caller<'_, M>, _: u16, _: &[()], results: &mut [u64]) -> Batch {
-        with(by.hv.partition(by.partition, self.partition_id), |from| by.hv.withdraw(from, results))
+        with(by.hv.machine, by.hv.partition(by.partition, self.partition_id), |from| {
+            by.hv.withdraw(from, results)
+        })
     }
 }
 
@@ -68,7 +71,7 @@ impl<M: Machine> RepCall<M> for MapGpaPages {
             Some(flags) if self.padding == 0 && flags.contains(MapGpaFlags::READABLE) => flags,
             _ => return refused(HvStatus::INVALID_PARAMETER),
         };
-        with(guest(by, self.target_partition_id), |guest| {
+        with(by.hv.machine, guest(by, self.target_partition_id), |guest| {
             by.hv.map_gpa(guest, self.target_gpa_base, flags, first, items)
         })
     }
@@ -83,7 +86,7 @@ impl<M: Machine> RepCall<M> for UnmapGpaPages {
         if self.padding != 0 || !MapGpaFlags::LARGE_PAGE.contains(flags) {
             return refused(HvStatus::INVALID_PARAMETER);
         }
-        with(guest(by, self.target_partition_id), |guest| {
+        with(by.hv.machine, guest(by, self.target_partition_id), |guest| {
             let base = self.target_gpa_base;
             by.hv.unmap_gpa(guest, base, flags, first, items.len())
         })

@@ -48,7 +48,7 @@ impl<M: Machine> SimpleCall<M> for Initialize {
     fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
         let partition = by.hv.partition(by.partition, self.0.partition_id)?;
         by.hv.initialize(&partition)?;
-        partition.count_pages();
+        partition.count_pages(by.hv.machine);
         Ok(())
     }
 }
@@ -174,7 +174,7 @@ impl<M: Machine> SimpleCall<M> for SetPartitionProperty {
 fn time_has_changed<M: Machine>(hv: &Hypervisor<M>, partition: &Partition<M>) -> HvResult<()> {
     let platform = platform(partition)?;
     for index in 0..partition.max_vps.load(Ordering::Relaxed) {
-        if let Ok(vp) = partition.vp(index)
+        if let Ok(vp) = partition.vp(hv.machine, index)
             && let Some(mut state) = vp.state.try_lock()
         {
             state.platform.update_next_timer(&platform.time, hv.machine.tsc());

@@ -57,7 +57,7 @@ impl<M: Machine> SimpleCall<M> for CreatePort {
         }
         let connection_partition = hv.partition(by.partition, self.connection_partition_id)?.id;
         let is_message = self.port_info.port_type == HvPortType::MESSAGE;
-        let mut ports = hv.ports.lock();
+        let mut ports = hv.ports.lock(hv.machine);
         if is_message && ports.count(|port| port.queue.is_some()) >= MAX_MESSAGE_PORTS {
             return Err(HvStatus::INSUFFICIENT_BUFFERS);
         }
@@ -87,10 +87,10 @@ impl<M: Machine> SimpleCall<M> for DeletePort {
         if !hv.partition(by.partition, self.port_partition_id)?.is_root() {
             return Err(HvStatus::OPERATION_DENIED);
         }
-        let mut ports = hv.ports.lock();
+        let mut ports = hv.ports.lock(hv.machine);
         let (number, port) = ports.find(self.port_id.0).ok_or(HvStatus::INVALID_PORT_ID)?;
         if let Some(synic) = hv.root_synic(port.info.target_vp.0) {
-            synic.forget(number);
+            synic.forget(hv.machine, number);
         }
         let removed = ports.remove(self.port_id.0).and_then(|port| port.queue);
         let mut pool = hv.root.pool.lock();
@@ -121,14 +121,14 @@ impl<M: Machine> SimpleCall<M> for ConnectPort {
         }
         let from = hv.partition(by.partition, self.connection_partition_id)?;
         {
-            let mut ports = hv.ports.lock();
+            let mut ports = hv.ports.lock(hv.machine);
             let (_, port) = ports.find(self.port_id.0).ok_or(HvStatus::INVALID_PORT_ID)?;
             if port.info.port_type != self.port_type || port.connection_partition != from.id {
                 return Err(HvStatus::INVALID_PORT_ID);
             }
         }
         let slot = from.slot;
-        let mut connections = from.connections.lock();
+        let mut connections = from.connections.lock(by.hv.machine);
         if from.state() != State::Active {
             return Err(HvStatus::INVALID_PARTITION_STATE);
         }
@@ -147,7 +147,7 @@ impl<M: Machine> SimpleCall<M> for DisconnectPort {
             return Err(HvStatus::INVALID_PARAMETER);
         }
         let from = by.hv.partition(by.partition, self.connection_partition_id)?;
-        let mut connections = from.connections.lock();
+        let mut connections = from.connections.lock(by.hv.machine);
         connections.remove(self.connection_id.0).ok_or(HvStatus::INVALID_CONNECTION_ID)?;
         connections.trim(by.hv.machine, &mut from.pool.lock());
         Ok(())

@@ -85,7 +85,7 @@ fn with_target<M: Machine>(
         }
         let partition = by.hv.partition(by.partition, header.partition_id)?;
         let around = Around::new(by.hv, &partition)?;
-        let vp = partition.vp(header.vp_index.0)?;
+        let vp = partition.vp(by.hv.machine, header.vp_index.0)?;
         Ok(f(&Target { around, vp: &vp }))
     })();
     found.unwrap_or_else(|status| Batch { done: 0, result: Err(status) })

@@ -51,7 +51,7 @@ impl<M: Machine> SimpleCall<M> for SignalEventDirect {
         }
         let partition = by.hv.partition(by.partition, self.target_partition)?;
         let around = Around::new(by.hv, &partition)?;
-        let vp = partition.vp(self.target_vp.0)?;
+        let vp = partition.vp(by.hv.machine, self.target_vp.0)?;
         let (newly, wake) = vp.inbox.signal_event(self.target_sint.into(), self.flag_number, &around)?;
         if wake {
             around.wake(vp.index);
@@ -72,7 +72,7 @@ impl<M: Machine> SimpleCall<M> for PostMessageDirect {
         }
         let partition = by.hv.partition(by.partition, self.partition_id)?;
         let around = Around::new(by.hv, &partition)?;
-        let vp = partition.vp(self.vp_index.0)?;
+        let vp = partition.vp(by.hv.machine, self.vp_index.0)?;
         if vp.inbox.post_message(self.sint_index, &self.message, &around)? {
             around.wake(vp.index);
         }

@@ -17,11 +17,12 @@ use crate::vp::{Stats, VpState};
 
 /// Holds a VP of a guest that does not run while `f` looks at it; `INVALID_VP_STATE` when it runs.
 pub fn with_vp<M: Machine, R>(
+    machine: &M,
     partition: &Partition<M>,
     index: HvVpIndex,
     f: impl FnOnce(&mut VpState<M>) -> HvResult<R>,
 ) -> HvResult<R> {
-    let vp = partition.vp(index.0)?;
+    let vp = partition.vp(machine, index.0)?;
     let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
     f(&mut state)
 }
@@ -36,7 +37,7 @@ impl<M: Machine> SimpleCall<M> for CreateVp {
         }
         let partition = by.hv.partition(by.partition, self.partition_id)?;
         by.hv.create_vp(&partition, self.vp_index.0)?;
-        partition.count_pages();
+        partition.count_pages(by.hv.machine);
         Ok(())
     }
 }
@@ -50,7 +51,7 @@ impl<M: Machine> SimpleCall<M> for DeleteVp {
         }
         let partition = by.hv.partition(by.partition, self.partition_id)?;
         by.hv.delete_vp(&partition, self.vp_index.0)?;
-        partition.count_pages();
+        partition.count_pages(by.hv.machine);
         Ok(())
     }
 }
@@ -64,7 +65,7 @@ impl<M: Machine> SimpleCall<M> for MapVpStatePage {
         }
         let hv = by.hv;
         let partition = hv.partition(by.partition, self.partition_id)?;
-        with_vp(&partition, self.vp_index, |vp| {
+        with_vp(hv.machine, &partition, self.vp_index, |vp| {
             vp.page(self.page_type)?.show(hv, true).map(|gpa_page| MapVpStatePageOutput { gpa_page })
         })
     }
@@ -79,7 +80,7 @@ impl<M: Machine> SimpleCall<M> for UnmapVpStatePage {
         }
         let hv = by.hv;
         let partition = hv.partition(by.partition, self.partition_id)?;
-        with_vp(&partition, self.vp_index, |vp| {
+        with_vp(hv.machine, &partition, self.vp_index, |vp| {
             vp.page(self.page_type)?.hide(hv);
             Ok(())
         })
@@ -95,7 +96,7 @@ impl<M: Machine> SimpleCall<M> for TranslateVirtualAddress {
         }
         let hv = by.hv;
         let partition = hv.partition(by.partition, self.partition_id)?;
-        with_vp(&partition, self.vp_index, |vp| {
+        with_vp(hv.machine, &partition, self.vp_index, |vp| {
             let address = self.gva_page.checked_shl(12).unwrap_or(0);
             translate(hv.machine, &partition.memory, &vp.backend, address, self.control_flags)
         })
@@ -122,9 +123,9 @@ fn with_stats<M: Machine, R>(
     }
     let partition = by.hv.partition(by.partition, of.partition_id)?;
     match of.object_type {
-        StatsObjectType::VP => f(&partition.vp(of.vp_index.0)?.stats),
+        StatsObjectType::VP => f(&partition.vp(by.hv.machine, of.vp_index.0)?.stats),
         StatsObjectType::PARTITION if of.vp_index == HvVpIndex(0) => {
-            f(partition.stats.lock().as_ref().ok_or(HvStatus::INVALID_PARTITION_STATE)?)
+            f(partition.stats.lock(by.hv.machine).as_ref().ok_or(HvStatus::INVALID_PARTITION_STATE)?)
         }
         _ => Err(HvStatus::INVALID_PARAMETER),
     }

@@ -34,7 +34,7 @@ impl<M: Machine> Hypervisor<M> {
     /// EOM of a root VP.
     pub fn root_end_of_message(&self, vp: u32) {
         let Some(synic) = self.root_synic(vp) else { return };
-        let vectors = synic.serve(&mut self.ports.lock());
+        let vectors = synic.serve(self.machine, &mut self.ports.lock(self.machine));
         for vector in vectors.into_iter().flatten() {
             self.raise_root(vp, vector);
         }
@@ -44,7 +44,7 @@ impl<M: Machine> Hypervisor<M> {
     pub fn place_root_page(&self, vp: u32, event_flags: bool, value: u64) -> HvResult<()> {
         let synic = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?;
         let old = {
-            let mut pages = synic.pages.lock();
+            let mut pages = synic.pages.lock(self.machine);
             if event_flags { pages.event_flags.take() } else { pages.messages.take() }
         };
         if let Some(page) = old.and_then(|window| window.remove(self.machine)) {
@@ -65,7 +65,7 @@ impl<M: Machine> Hypervisor<M> {
                 return Err(status);
             }
         };
-        let mut pages = synic.pages.lock();
+        let mut pages = synic.pages.lock(self.machine);
         *(if event_flags { &mut pages.event_flags } else { &mut pages.messages }) = Some(window);
         drop(pages);
         synic.set_page(event_flags, value);

@@ -9,11 +9,11 @@ use heapless::Deque;
 use hv_abi::message::{HvMessage, MESSAGE_FLAG_PENDING};
 use hv_abi::synic::{EVENT_FLAGS_PER_SINT, HvSint, SINT_COUNT};
 use hv_abi::{HvResult, HvStatus};
-use spin::mutex::TicketMutex;
 use zerocopy::IntoBytes;
 
-use crate::machine::Page;
+use crate::machine::{Machine, Page};
 use crate::object::Window;
+use crate::object_lock::ObjectLock;
 use crate::port::{Port, Ports};
 
 /// Message ports of the whole system at most.
@@ -42,7 +42,7 @@ pub struct RootSynic {
     simp: AtomicU64,
     siefp: AtomicU64,
     /// The pages and the waiting ports.
-    pub pages: TicketMutex<RootPages>,
+    pub pages: ObjectLock<RootPages>,
 }
 
 impl Default for RootSynic {
@@ -59,7 +59,7 @@ impl RootSynic {
             sints: [const { AtomicU64::new(HvSint::RESET.into_bits()) }; SINT_COUNT],
             simp: AtomicU64::new(0),
             siefp: AtomicU64::new(0),
-            pages: TicketMutex::new(RootPages { messages: None, event_flags: None, waiting: Deque::new() }),
+            pages: ObjectLock::new(RootPages { messages: None, event_flags: None, waiting: Deque::new() }),
         }
     }
 
@@ -101,11 +101,17 @@ impl RootSynic {
     }
 
     /// Puts a message into the port's SINT's slot, or behind those that wait. `Ok`: the vector to raise, if any.
-    pub fn post(&self, number: u32, port: &mut Port, message: &HvMessage) -> HvResult<Option<u8>> {
+    pub fn post<M: Machine>(
+        &self,
+        machine: &M,
+        number: u32,
+        port: &mut Port,
+        message: &HvMessage,
+    ) -> HvResult<Option<u8>> {
         let sint = port.info.target_sint;
         let number = u16::try_from(number).map_err(|_| HvStatus::INVALID_PORT_ID)?;
         let queue = port.queue.as_mut().ok_or(HvStatus::INVALID_PORT_ID)?;
-        let mut pages = self.pages.lock();
+        let mut pages = self.pages.lock(machine);
         let more = !pages.waiting.is_empty();
         if queue.is_empty()
             && pages.messages.as_ref().is_some_and(|page| fill_slot(page, sint, message, more))
@@ -141,11 +147,11 @@ impl RootSynic {
     }
 
     /// EOM: fills the free slots from the ports that wait, each port in its turn. Returns the vectors to raise.
-    pub fn serve(&self, ports: &mut Ports) -> [Option<u8>; SINT_COUNT] {
+    pub fn serve<M: Machine>(&self, machine: &M, ports: &mut Ports) -> [Option<u8>; SINT_COUNT] {
         let mut vectors = [None; SINT_COUNT];
         // Ports that were served and still wait: they go behind the others. A SINT has one slot, so one a SINT.
         let mut served = [None; SINT_COUNT];
-        let mut pages = self.pages.lock();
+        let mut pages = self.pages.lock(machine);
         let waiting = pages.waiting.len();
         for _ in 0..waiting {
             let Some(number) = pages.waiting.pop_front() else { break };
@@ -175,8 +181,8 @@ impl RootSynic {
     }
 
     /// Forgets a port that goes.
-    pub fn forget(&self, number: u32) {
-        let mut pages = self.pages.lock();
+    pub fn forget<M: Machine>(&self, machine: &M, number: u32) {
+        let mut pages = self.pages.lock(machine);
         for _ in 0..pages.waiting.len() {
             if let Some(other) = pages.waiting.pop_front().filter(|n| u32::from(*n) != number) {
                 // There is room: one was just taken out.
@@ -186,11 +192,11 @@ impl RootSynic {
     }
 
     /// Sets an event flag. `Ok`: the vector to raise, if the flag was clear and the SINT is not masked.
-    pub fn signal(&self, sint: u32, flag: u16) -> HvResult<Option<u8>> {
+    pub fn signal<M: Machine>(&self, machine: &M, sint: u32, flag: u16) -> HvResult<Option<u8>> {
         if flag >= EVENT_FLAGS_PER_SINT {
             return Err(HvStatus::INVALID_PARAMETER);
         }
-        let pages = self.pages.lock();
+        let pages = self.pages.lock(machine);
         let page = pages.event_flags.as_ref().ok_or(HvStatus::INVALID_SYNIC_STATE)?;
         let index = (sint as usize).wrapping_mul(SINT_WORDS).wrapping_add(usize::from(flag / 64));
         let word = page.word(index).ok_or(HvStatus::INVALID_PARAMETER)?;

@@ -132,7 +132,7 @@ fn suspension_stops_it() {
     set(&mut root, 0);
     let hv = root.hv;
     script(move |_| {
-        hv.suspend(&hv.partitions.get(id).unwrap(), true);
+        hv.suspend(&hv.partitions.get(hv.machine, id).unwrap(), true);
         Exit::Nmi
     });
     assert_eq!(dispatch(&mut root, id, NEVER).unwrap().event, DispatchEvent::SUSPEND);
@@ -144,7 +144,7 @@ fn a_running_vp_is_neither_read_nor_deleted() {
     let id = guest(&mut root);
     let hv = root.hv;
     script(move |_| {
-        let partition = hv.partitions.get(id).unwrap();
+        let partition = hv.partitions.get(hv.machine, id).unwrap();
         assert_eq!(hv.delete_vp(&partition, 0), Err(HvStatus::OBJECT_IN_USE));
         assert_eq!(hv.finalize(&partition), Err(HvStatus::TIME_OUT));
         Exit::Nmi

@@ -110,7 +110,7 @@ fn large_pages_are_shared_and_split() {
     let id = root.guest(DEPOSIT);
     let flags = MapGpaFlags::RAM | MapGpaFlags::LARGE_PAGE;
     assert_eq!(map(&mut root, id, 512, &[4096, 4608], flags).status(), HvStatus::SUCCESS);
-    assert_eq!(root.hv.partitions.get(id).unwrap().memory.lock().mapped, 1024);
+    assert_eq!(root.hv.partitions.get(root.hv.machine, id).unwrap().memory.lock().mapped, 1024);
     assert_eq!(deposit(&mut root, id, 4096 + 77), HvStatus::OPERATION_DENIED);
     assert_eq!(unmap(&mut root, id, 512 + 77, 1, 0), (HvStatus::SUCCESS, 1));
     assert_eq!(deposit(&mut root, id, 4096 + 77), HvStatus::SUCCESS);
@@ -135,9 +135,9 @@ fn what_was_mapped_is_replaced_and_flushed() {
     let id = root.guest(DEPOSIT);
     let (a, b) = (root.page(), root.page());
     assert_eq!(map(&mut root, id, 5, &[a], MapGpaFlags::RAM).status(), HvStatus::SUCCESS);
-    let generation = root.hv.partitions.get(id).unwrap().memory.generation();
+    let generation = root.hv.partitions.get(root.hv.machine, id).unwrap().memory.generation();
     assert_eq!(map(&mut root, id, 5, &[b], MapGpaFlags::RAM).status(), HvStatus::SUCCESS);
-    assert_ne!(root.hv.partitions.get(id).unwrap().memory.generation(), generation);
+    assert_ne!(root.hv.partitions.get(root.hv.machine, id).unwrap().memory.generation(), generation);
     assert_eq!(deposit(&mut root, id, b), HvStatus::OPERATION_DENIED);
     assert_eq!(deposit(&mut root, id, a), HvStatus::SUCCESS);
     root.end(id);

@@ -79,7 +79,7 @@ fn run(root: &mut Root, id: HvPartitionId, call: &Call) {
     use zerocopy::IntoBytes;
     let (rdx, r8) = call.memory;
     if call.by_guest {
-        if let Some(guest) = root.hv.partitions.get(id) {
+        if let Some(guest) = root.hv.partitions.get(root.hv.machine, id) {
             let first = call.input.first().copied().unwrap_or(0);
             let rdx = if call.control & 1 << 16 != 0 { first } else { rdx };
             guest_call(root.hv, &guest, call.control, rdx, r8);

@@ -84,13 +84,13 @@ impl Bus {
         };
         let memory = &self.root.hv.machine.memory;
         memory.physical(SpaPage::new(self.page).unwrap()).copy_in(0, call.as_bytes());
-        let guest = self.root.hv.partitions.get(self.guest).unwrap();
+        let guest = self.root.hv.partitions.get(self.root.hv.machine, self.guest).unwrap();
         let control = HypercallInput::simple(CallCode::POST_MESSAGE).into();
         guest_call(self.root.hv, &guest, control, 0, 0).status()
     }
 
     fn signal(&self, connection: u32, flag: u16) -> HvStatus {
-        let guest = self.root.hv.partitions.get(self.guest).unwrap();
+        let guest = self.root.hv.partitions.get(self.root.hv.machine, self.guest).unwrap();
         let control = HypercallInput::fast_call(CallCode::SIGNAL_EVENT).into();
         guest_call(self.root.hv, &guest, control, u64::from(connection) | u64::from(flag) << 32, 0).status()
     }
@@ -276,7 +276,7 @@ fn no_message_is_stuck_however_reader_and_senders_meet() {
     }
     let (hv, guest) = (bus.root.hv, bus.guest);
     let send = |connection| {
-        let guest = hv.partitions.get(guest).unwrap();
+        let guest = hv.partitions.get(hv.machine, guest).unwrap();
         for n in 0..EACH {
             let message = HvMessage::new(HvMessageType::VMBUS, 0, n.as_bytes());
             while hv.post_through(&guest, HvConnectionId(connection), message)
