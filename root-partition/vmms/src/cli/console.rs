@@ -43,10 +43,16 @@ impl<S: System, V: Volume> Cli<S, V> {
         }
     }
 
-    /// Gives the guest what was typed.
-    pub(super) fn type_in(&mut self, name: &Name) {
+    /// Gives the guest what was typed; whether it took anything.
+    pub(super) fn type_in(&mut self, name: &Name) -> bool {
         let end = self.typed.iter().position(|&byte| byte == LEAVE);
         let count = end.unwrap_or(self.typed.len()).min(CONSOLE_CHUNK);
+        if count != 0 && self.manager.is_deaf(name) {
+            // Who wants to leave does not wait for the guest.
+            let Some(end) = end else { return false };
+            self.typed.drain(..end);
+            return true;
+        }
         let bytes: Vec<u8> = self.typed.drain(..count).collect();
         if !bytes.is_empty() {
             self.manager.type_in(name, &bytes);
@@ -57,5 +63,6 @@ impl<S: System, V: Volume> Cli<S, V> {
             self.line(&alloc::format!("\r\n[left the console of {name}]"));
             self.done();
         }
+        true
     }
 }

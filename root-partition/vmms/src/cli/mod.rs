@@ -38,6 +38,8 @@ pub const PROMPT: &str = "bulkhead> ";
 const CANCEL: u8 = 0x03;
 /// Bytes taken from the console in one go.
 const INPUT: usize = 1024;
+/// Bytes that are kept for later; more stay where they are.
+const TYPED_MAX: usize = 64 << 10;
 
 /// Who has the console.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,7 +118,9 @@ impl<S: System, V: Volume> Cli<S, V> {
     /// Waits for the next things that happen and deals with them.
     pub fn turn(&mut self) {
         let mut entries = self.manager.wait_entries();
-        entries.push(self.manager.system.console_entry());
+        if self.typed.len() < TYPED_MAX {
+            entries.push(self.manager.system.console_entry());
+        }
         let mut deadline = self.manager.deadline();
         if let Mode::Shutdown(shutdown) = &self.mode {
             deadline = deadline.min(shutdown.deadline);
@@ -129,9 +133,11 @@ impl<S: System, V: Volume> Cli<S, V> {
     }
 
     fn step(&mut self, entries: &[WaitEntry]) {
-        let mut input = [0; INPUT];
-        let count = self.manager.system.console_read(&mut input);
-        self.typed.extend(input.iter().take(count));
+        if self.typed.len() < TYPED_MAX {
+            let mut input = [0; INPUT];
+            let count = self.manager.system.console_read(&mut input);
+            self.typed.extend(input.iter().take(count));
+        }
         for event in self.manager.step(entries) {
             self.happened(event);
         }
@@ -158,7 +164,9 @@ impl<S: System, V: Volume> Cli<S, V> {
                 }
                 Mode::Console(name) => {
                     let name = name.clone();
-                    self.type_in(&name);
+                    if !self.type_in(&name) {
+                        return;
+                    }
                 }
                 Mode::Start(..) | Mode::Stop(_) | Mode::Job | Mode::Shutdown(_) => {
                     let Some(at) = self.typed.iter().position(|&byte| byte == CANCEL) else { return };

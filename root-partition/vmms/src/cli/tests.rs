@@ -357,6 +357,24 @@ fn a_deaf_worker_holds_nobody_up() {
 }
 
 #[test]
+fn a_flood_for_a_deaf_worker_is_kept_within_bounds() {
+    let mut host = Host::new();
+    host.is_running();
+    host.types("vm console demo\r");
+    host.world.last(|worker| worker.deaf = true);
+    host.types(&"x".repeat(1 << 20));
+    assert!(host.cli.typed.len() < 66 << 10);
+    host.world.last(|worker| worker.deaf = false);
+    host.heard();
+    for _ in 0..20 {
+        host.goes_on();
+    }
+    let heard: usize =
+        host.heard().iter().map(|it| if let ToWorker::ConsoleInput(it) = it { it.len() } else { 0 }).sum();
+    assert_eq!(heard, 1 << 20);
+}
+
+#[test]
 fn the_host_goes_down_whatever_the_guests_do() {
     let mut host = Host::new();
     host.is_running();

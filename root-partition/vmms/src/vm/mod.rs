@@ -31,6 +31,9 @@ const SHUTDOWN_TIME: u64 = 60 * SECOND;
 /// How long a worker may take to end.
 const END_TIME: u64 = 5 * SECOND;
 
+/// Messages that may wait for room in a worker's queue.
+const UNSENT_MAX: usize = 16;
+
 /// A VM.
 pub struct Vm<S: System> {
     /// Its name.
@@ -187,6 +190,11 @@ impl<S: System, V: Volume> Manager<S, V> {
         let (system, instance) = self.instance(name)?;
         instance.tell(system, &ToWorker::ConsoleAttach(attached));
         Ok(())
+    }
+
+    /// Whether its worker has not yet taken much of what was typed.
+    pub fn is_deaf(&mut self, name: &Name) -> bool {
+        self.instance(name).is_ok_and(|(_, instance)| instance.unsent.len() >= UNSENT_MAX)
     }
 
     /// Types `bytes` at its console; bytes for a VM that is off go nowhere.

@@ -11,7 +11,7 @@ use syscall::worker::{FromWorker, StopReason};
 use syscall::{LogLevel, MESSAGE_MAX, WaitEntry};
 
 /// Messages taken from one worker before the others have their turn.
-const MESSAGES_AT_ONCE: usize = 16;
+const MESSAGES_AT_ONCE: usize = 4;
 /// How often a worker without room for a message is tried again, in 100 ns.
 const RETRY_AFTER: u64 = 50_000;
 
