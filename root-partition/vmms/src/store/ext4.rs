@@ -10,9 +10,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use rsext4::{
     BlockIo, Clock, DeviceCapabilities, DeviceGeometry, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Error,
-    Ext4ErrorKind, Ext4Result, Ext4Timestamp, FileExtentState, FileExtentTarget, FileName, FilePermissions,
-    InodeInfo, InodeNumber, MountOptions, MountServices, MountedServices, MutationContext, NoopObserver,
-    PreallocationOptions, RenameOptions, SectorId,
+    Ext4ErrorKind, Ext4Result, Ext4Timestamp, FileExtent, FileExtentState, FileExtentTarget, FileName,
+    FilePermissions, InodeInfo, InodeNumber, MountOptions, MountServices, MountedServices, MutationContext,
+    NoopObserver, PreallocationOptions, RenameOptions, SectorId,
 };
 use syscall::Extent;
 
@@ -22,6 +22,8 @@ const SECTOR: u32 = 512;
 const NAMES_AT_ONCE: usize = 64;
 /// The most extents that a file may have.
 const EXTENTS_MAX: usize = 65_536;
+/// Bytes of zeros that are written to a hole in one go.
+const ZEROS: usize = 256 << 10;
 /// Bytes that stay free when a file is made.
 const METADATA_ROOM: u64 = 256 << 10;
 /// 1601-01-01 to 1970-01-01 in seconds.
@@ -124,6 +126,23 @@ impl<D: Device> Ext4Volume<D> {
         Ok(())
     }
 
+    /// The extents of a file that have been written, in their order.
+    fn written(&mut self, info: &InodeInfo) -> Result<Vec<FileExtent>, VolumeError> {
+        if info.size == 0 {
+            return Ok(Vec::new());
+        }
+        let target = FileExtentTarget::Data;
+        let map = self.fs.inode_extents(info.number, 0, info.size, target, EXTENTS_MAX).map_err(error)?;
+        if !map.complete {
+            return Err(VolumeError::Other("the file is too fragmented"));
+        }
+        if map.extents.iter().any(|extent| extent.state == FileExtentState::Inline) {
+            return Err(VolumeError::Unsupported);
+        }
+        let written = |extent: &FileExtent| extent.state == FileExtentState::Initialized;
+        Ok(map.extents.into_iter().filter(written).collect())
+    }
+
     fn sync(&mut self) -> Result<(), VolumeError> {
         self.fs.sync().map_err(error)
     }
@@ -195,23 +214,43 @@ impl<D: Device> Volume for Ext4Volume<D> {
         let info = self.find_file(path)?;
         let mut layout =
             Layout { extents: Vec::new(), length: info.size, number: u64::from(info.number.raw()) };
-        if info.size == 0 {
-            return Ok(layout);
-        }
-        let target = FileExtentTarget::Data;
-        let map = self.fs.inode_extents(info.number, 0, info.size, target, EXTENTS_MAX).map_err(error)?;
-        if !map.complete {
-            return Err(VolumeError::Other("the file is too fragmented"));
-        }
         let mut covered = 0;
-        for extent in map.extents {
-            if extent.state != FileExtentState::Initialized || extent.logical_start != covered {
+        for extent in self.written(&info)? {
+            if extent.logical_start != covered {
                 return Err(VolumeError::Holes);
             }
             covered += extent.length;
             layout.extents.push(Extent { start: extent.physical_start, length: extent.length });
         }
         if covered < info.size { Err(VolumeError::Holes) } else { Ok(layout) }
+    }
+
+    fn fill(&mut self, path: &DataPath, max: u64) -> Result<u64, VolumeError> {
+        let info = self.find_file(path)?;
+        let (mut holes, mut covered) = (Vec::new(), 0);
+        for extent in self.written(&info)? {
+            holes.push(covered..extent.logical_start);
+            covered = extent.logical_start + extent.length;
+        }
+        holes.push(covered..info.size.max(covered));
+        let total: u64 = holes.iter().map(|hole| hole.end.saturating_sub(hole.start)).sum();
+        if total > max {
+            return Err(VolumeError::Holes);
+        }
+        if total.saturating_add(METADATA_ROOM) > self.space().free {
+            return Err(VolumeError::NoSpace);
+        }
+        let zeros = alloc::vec![0; ZEROS];
+        for mut hole in holes {
+            while hole.start < hole.end {
+                let piece = (hole.end - hole.start).min(ZEROS as u64);
+                let zeros = zeros.get(..piece as usize).unwrap_or(&zeros);
+                self.fs.write_inode(info.number, hole.start, zeros).map_err(error)?;
+                hole.start += piece;
+            }
+        }
+        self.sync()?;
+        Ok(total)
     }
 
     fn create_directory(&mut self, path: &DataPath) -> Result<(), VolumeError> {

@@ -196,16 +196,26 @@ fn no_room_is_said_before_anything_is_written() {
 }
 
 #[test]
-fn files_with_holes_are_refused() {
+fn holes_are_found_and_filled() {
     let image = Image::new(16);
     let host = std::env::temp_dir().join(format!("vmms-{}-holes", std::process::id()));
     let file = File::create(&host).unwrap();
     file.set_len(1 << 20).unwrap();
+    file.write_all_at(b"middle", 500_000).unwrap();
     file.write_all_at(b"end", (1 << 20) - 3).unwrap();
     image.run("debugfs", &["-w", "-R", &format!("write {} holes", host.display())]);
+    let content = std::fs::read(&host).unwrap();
     std::fs::remove_file(&host).unwrap();
     let mut volume = image.volume();
-    assert_eq!(volume.layout(&path("data:/holes")), Err(VolumeError::Holes));
+    let holes = path("data:/holes");
+    assert_eq!(volume.layout(&holes), Err(VolumeError::Holes));
+    assert_eq!(volume.fill(&holes, 4096), Err(VolumeError::Holes));
+    let filled = volume.fill(&holes, 1 << 20).unwrap();
+    assert!(filled > 900_000, "{filled}");
+    assert_eq!(volume.fill(&holes, 0), Ok(0));
+    let layout = volume.layout(&holes).unwrap();
+    assert_eq!(layout.extents.iter().map(|extent| extent.length).sum::<u64>(), 1 << 20);
+    assert!(volume.read(&holes, 1 << 20).unwrap() == content);
     let mut draft = volume.draft(&path("data:/short"), 1 << 20).unwrap();
     volume.append(&mut draft, b"begin").unwrap();
     volume.publish(draft, false).unwrap();

@@ -155,6 +155,13 @@ pub trait Volume {
     /// Why it cannot be said.
     fn layout(&mut self, path: &DataPath) -> Result<Layout, VolumeError>;
 
+    /// Writes zeros to the parts of a file that no block was ever written for, at most `max` bytes; how many there were.
+    /// What is read from the file stays the same.
+    ///
+    /// # Errors
+    /// `Holes`: there are more; or why they cannot be written.
+    fn fill(&mut self, path: &DataPath, max: u64) -> Result<u64, VolumeError>;
+
     /// Makes a directory, and those above it that are missing.
     ///
     /// # Errors

@@ -64,7 +64,11 @@ impl<S: System, V: Volume> Manager<S, V> {
         let volume = self.volume.as_mut().ok_or_else(|| VolumeError::NoVolume.to_string())?;
         let files = [&definition.kernel].into_iter().chain(&definition.initrd);
         for path in files.chain(definition.disks.iter().map(|disk| &disk.path)) {
-            volume.layout(path).map_err(|error| alloc::format!("{path}: {error}"))?;
+            let is_file = volume.entry(path).and_then(|entry| match entry.kind {
+                EntryKind::File => Ok(()),
+                EntryKind::Directory | EntryKind::Other => Err(VolumeError::NotAFile),
+            });
+            is_file.map_err(|error| alloc::format!("{path}: {error}"))?;
         }
         let written = volume
             .create_directory(&directory(name))

@@ -14,6 +14,8 @@ use alloc::vec::Vec;
 use syscall::VmCreate;
 use syscall::worker::ToWorker;
 
+/// Bytes of holes in a file that are filled when it is opened, while everything else waits.
+const FILL_MAX: u64 = 64 << 20;
 /// The program that runs a VM.
 const WORKER: &str = "worker";
 
@@ -86,7 +88,12 @@ impl<S: System, V: Volume> Manager<S, V> {
     pub(crate) fn open(&mut self, path: &DataPath, read_only: bool) -> Result<(Layout, S::File), String> {
         let says = |error: &dyn core::fmt::Display| alloc::format!("{path}: {error}");
         let volume = self.volume.as_mut().ok_or_else(|| VolumeError::NoVolume.to_string())?;
-        let layout = volume.layout(path).map_err(|error| says(&error))?;
+        let layout = match volume.layout(path) {
+            // What was copied with `cp` may lack blocks that are all zeros.
+            Err(VolumeError::Holes) => volume.fill(path, FILL_MAX).and_then(|_| volume.layout(path)),
+            layout => layout,
+        };
+        let layout = layout.map_err(|error| says(&error))?;
         if layout.length == 0 {
             return Err(says(&"the file is empty"));
         }
