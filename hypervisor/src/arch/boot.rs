@@ -12,7 +12,7 @@ use crate::arch::layout::Stack;
 use crate::arch::plan::{self, Failure, Plan};
 use crate::arch::svm::extended;
 use crate::arch::x86_machine::X86Machine;
-use crate::arch::{clock, cpu, exception, processors, serial};
+use crate::arch::{clock, cpu, exception, log, processors, serial};
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::say;
 
@@ -61,6 +61,8 @@ fn leave_loader(plan: &'static Plan) -> ! {
 
 extern "C" fn start() -> ! {
     let plan = PLAN.get().expect("made before the tables were changed");
+    // SAFETY: the tables in use map all of it.
+    unsafe { log::move_framebuffer(plan.framebuffer) };
     processors::set_up(0);
     let Some(tsc_hz) = clock::tsc_hz(plan.facts.timer_port) else {
         say!("Bulkhead: neither the PM timer nor the PIT runs, so the time stamp counter cannot be measured");

@@ -6,6 +6,7 @@
 //! | 258 | page windows, one a processor |
 //! | 259 | stacks and per-processor pages, each with a guard page below it |
 //! | 260 | the local APIC |
+//! | 261 | the framebuffer |
 //! | 511 | the image |
 
 /// Processors at most.
@@ -25,6 +26,8 @@ const WINDOWS: u64 = UPPER_HALF + 2 * SLOT;
 const PROCESSORS: u64 = UPPER_HALF + 3 * SLOT;
 /// The local APIC's registers.
 pub const LOCAL_APIC: u64 = UPPER_HALF + 4 * SLOT;
+/// The framebuffer's first page.
+pub const FRAMEBUFFER: u64 = UPPER_HALF + 5 * SLOT;
 /// The image's first page.
 pub const IMAGE: u64 = 0xFFFF_FFFF_8000_0000;
 

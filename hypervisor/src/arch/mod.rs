@@ -6,6 +6,7 @@
 
 pub mod acpi;
 pub mod layout;
+pub mod screen;
 pub mod svm;
 pub mod tsc;
 
@@ -23,6 +24,8 @@ pub mod exception;
 pub mod image;
 #[cfg(target_os = "none")]
 pub mod local_apic;
+#[cfg(target_os = "none")]
+pub mod log;
 #[cfg(target_os = "none")]
 pub mod memory;
 #[cfg(target_os = "none")]

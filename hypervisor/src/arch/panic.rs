@@ -6,7 +6,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::exception::Frame;
-use crate::arch::{cpu, serial};
+use crate::arch::{cpu, log};
 use crate::say;
 
 /// General registers in the order in which the entry code leaves them.
@@ -50,7 +50,7 @@ fn first() {
         cpu::stop();
     }
     // SAFETY: whoever held the port is stopped or about to be; a garbled line is better than none.
-    unsafe { serial::seize() };
+    unsafe { log::seize() };
 }
 
 /// An exception that must not happen.

@@ -4,9 +4,9 @@
 
 use core::fmt;
 
-use handoff::{HandOff, MAX_REGIONS, RegionKind};
+use handoff::{Framebuffer, HandOff, MAX_REGIONS, RegionKind};
 use hv_abi::{Spa, SpaPage};
-use paging::{Attributes, Error};
+use paging::Error;
 
 use crate::arch::acpi::{self, Facts};
 use crate::arch::layout::{self, MAX_PROCESSORS, Stack};
@@ -15,8 +15,11 @@ use crate::arch::memory::tables::{self, Builder};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::svm::enable;
 use crate::arch::svm::features::{self, Refusal};
-use crate::arch::{cpu, image, local_apic, trampoline};
+use crate::arch::{cpu, image, local_apic, log, trampoline};
 use crate::root::RootEntry;
+
+/// The loader's identity map reaches at least this far.
+const IDENTITY: u64 = 4 << 30;
 
 /// Why the hypervisor does not start.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -88,6 +91,8 @@ pub struct Plan {
     pub ram_bytes: u64,
     /// Where the root starts.
     pub root: RootEntry,
+    /// The framebuffer's first byte in the hypervisor's tables.
+    pub framebuffer: u64,
 }
 
 /// All of physical memory that the loader's identity map shows.
@@ -111,20 +116,24 @@ pub fn make(hand_off: &mut HandOff) -> Result<Plan, Failure> {
     if !hand_off.is_valid() {
         return Err(Failure::HandOff);
     }
+    if log::framebuffer_bytes(&hand_off.framebuffer).saturating_add(hand_off.framebuffer.base) <= IDENTITY {
+        // SAFETY: it is in the part of memory that every loader maps.
+        unsafe { log::use_framebuffer(&hand_off.framebuffer) };
+    }
     let read = |leaf| cpu::cpuid(leaf, 0);
     let vm_cr = || crate::arch::exception::try_rdmsr(crate::arch::svm::permission::msr::VM_CR);
     enable::set_capabilities(features::check(&read, vm_cr).map_err(Failure::Refused)?);
     let base = hand_off.hypervisor.base;
     image::set_base(base);
     let ram_end = hand_off.regions().iter().map(|region| region.base.saturating_add(region.length)).max();
-    let memory = IdentityMap { end: ram_end.unwrap_or(0).max(4 << 30) };
+    let memory = IdentityMap { end: ram_end.unwrap_or(0).max(IDENTITY) };
     let facts = Facts::read(&memory, hand_off.rsdp);
     let processors = facts.processors().len().max(1);
     let ram_bytes = frames::ram(hand_off);
     let low = low_pages(hand_off);
     let image_end = base.saturating_add(tables::image_bytes());
     let mut frames = Frames::take(hand_off, image_end, processors).ok_or(Failure::Memory)?;
-    let tables = map_all(&mut frames, base, &facts, processors)?;
+    let tables = map_all(&mut frames, base, &facts, processors, &hand_off.framebuffer)?;
     let root = RootEntry {
         rip: hand_off.root.entry,
         rsp: hand_off.root.stack,
@@ -132,7 +141,8 @@ pub fn make(hand_off: &mut HandOff) -> Result<Plan, Failure> {
         rdi: core::ptr::from_ref(hand_off).expose_provenance() as u64,
     };
     let ram = Ranges::collect(root_ram(hand_off));
-    Ok(Plan { tables, facts, processors, low, frames, ram, ram_bytes, root })
+    let framebuffer = layout::FRAMEBUFFER.wrapping_add(hand_off.framebuffer.base % 4096);
+    Ok(Plan { tables, facts, processors, low, frames, ram, ram_bytes, root, framebuffer })
 }
 
 fn root_ram(hand_off: &HandOff) -> impl Iterator<Item = (SpaPage, u64)> {
@@ -152,12 +162,24 @@ fn low_pages(hand_off: &HandOff) -> Option<SpaPage> {
     first.max().and_then(SpaPage::new)
 }
 
-/// The image, the local APIC, and each processor's pages.
-fn map_all(frames: &mut Frames, base: u64, facts: &Facts, processors: usize) -> Result<SpaPage, Failure> {
+/// The image, the local APIC, the framebuffer, and each processor's pages.
+fn map_all(
+    frames: &mut Frames,
+    base: u64,
+    facts: &Facts,
+    processors: usize,
+    framebuffer: &Framebuffer,
+) -> Result<SpaPage, Failure> {
     let base = Spa::new(base).ok_or(Failure::HandOff)?;
     let mut builder = Builder::new(frames, base)?;
     let apic = Spa::new(local_apic::base()).ok_or(Failure::HandOff)?.page();
-    builder.map(layout::LOCAL_APIC, apic, Attributes::WRITE.union(Attributes::UNCACHED))?;
+    builder.map(layout::LOCAL_APIC, apic, tables::DEVICE)?;
+    let pages = log::framebuffer_bytes(framebuffer).div_ceil(4096);
+    for page in 0..if framebuffer.base == 0 { 0 } else { pages } {
+        let spa = Spa::new(framebuffer.base).and_then(|base| base.checked_add(page << 12));
+        let address = layout::FRAMEBUFFER.wrapping_add(page << 12);
+        builder.map(address, spa.ok_or(Failure::HandOff)?.page(), tables::DEVICE)?;
+    }
     for (number, apic_id) in in_order(facts, processors) {
         add_processor(&mut builder, number, apic_id)?;
     }

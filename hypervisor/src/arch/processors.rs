@@ -46,7 +46,10 @@ fn set_control_registers() {
     const SMEP: u32 = 1 << 7;
     const SMAP: u32 = 1 << 20;
     let [_, features, ..] = cpu::cpuid(7, 0);
-    let mut cr4 = Cr4Flags::PHYSICAL_ADDRESS_EXTENSION | Cr4Flags::OSFXSR | Cr4Flags::OSXMMEXCPT_ENABLE;
+    let mut cr4 = Cr4Flags::MACHINE_CHECK_EXCEPTION
+        | Cr4Flags::PHYSICAL_ADDRESS_EXTENSION
+        | Cr4Flags::OSFXSR
+        | Cr4Flags::OSXMMEXCPT_ENABLE;
     cr4.set(Cr4Flags::OSXSAVE, extended::has_xsave());
     cr4.set(Cr4Flags::SUPERVISOR_MODE_EXECUTION_PROTECTION, features & SMEP != 0);
     cr4.set(Cr4Flags::SUPERVISOR_MODE_ACCESS_PREVENTION, features & SMAP != 0);

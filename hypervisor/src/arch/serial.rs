@@ -1,7 +1,5 @@
-//! The hypervisor's log: COM1, until the root partition owns it; a panic uses it again.
+//! COM1, until the root partition owns it; a panic uses it again.
 #![expect(unsafe_code, reason = "the port of COM1")]
-
-use core::fmt;
 
 use spin::Mutex;
 use uart_16550::{Config, Uart16550, backend::PioBackend};
@@ -32,20 +30,15 @@ pub unsafe fn seize() {
     unsafe { COM1.force_unlock() };
 }
 
-/// COM1 as a text sink.
-pub struct Log;
-
-impl fmt::Write for Log {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if let Some(uart) = COM1.lock().as_mut() {
-            for byte in text.bytes() {
-                if byte == b'\n' {
-                    send(uart, b'\r');
-                }
-                send(uart, byte);
+/// Sends text; a line ends in CR LF.
+pub fn write(text: &str) {
+    if let Some(uart) = COM1.lock().as_mut() {
+        for byte in text.bytes() {
+            if byte == b'\n' {
+                send(uart, b'\r');
             }
+            send(uart, byte);
         }
-        Ok(())
     }
 }
 
@@ -55,13 +48,4 @@ fn send(uart: &mut Uart16550<PioBackend>, byte: u8) {
             return;
         }
     }
-}
-
-/// Prints a line.
-#[macro_export]
-macro_rules! say {
-    ($($part:tt)*) => {{
-        use core::fmt::Write;
-        let _ = writeln!($crate::arch::serial::Log, $($part)*);
-    }};
 }

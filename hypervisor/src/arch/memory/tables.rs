@@ -16,6 +16,9 @@ const PAGE: u64 = 4096;
 /// What data is.
 pub const DATA: Attributes = Attributes::WRITE;
 
+/// What registers and pixels of a device are.
+pub const DEVICE: Attributes = Attributes::WRITE.union(Attributes::UNCACHED);
+
 /// Tables while the loader's identity map is in use.
 pub struct Identity;
 

@@ -35,9 +35,11 @@ impl Asids {
     pub const fn new() -> Self {
         Self { generation: Cell::new(1), next: Cell::new(1), count: Cell::new(2) }
     }
-    /// The processor has `count` identifiers, 0 among them.
+    /// The processor has `count` identifiers, 0 among them. The first use flushes: whoever had this processor before
+    /// may have left translations behind.
     pub fn init(&self, count: u32) {
         self.count.set(count.max(2));
+        self.next.set(u32::MAX);
     }
     /// Is it still good here?
     #[inline]
@@ -68,7 +70,7 @@ mod tests {
         asids.init(4);
         let leases = [1, 2, 3].map(|asid| {
             let (lease, flush) = asids.lease(0);
-            assert_eq!((lease.asid, flush), (asid, false));
+            assert_eq!((lease.asid, flush), (asid, asid == 1));
             lease
         });
         assert!(leases.iter().all(|lease| asids.is_good(lease, 0)));

@@ -79,6 +79,11 @@ impl SvmProcessor {
                 Exit::Handled
             }
             exit_code::SHUTDOWN => Exit::TripleFault,
+            // No performance counters.
+            exit_code::RDPMC => {
+                self.deliver(Event::GENERAL_PROTECTION);
+                Exit::Handled
+            }
             exit_code::XSETBV => {
                 self.measure(Opcode::Xsetbv);
                 Exit::Xsetbv
