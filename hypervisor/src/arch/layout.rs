@@ -34,9 +34,9 @@ pub const IMAGE: u64 = 0xFFFF_FFFF_8000_0000;
 /// Bytes of address space for each processor's pages.
 const PROCESSOR_BYTES: u64 = 1 << 20;
 /// Bytes from one stack of a processor to the next.
-const STACK_STRIDE: u64 = 64 << 10;
-/// Pages of the stack that a processor runs on.
-pub const STACK_PAGES: u64 = 8;
+const STACK_STRIDE: u64 = 128 << 10;
+/// Pages of the stack that a processor runs on. Making a VP moves its state by value, three times at worst.
+pub const STACK_PAGES: u64 = 16;
 /// Pages of a stack that only an exception uses.
 pub const EXCEPTION_STACK_PAGES: u64 = 2;
 
