@@ -45,7 +45,8 @@ pub struct Hypervisor<M: Machine> {
     pub root: Partition<M>,
     /// The other partitions.
     pub partitions: PartitionTable<M>,
-    /// Pages for the root's second-level tables. Enough that they can be split everywhere. Locked
+    /// The pages of the start, which never leave: for the root's second-level tables, enough that they can be split
+    /// everywhere, its VPs, and the tables of regions that stay. Locked
     /// after the root's memory and before any pool.
     pub root_tables: SpinMutex<Pool>,
     /// Ports, all of them the root's.

@@ -17,6 +17,9 @@ pub const VP_OBJECT_PAGES: u32 = 16;
 /// Pages of a port table.
 pub const PORT_TABLE_PAGES: u32 = 64;
 
+/// Ports at most.
+const MAX_PORTS: u32 = 4096;
+
 /// First index behind the VPs.
 const TABLES: u32 = MAX_VPS * VP_STRIDE;
 /// First index of the ports' queues.
@@ -78,6 +81,13 @@ pub const fn queue(slot: u32, port: u32) -> Place {
 /// The pages through which the hypervisor writes to a root VP: its message page and its event-flags page.
 pub const fn root_page(vp: u32, event_flags: bool) -> Place {
     Place { region: region_of(ROOT_SLOT), index: vp.wrapping_mul(VP_STRIDE).wrapping_add(event_flags as u32) }
+}
+
+/// A place under each table of the address space that is made at the start and stays, so that what the root deposits
+/// for partitions, ports and their queues comes back when these are gone.
+pub fn permanent_tables() -> impl Iterator<Item = Place> {
+    let ends = [(0, MAX_PARTITIONS * PARTITION_STRIDE), (region_of(ROOT_SLOT), QUEUES + MAX_PORTS)];
+    ends.into_iter().flat_map(|(region, end)| (0..end).step_by(512).map(move |index| Place { region, index }))
 }
 
 /// The slot of the root partition.

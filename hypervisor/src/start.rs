@@ -8,7 +8,9 @@ use paging::{Attributes, InputPage, PageSize, PageTable};
 use crate::clock::Clock;
 use crate::gpa_space::Format;
 use crate::hypervisor::{BootInfo, Hypervisor};
+use crate::layout;
 use crate::machine::Machine;
+use crate::object::{map_page, unmap_page};
 use crate::partition::State;
 use crate::pool::{TableFrames, Tables};
 
@@ -21,8 +23,6 @@ const DEVICE: Attributes = Attributes::WRITE;
 const HIGHEST: u64 = 1 << 28;
 /// Tables that devices above [`HIGHEST`] may cost: each is good for 512 GiB.
 const FAR_TABLES: u64 = 6;
-/// Of the pages at boot, what goes to the root partition's own pool.
-const ROOT_POOL: u64 = 64;
 
 impl<M: Machine> Hypervisor<M> {
     /// Starts it, once. `INSUFFICIENT_MEMORY`: too few pages.
@@ -33,12 +33,14 @@ impl<M: Machine> Hypervisor<M> {
         self.clock.call_once(|| Clock::new(self.machine.tsc(), self.machine.tsc_hz()));
         self.processor_count.call_once(|| boot.processors);
         self.root.advance_state(State::Created, State::Active)?;
-        for page in boot.pages {
-            let mut pool = self.root.pool.lock();
-            if pool.free() < ROOT_POOL {
+        {
+            let mut pool = self.root_tables.lock();
+            for page in boot.pages {
                 pool.deposit(self.machine, page);
-            } else {
-                self.root_tables.lock().deposit(self.machine, page);
+            }
+            for place in layout::permanent_tables() {
+                map_page(self.machine, &mut pool, place)?;
+                unmap_page(self.machine, &mut pool, place);
             }
         }
         self.map_root(boot.ram, boot.hypervisor, boot.physical_bits, boot.gigabyte_pages)

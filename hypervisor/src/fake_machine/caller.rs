@@ -39,12 +39,14 @@ fn backend() -> FakeBackend {
 }
 
 impl Root {
-    /// A machine just started.
+    /// A machine just started; the root has deposited some pages for itself.
     pub fn new() -> Self {
         let mut backend = backend();
         backend.set_second_level_root(SpaPage::default());
         backend.load();
-        Self { hv: hypervisor(), backend, free: (1024..4096).rev().collect() }
+        let mut root = Self { hv: hypervisor(), backend, free: (1024..4096).rev().collect() };
+        root.deposit(HvPartitionId::SELF, 64).expect("free RAM");
+        root
     }
 
     /// A free page.

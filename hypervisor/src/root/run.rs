@@ -58,7 +58,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
     fn new(hv: &'a Hypervisor<M>, number: u32, entry: RootEntry) -> Option<Self> {
         let processor = hv.processors.get(number)?;
         let at = vp_page(ROOT_SLOT, number, VpPage::Control);
-        let (page, address) = map_page(hv.machine, &mut hv.root.pool.lock(), at).ok()?;
+        let (page, address) = map_page(hv.machine, &mut hv.root_tables.lock(), at).ok()?;
         let mut backend = M::Backend::new(MappedPage { page, address }, Kind::Root);
         backend.set_second_level_root(hv.root.memory.lock().table?.root());
         backend.reset(Reset::LongMode { rip: entry.rip, rsp: entry.rsp, cr3: entry.cr3 });

@@ -57,7 +57,8 @@ impl<M: Machine> Hypervisor<M> {
         }
         let page = GpaPage::new(msr.gpa_page()).ok_or(HvStatus::INVALID_PARAMETER)?;
         let spa = self.pin(page, true)?;
-        let window = Window::open(self.machine, &mut self.root.pool.lock(), root_page(vp, event_flags), spa);
+        let window =
+            Window::open(self.machine, &mut self.root_tables.lock(), root_page(vp, event_flags), spa);
         let window = match window {
             Ok(window) => window,
             Err(status) => {
