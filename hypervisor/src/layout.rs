@@ -14,6 +14,8 @@ const PARTITION_STRIDE: u32 = 4;
 const VP_STRIDE: u32 = 32;
 /// Pages that a VP's object may take.
 pub const VP_OBJECT_PAGES: u32 = 16;
+/// Pages that a VP's inbox may take.
+pub const INBOX_PAGES: u32 = 8;
 /// Pages of a port table.
 pub const PORT_TABLE_PAGES: u32 = 64;
 
@@ -56,6 +58,8 @@ pub enum VpPage {
     Message = 18,
     /// Statistics.
     Stats = 19,
+    /// The inbox: [`INBOX_PAGES`] of them.
+    Inbox = 20,
 }
 
 /// A single page of a VP.
@@ -93,5 +97,6 @@ pub fn permanent_tables() -> impl Iterator<Item = Place> {
 /// The slot of the root partition.
 pub const ROOT_SLOT: u32 = 1;
 
-const _: () = assert!(VpPage::Stats as u32 <= VP_STRIDE && VP_OBJECT_PAGES <= VpPage::Control as u32);
+const _: () =
+    assert!(VpPage::Inbox as u32 + INBOX_PAGES <= VP_STRIDE && VP_OBJECT_PAGES <= VpPage::Control as u32);
 const _: () = assert!(MAX_PARTITIONS < crate::machine::REGIONS);

@@ -9,7 +9,7 @@ use spin::mutex::SpinMutex;
 
 use crate::backend::{Kind, VirtualProcessorBackend};
 use crate::hypervisor::Hypervisor;
-use crate::layout::{VP_OBJECT_PAGES, VpPage, vp, vp_page};
+use crate::layout::{INBOX_PAGES, VP_OBJECT_PAGES, VpPage, vp, vp_page};
 use crate::machine::{Machine, MappedPage, Page};
 use crate::object::{Object, Place, Window, map_page, pages_for, unmap_page};
 use crate::partition::Partition;
@@ -24,8 +24,8 @@ const NOWHERE: u32 = u32::MAX;
 pub struct Vp<M: Machine> {
     /// Its number in its partition.
     pub index: u32,
-    /// What anyone may put in.
-    pub inbox: VpInbox,
+    /// What anyone may put in; apart, so that neither it nor the rest needs much stack when it is made.
+    pub inbox: Object<VpInbox>,
     /// Its registers and devices.
     pub state: SpinMutex<VpState<M>>,
     /// Counters: [`hv_abi::stats::VpStats`].
@@ -150,7 +150,7 @@ impl<M: Machine> VpState<M> {
 impl<M: Machine> Hypervisor<M> {
     /// Makes a VP out of the partition's pool.
     pub fn make_vp(&self, partition: &Partition<M>, index: u32) -> HvResult<Object<Vp<M>>> {
-        const { assert!(pages_for::<Vp<M>>() <= VP_OBJECT_PAGES) };
+        const { assert!(pages_for::<Vp<M>>() <= VP_OBJECT_PAGES && pages_for::<VpInbox>() <= INBOX_PAGES) };
         let machine = self.machine;
         let root = partition.memory.lock().table()?.root();
         let mut pool = partition.pool.lock();
@@ -169,7 +169,7 @@ impl<M: Machine> Hypervisor<M> {
             let state = VpState { backend, platform, registers, message, seen_generation };
             let value = Vp {
                 index,
-                inbox: VpInbox::new(),
+                inbox: Object::place(machine, pool, place(VpPage::Inbox), VpInbox::new())?,
                 state: SpinMutex::new(state),
                 stats,
                 running_on: AtomicU32::new(NOWHERE),
@@ -181,6 +181,10 @@ impl<M: Machine> Hypervisor<M> {
         if made.is_err() {
             for page in [VpPage::Control, VpPage::Registers, VpPage::Message, VpPage::Stats] {
                 unmap_page(machine, pool, place(page));
+            }
+            let inbox = place(VpPage::Inbox);
+            for n in 0..pages_for::<VpInbox>() {
+                unmap_page(machine, pool, Place { index: inbox.index.wrapping_add(n), ..inbox });
             }
         }
         made
@@ -195,7 +199,8 @@ impl<M: Machine> Hypervisor<M> {
         for page in [registers, message, vp.stats.0] {
             page.remove(self, &partition.pool);
         }
-        let control = vp_page(slot, index, VpPage::Control);
-        unmap_page(self.machine, &mut partition.pool.lock(), control);
+        let mut pool = partition.pool.lock();
+        vp.inbox.remove(self.machine, &mut pool);
+        unmap_page(self.machine, &mut pool, vp_page(slot, index, VpPage::Control));
     }
 }
