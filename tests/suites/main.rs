@@ -2,6 +2,7 @@
 
 mod boot;
 mod disk;
+mod driver;
 mod image;
 mod input;
 mod isolation;
