@@ -122,7 +122,9 @@ impl Description {
 
     /// The command that starts it.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(QEMU);
+        // Whoever started the machine takes it along when it is killed.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", QEMU]);
         command.args(["-machine", "q35", "-display", "none", "-nic", "none", "-monitor", "none"]);
         command.args(["-no-user-config", "-nodefaults"]).args(&self.acceleration);
         command.args([

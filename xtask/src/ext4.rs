@@ -29,12 +29,15 @@ pub struct Volume<'a> {
 }
 
 impl Volume<'_> {
-    /// Makes the file system, `length` bytes long, with the files of a folder in it.
-    pub fn format(&self, label: &str, length: u64, folder: &Path) -> Result<()> {
+    /// Makes the file system, `length` bytes long, with the files of a folder in it if one is named.
+    pub fn format(&self, label: &str, length: u64, folder: Option<&Path>) -> Result<()> {
         let mut command = Command::new("mkfs.ext4");
         command.args(["-q", "-F", "-b", "4096", "-m", "0", "-L", label, "-O", FEATURES, "-E"]);
         command.arg(format!("offset={},root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0", self.offset));
-        command.arg("-d").arg(folder).arg(self.image).arg(format!("{}k", length / 1024));
+        if let Some(folder) = folder {
+            command.arg("-d").arg(folder);
+        }
+        command.arg(self.image).arg(format!("{}k", length / 1024));
         step::quietly(&mut command)?;
         Ok(())
     }
@@ -51,16 +54,39 @@ impl Volume<'_> {
         self.overwrite(file, path, length)
     }
 
-    /// Replays the journal of a volume that was not unmounted.
-    pub fn recover(&self) -> Result<()> {
-        let mut command = Command::new("e2fsck");
-        // 1: errors were corrected, as they should be.
-        let status =
-            command.args(["-p", &self.name()]).output().context("e2fsck: can not be started")?.status;
-        if status.code().is_none_or(|code| code > 1) {
-            bail!("{}: the data volume is damaged: e2fsck {}", self.image.display(), self.name());
+    /// Replays the journal, which a volume has that was not unmounted: debugfs writes only to one without.
+    ///
+    /// e2fsck looks for the journal at the start of the file, whatever the offset is; so it gets a copy.
+    pub fn recover(&self, length: u64) -> Result<()> {
+        if !self.needs_recovery()? {
+            return Ok(());
         }
-        Ok(())
+        let copy = self.image.with_extension("recovery");
+        let mut image = File::options().read(true).write(true).open(self.image)?;
+        let mut volume = File::options().read(true).write(true).create(true).truncate(true).open(&copy)?;
+        volume.set_len(length)?;
+        copy_what_differs(&mut image, self.offset, &mut volume, 0, length)?;
+        let checked =
+            Command::new("e2fsck").arg("-p").arg(&copy).output().context("e2fsck: can not be started")?;
+        // 1: something was corrected.
+        if checked.status.code().is_some_and(|code| code <= 1) {
+            copy_what_differs(&mut volume, 0, &mut image, self.offset, length)?;
+        }
+        std::fs::remove_file(&copy)?;
+        match self.needs_recovery()? {
+            false => Ok(()),
+            true => bail!("{}: the data volume is damaged; --fresh makes a new one", self.image.display()),
+        }
+    }
+
+    /// Whether the superblock says so (`s_feature_incompat`, bit `RECOVER`).
+    fn needs_recovery(&self) -> Result<bool> {
+        let mut features = [0; 4];
+        let mut image =
+            File::open(self.image).with_context(|| format!("{}: no such image", self.image.display()))?;
+        image.seek(SeekFrom::Start(self.offset + 1024 + 0x60))?;
+        image.read_exact(&mut features)?;
+        Ok(u32::from_le_bytes(features) & 4 != 0)
     }
 
     fn write_file(&self, from: &Path, path: &str) -> Result<()> {
@@ -123,6 +149,24 @@ impl Volume<'_> {
     }
 }
 
+/// Copies `length` bytes, in pieces, and only those that differ, so that holes stay.
+fn copy_what_differs(from: &mut File, from_at: u64, to: &mut File, to_at: u64, length: u64) -> Result<()> {
+    const PIECE: usize = 1 << 20;
+    let (mut new, mut old) = (vec![0; PIECE], vec![0; PIECE]);
+    for at in (0..length).step_by(PIECE) {
+        let piece = PIECE.min((length - at) as usize);
+        from.seek(SeekFrom::Start(from_at + at))?;
+        from.read_exact(&mut new[..piece])?;
+        to.seek(SeekFrom::Start(to_at + at))?;
+        to.read_exact(&mut old[..piece])?;
+        if new[..piece] != old[..piece] {
+            to.seek(SeekFrom::Start(to_at + at))?;
+            to.write_all(&new[..piece])?;
+        }
+    }
+    Ok(())
+}
+
 /// Blocks of a file that are together on the volume.
 #[derive(Debug, PartialEq)]
 struct Extent {
@@ -160,6 +204,24 @@ mod tests {
         assert!(Extent::parse(" 0/ 0   1/  1     0 -     9   34816 -   34825     10 Uninit").is_err());
     }
 
+    /// A volume that says that its journal must be replayed is one that can be written to afterwards.
+    #[test]
+    fn a_volume_that_was_not_unmounted_is_recovered() {
+        let folder = tempfile::tempdir().unwrap();
+        let (image, file) = (folder.path().join("image"), folder.path().join("file"));
+        File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        let volume = Volume { image: &image, offset: 1 << 20 };
+        volume.format("test", 32 << 20, None).unwrap();
+        assert!(!volume.needs_recovery().unwrap());
+        let set = "feature needs_recovery";
+        step::quietly(Command::new("debugfs").args(["-w", "-R", set, &volume.name()])).unwrap();
+        assert!(volume.needs_recovery().unwrap());
+        volume.recover(32 << 20).unwrap();
+        std::fs::write(&file, b"content").unwrap();
+        volume.put(&file, "/file").unwrap();
+        step::quietly(Command::new("e2fsck").args(["-f", "-n", &volume.name()])).unwrap();
+    }
+
     /// A file with holes, zeros and an odd length comes back byte for byte, and all its blocks are allocated.
     #[test]
     fn a_file_with_zeros_is_put_whole() {
@@ -170,10 +232,8 @@ mod tests {
         content[3_000_000] = 9;
         std::fs::write(&file, &content).unwrap();
         File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        let empty = folder.path().join("empty");
-        std::fs::create_dir(&empty).unwrap();
         let volume = Volume { image: &image, offset: 1 << 20 };
-        volume.format("test", 32 << 20, &empty).unwrap();
+        volume.format("test", 32 << 20, None).unwrap();
         volume.put(&file, "/a/b/disk.raw").unwrap();
         volume.put(&file, "/a/b/disk.raw").unwrap();
         let blocks: u64 = volume.extents("/a/b/disk.raw").unwrap().iter().map(|extent| extent.blocks).sum();
@@ -182,7 +242,6 @@ mod tests {
         let dump = format!("dump /a/b/disk.raw {}", back.display());
         volume.debugfs(&dump).unwrap();
         assert!(std::fs::read(back).unwrap() == content);
-        volume.recover().unwrap();
         step::quietly(Command::new("e2fsck").args(["-f", "-n", &volume.name()])).unwrap();
     }
 }

@@ -44,6 +44,13 @@ impl Image {
         Volume { image: &self.file, offset: DATA }
     }
 
+    /// Replays the journal of the data volume of an image that a machine was ended with.
+    pub fn recover_data(&self) -> Result<()> {
+        let length =
+            self.file.metadata().with_context(|| format!("{}: no such image", self.file.display()))?.len();
+        self.data().recover(length.saturating_sub(DATA + TAIL))
+    }
+
     /// Makes an image: empty partitions, then the parts of Bulkhead, then the sample VM.
     pub fn create(file: &Path, parts: &Parts, sample: &Sample, data_size: u64) -> Result<Self> {
         let partial = file.with_extension("partial");
@@ -53,9 +60,9 @@ impl Image {
         image.system().format()?;
         image.system().fill(parts)?;
         let data = image.data();
-        data.format("bulkhead-data", data_size, &sample.folder)?;
-        for (path, disk) in &sample.disks {
-            data.put(disk, path)?;
+        data.format("bulkhead-data", data_size, None)?;
+        for (file, path) in sample.files() {
+            data.put(file, path)?;
         }
         std::fs::rename(&partial, file).with_context(|| format!("{}: can not be written", file.display()))?;
         Ok(Self::at(file))

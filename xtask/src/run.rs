@@ -135,7 +135,6 @@ fn working_disk(paths: &Paths, parts: &Parts, options: &Options) -> Result<PathB
     let file = options.disk.clone().unwrap_or_else(|| paths.work.join("run.img"));
     let image = if file.exists() && !options.fresh {
         let image = Image::at(&file);
-        image.data().recover()?;
         image.system().fill(parts)?;
         image
     } else {
@@ -143,6 +142,9 @@ fn working_disk(paths: &Paths, parts: &Parts, options: &Options) -> Result<PathB
         step::say("Writing", file.display());
         Image::create(&file, parts, &sample, options.data_size)?
     };
+    if !options.add.is_empty() {
+        image.recover_data()?;
+    }
     for Addition { file, path } in &options.add {
         step::say("Adding", format_args!("{} as data:{path}", file.display()));
         image.data().put(file, path)?;

@@ -28,12 +28,16 @@ const INITTAB: &str = include_str!("../files/inittab");
 const WELCOME: &str =
     "Welcome to Bulkhead. This file is on a fixed VHD on the data volume; write beside it what you like.\n";
 
-/// What goes onto the data volume.
+/// What goes onto the data volume: each file whole, since Bulkhead reads files without holes.
 pub struct Sample {
-    /// Files as they are in the volume's root.
-    pub folder: PathBuf,
-    /// Disks: path on the volume, and file here.
-    pub disks: Vec<(String, PathBuf)>,
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The initial RAM disk.
+    pub initrd: PathBuf,
+    /// The disk.
+    pub disk: PathBuf,
+    /// What describes the VM.
+    pub definition: PathBuf,
 }
 
 impl Sample {
@@ -46,18 +50,25 @@ impl Sample {
     pub fn prepare(paths: &Paths) -> Result<Self> {
         let folder = paths.folder("sample")?;
         let kernel = Kernel::fetch(paths)?;
-        let volume = folder.join("volume");
-        for name in ["kernels", "disks", "vms/demo"] {
-            paths::make_folder(&volume.join(name))?;
-        }
-        paths::copy(&kernel.image, &volume.join("kernels/vmlinuz"))?;
-        paths::write(&volume.join("kernels/initrd"), initial_ram_disk(paths, &kernel)?)?;
-        paths::write(&volume.join("vms/demo/demo.toml"), DEFINITION)?;
+        let initrd = folder.join("initrd");
+        paths::write(&initrd, initial_ram_disk(paths, &kernel)?)?;
+        let definition = folder.join("demo.toml");
+        paths::write(&definition, DEFINITION)?;
         let disk = folder.join("demo.vhd");
         if !disk.exists() {
             make_disk(&folder, &disk)?;
         }
-        Ok(Self { folder: volume, disks: vec![("/disks/demo.vhd".to_owned(), disk)] })
+        Ok(Self { kernel: kernel.image, initrd, disk, definition })
+    }
+
+    /// The files, and where they are on the volume.
+    pub fn files(&self) -> [(&Path, &'static str); 4] {
+        [
+            (&self.kernel, "/kernels/vmlinuz"),
+            (&self.initrd, "/kernels/initrd"),
+            (&self.disk, "/disks/demo.vhd"),
+            (&self.definition, "/vms/demo/demo.toml"),
+        ]
     }
 }
 
@@ -121,7 +132,7 @@ fn make_disk(folder: &Path, to: &Path) -> Result<()> {
     paths::write(&content.join("welcome.txt"), WELCOME)?;
     let raw = folder.join("demo.raw");
     std::fs::File::create(&raw)?.set_len(DISK)?;
-    Volume { image: &raw, offset: 0 }.format("demo", DISK, &content)?;
+    Volume { image: &raw, offset: 0 }.format("demo", DISK, Some(&content))?;
     let mut disk = paths::read(&raw)?;
     let since_2000 =
         std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs().saturating_sub(VHD_EPOCH));

@@ -48,7 +48,7 @@ impl Workbench {
         let rc = Sample::first_script().replacen('\n', "\n/usr/bin/mark 1\n", 1);
         archive.add("etc/rc", &Entry::File(rc.into_bytes(), true));
         let sample = Sample::prepare(paths)?;
-        let mut initrd = paths::read(&sample.folder.join("kernels/initrd"))?;
+        let mut initrd = paths::read(&sample.initrd)?;
         initrd.extend(archive.finish());
         paths::write(&folder.join("initrd"), initrd)?;
         paths::write(&folder.join("exits.toml"), EXITS)?;

@@ -29,7 +29,7 @@ pub fn add(paths: &Paths, image: &Image, parts: &Parts, sample: &Sample) -> Resu
         image.data().put(&file, path)
     };
     image.data().put(&parts.test_guest(), "/kernels/test-guest")?;
-    let kernel = paths::read(&sample.folder.join("kernels/vmlinuz"))?;
+    let kernel = paths::read(&sample.kernel)?;
     put("truncated", kernel.get(..100_000).context("the kernel is short")?, "/kernels/truncated")?;
     put("random", &random(100_000), "/kernels/random")?;
     put("empty", b"", "/kernels/empty")?;
@@ -37,8 +37,7 @@ pub fn add(paths: &Paths, image: &Image, parts: &Parts, sample: &Sample) -> Resu
     for (name, text) in DEFINITIONS {
         put(name, text.as_bytes(), &format!("/vms/{name}/{name}.toml"))?;
     }
-    let (_, demo) = sample.disks.first().context("the sample has no disk")?;
-    let demo = paths::read(demo)?;
+    let demo = paths::read(&sample.disk)?;
     // A megabyte of content, and the footer of a much larger disk.
     let footer = &demo[demo.len() - 512..];
     let mut disk = vec![0; 1 << 20];
