@@ -120,12 +120,10 @@ pub struct GpaRanges<'a, P> {
     at: u32,
 }
 
-/// Offset of `reserved` and `range_count` in the header.
-const RANGE_COUNT: u32 = DESCRIPTOR + 4;
 /// Offset of the first range.
 const RANGES: u32 = DESCRIPTOR + 8;
 /// Page numbers that are copied at a time.
-const CHUNK: usize = 32;
+const CHUNK: usize = 8;
 
 impl<'a, P: Page> GpaRanges<'a, P> {
     /// The ranges of `packet`.
@@ -133,11 +131,13 @@ impl<'a, P: Page> GpaRanges<'a, P> {
     /// # Errors
     /// It is no GPA-direct packet, or has no room for a range.
     pub fn new(packet: &'a Packet<'a, P>) -> Result<Self, Malformed> {
-        let mut count = [0; 4];
+        // `reserved` and `range_count`.
+        let mut head = [0; 8];
         let is_direct = packet.descriptor().packet_type == packet_type::DATA_USING_GPA_DIRECT;
-        if !is_direct || !packet.read_header(RANGE_COUNT, &mut count) {
+        if !is_direct || !packet.read_header(DESCRIPTOR, &mut head) {
             return Err(Malformed);
         }
+        let [_, _, _, _, count @ ..] = head;
         Ok(Self { packet, left: u32::from_le_bytes(count), at: RANGES })
     }
 
@@ -161,7 +161,7 @@ impl<'a, P: Page> GpaRanges<'a, P> {
             return Err(Malformed);
         }
         let [a, b, c, d, e, f, g, h] = head;
-        let (length, mut offset) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        let (length, offset) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
         if offset >= PAGE_SIZE as u32 {
             return Err(Malformed);
         }
@@ -173,31 +173,46 @@ impl<'a, P: Page> GpaRanges<'a, P> {
         }
         self.left -= 1;
         self.at = end as u32;
+        self.pages(numbers, length, offset, pieces)?;
+        Ok(Some(length))
+    }
+
+    /// Appends the pages whose numbers are in the header from `at` to `self.at`: `length` bytes from `offset` on.
+    fn pages(
+        &self,
+        mut at: u32,
+        length: u32,
+        mut offset: u32,
+        pieces: &mut Vec<GuestRange>,
+    ) -> Result<(), Malformed> {
         let mut left = length;
-        let mut at = numbers;
+        // The piece that grows as long as pages are neighbours.
+        let mut piece = GuestRange { address: 0, length: 0 };
         while left != 0 {
             let mut chunk = [0; CHUNK * 8];
             let bytes = ((self.at - at) as usize).min(chunk.len());
-            let chunk = &mut chunk[..bytes];
+            let chunk = chunk.get_mut(..bytes).unwrap_or_default();
             self.packet.read_header(at, chunk);
             at += bytes as u32;
             for number in chunk.as_chunks::<8>().0 {
                 let page = GpaPage::new(u64::from_le_bytes(*number)).ok_or(Malformed)?;
+                let address = page.base().get() + u64::from(offset);
                 let length = left.min(PAGE_SIZE as u32 - offset);
-                append(pieces, page.base().get() + u64::from(offset), length);
+                if piece.address + u64::from(piece.length) == address {
+                    piece.length += length;
+                } else {
+                    if piece.length != 0 {
+                        pieces.push(piece);
+                    }
+                    piece = GuestRange { address, length };
+                }
                 left -= length;
                 offset = 0;
             }
         }
-        Ok(Some(length))
-    }
-}
-
-fn append(pieces: &mut Vec<GuestRange>, address: u64, length: u32) {
-    match pieces.last_mut() {
-        Some(last) if last.address + u64::from(last.length) == address && last.length < u32::MAX - length => {
-            last.length += length;
+        if piece.length != 0 {
+            pieces.push(piece);
         }
-        _ => pieces.push(GuestRange { address, length }),
+        Ok(())
     }
 }

@@ -82,42 +82,57 @@ impl<P: Page> Area<P> {
     }
 
     /// Bytes from `from` to `to`, both indices.
+    #[inline]
     fn distance(&self, from: u32, to: u32) -> u32 {
         if to >= from { to - from } else { self.size - from + to }
     }
 
     /// The index `bytes` after `at`; `bytes` is at most the size.
+    #[inline]
     fn advance(&self, at: u32, bytes: u32) -> u32 {
-        let next = at + bytes;
-        if next >= self.size { next - self.size } else { next }
+        self.wrap(at + bytes)
     }
 
+    /// The page that holds the `length` bytes from index `at` on, and the offset in it, when it is one.
+    #[inline]
+    fn one_page(&self, at: u32, length: usize) -> Option<(&P, usize)> {
+        let offset = (at % PAGE) as usize;
+        let page = self.pages.get(self.data + (at / PAGE) as usize)?;
+        (length <= PAGE_SIZE - offset).then_some((page, offset))
+    }
+
+    /// The index that `at`, which is less than twice the size, stands for.
+    #[inline]
+    fn wrap(&self, at: u32) -> u32 {
+        if at >= self.size { at - self.size } else { at }
+    }
+
+    /// Copies bytes that may cross pages, or wrap.
+    #[cold]
+    #[inline(never)]
     fn read(&self, at: u32, mut bytes: &mut [u8]) {
-        let mut at = if at >= self.size { at - self.size } else { at };
-        loop {
-            let offset = (at % PAGE) as usize;
-            let (now, rest) = bytes.split_at_mut(bytes.len().min(PAGE_SIZE - offset));
-            if let Some(page) = self.pages.get(self.data + (at / PAGE) as usize) {
+        let mut at = self.wrap(at);
+        while !bytes.is_empty() {
+            let room = PAGE_SIZE - (at % PAGE) as usize;
+            let (now, rest) = bytes.split_at_mut(bytes.len().min(room));
+            if let Some((page, offset)) = self.one_page(at, now.len()) {
                 page.read(offset, now);
-            }
-            if rest.is_empty() {
-                return;
             }
             at = self.advance(at, now.len() as u32);
             bytes = rest;
         }
     }
 
+    /// Copies bytes that may cross pages, or wrap.
+    #[cold]
+    #[inline(never)]
     fn write(&self, at: u32, mut bytes: &[u8]) {
-        let mut at = if at >= self.size { at - self.size } else { at };
-        loop {
-            let offset = (at % PAGE) as usize;
-            let (now, rest) = bytes.split_at(bytes.len().min(PAGE_SIZE - offset));
-            if let Some(page) = self.pages.get(self.data + (at / PAGE) as usize) {
+        let mut at = self.wrap(at);
+        while !bytes.is_empty() {
+            let room = PAGE_SIZE - (at % PAGE) as usize;
+            let (now, rest) = bytes.split_at(bytes.len().min(room));
+            if let Some((page, offset)) = self.one_page(at, now.len()) {
                 page.write(offset, now);
-            }
-            if rest.is_empty() {
-                return;
             }
             at = self.advance(at, now.len() as u32);
             bytes = rest;

@@ -60,16 +60,20 @@ impl<P: Page> Reader<P> {
         if available == 0 {
             return Ok(None);
         }
+        let at = self.read;
         let mut bytes = [0; DESCRIPTOR as usize];
-        self.area.read(self.read, &mut bytes);
+        match self.area.one_page(at, bytes.len()) {
+            Some((page, offset)) => page.read(offset, &mut bytes),
+            None => self.area.read(at, &mut bytes),
+        }
         let descriptor = Descriptor::read(&bytes);
         let (header, length) = (descriptor.header_length(), descriptor.length());
         if header < DESCRIPTOR || header > length || length + TRAILER > available {
             return Err(Broken);
         }
-        let at = self.read;
         self.read = self.area.advance(at, length + TRAILER);
-        Ok(Some(Packet { area: &self.area, at, descriptor }))
+        let page = self.area.one_page(at, length as usize);
+        Ok(Some(Packet { area: &self.area, at, page, descriptor }))
     }
 
     /// Gives the room of what was read back to the writer, without asking for signals. Whether it must be signalled.
@@ -123,6 +127,8 @@ pub struct Packet<'a, P> {
     area: &'a Area<P>,
     /// Index of its first byte.
     at: u32,
+    /// The page that it lies in, and its offset there, when it is one.
+    page: Option<(&'a P, usize)>,
     descriptor: Descriptor,
 }
 
@@ -143,7 +149,7 @@ impl<P: Page> Packet<'_, P> {
     pub fn read_payload(&self, offset: usize, bytes: &mut [u8]) -> usize {
         let length = bytes.len().min(self.payload_length().saturating_sub(offset));
         if let Some(bytes) = bytes.get_mut(..length).filter(|bytes| !bytes.is_empty()) {
-            self.area.read(self.at + self.descriptor.header_length() + offset as u32, bytes);
+            self.read(self.descriptor.header_length() + offset as u32, bytes);
         }
         length
     }
@@ -152,8 +158,17 @@ impl<P: Page> Packet<'_, P> {
     pub(crate) fn read_header(&self, offset: u32, bytes: &mut [u8]) -> bool {
         let fits = u64::from(offset) + bytes.len() as u64 <= u64::from(self.descriptor.header_length());
         if fits {
-            self.area.read(self.at + offset, bytes);
+            self.read(offset, bytes);
         }
         fits
+    }
+
+    /// Copies bytes that are known to lie within the packet.
+    #[inline]
+    fn read(&self, from: u32, bytes: &mut [u8]) {
+        match self.page {
+            Some((page, offset)) => page.read(offset + from as usize, bytes),
+            None => self.area.read(self.at + from, bytes),
+        }
     }
 }

@@ -6,6 +6,9 @@ use crate::gpadl::Gpadl;
 use crate::memory::Page;
 use crate::packet::{DESCRIPTOR, Descriptor};
 
+/// What fills a packet up to 8 bytes.
+const PADDING: [u8; 7] = [0; 7];
+
 /// Puts packets into a ring.
 #[derive(Debug)]
 pub struct Writer<P> {
@@ -62,14 +65,24 @@ impl<P: Page> Writer<P> {
         let total = length as u32 + TRAILER;
         self.reserve(total)?;
         let at = self.write;
-        self.area.write(at, &descriptor.to_bytes());
+        let trailer = (u64::from(at) << 32).to_le_bytes();
+        let payload_end = header_length + payload.len() as u32;
+        let padding = PADDING.get(..length - payload_end as usize).unwrap_or_default();
+        // Most packets lie within one page, which is found once for all parts.
+        let page = self.area.one_page(at, total as usize);
+        let write = |from: u32, bytes: &[u8]| match page {
+            Some((page, offset)) => page.write(offset + from as usize, bytes),
+            None => self.area.write(at + from, bytes),
+        };
+        write(0, &descriptor.to_bytes());
         if !header.is_empty() {
-            self.area.write(at + DESCRIPTOR, header);
+            write(DESCRIPTOR, header);
         }
-        self.area.write(at + header_length, payload);
-        let written = header_length + payload.len() as u32;
-        self.area.write(at + written, &[0; 7][..(length as u32 - written) as usize]);
-        self.area.write(at + length as u32, &(u64::from(at) << 32).to_le_bytes());
+        write(header_length, payload);
+        if !padding.is_empty() {
+            write(payload_end, padding);
+        }
+        write(length as u32, &trailer);
         self.write = self.area.advance(at, total);
         Ok(())
     }
@@ -79,11 +92,15 @@ impl<P: Page> Writer<P> {
         if total >= self.area.size {
             return Err(Full::TooLarge);
         }
+        if self.free() > total && !self.waits { Ok(()) } else { self.make_room(total) }
+    }
+
+    /// Looks how far the reader has come; waits if there is no room still, and no longer if there is.
+    #[cold]
+    fn make_room(&mut self, total: u32) -> Result<(), Full> {
+        self.read = self.area.load_index(READ_INDEX)?;
         if self.free() <= total {
-            self.read = self.area.load_index(READ_INDEX)?;
-            if self.free() <= total {
-                return self.wait(total);
-            }
+            return self.wait(total);
         }
         if self.waits {
             self.area.store(PENDING_SEND_SIZE, 0);

@@ -1,14 +1,14 @@
 //! From a packet to a disk's request, and from its completion to the answer.
 
 use super::disk::{Disk, Operation, Request};
-use super::protocol::{PACKET, SENSE_MAX, STATUS_SUCCESS, VstorPacket, direction, operation, srb_status};
+use super::protocol::{SENSE_MAX, STATUS_SUCCESS, VstorPacket, direction, operation, srb_status};
 use super::scsi::{self, Action, Cdb, Extent, Sense, Unit};
 use super::slots::Slot;
 use super::{Outcome, Storage, transfer};
 use vmbus::Memory;
 use vmbus::packet::{GpaRanges, packet_type};
 use vmbus::ring::{Broken, Packet, Writer};
-use zerocopy::FromBytes;
+use zerocopy::IntoBytes;
 
 /// SCSI status of an answer.
 mod scsi_status {
@@ -45,9 +45,10 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         let Some(slot) = self.slots.get_mut(tag) else { return Ok(()) };
         slot.transaction_id = descriptor.transaction_id;
         slot.wants_answer = descriptor.is_completion_requested();
-        let mut bytes = [0; PACKET];
-        packet.read_payload(0, &mut bytes);
-        slot.packet = VstorPacket::read_from_bytes(&bytes).unwrap_or_default();
+        let length = packet.read_payload(0, slot.packet.as_mut_bytes());
+        if let Some(missing) = slot.packet.as_mut_bytes().get_mut(length..) {
+            missing.fill(0);
+        }
         let has_memory = read_memory(packet, slot);
         let is_command = slot.packet.operation == operation::EXECUTE_SRB && self.handshake.is_done();
         if !is_command {

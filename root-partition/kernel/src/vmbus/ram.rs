@@ -61,6 +61,28 @@ unsafe impl Send for RamPage {}
 unsafe impl Sync for RamPage {}
 
 impl RamPage {
+    /// Copies out any bytes that the page has.
+    #[cold]
+    #[inline(never)]
+    fn read_bytes(&self, offset: usize, bytes: &mut [u8]) {
+        if fits(offset, bytes.len()) {
+            for (index, byte) in bytes.iter_mut().enumerate() {
+                *byte = self.byte(offset + index).load(Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Copies in any bytes that the page has.
+    #[cold]
+    #[inline(never)]
+    fn write_bytes(&self, offset: usize, bytes: &[u8]) {
+        if fits(offset, bytes.len()) {
+            for (index, &byte) in bytes.iter().enumerate() {
+                self.byte(offset + index).store(byte, Ordering::Relaxed);
+            }
+        }
+    }
+
     /// The word at `offset`, when it is one of the page.
     #[inline]
     fn word(&self, offset: usize) -> Option<&AtomicU32> {
@@ -83,13 +105,6 @@ impl RamPage {
         unsafe { AtomicU64::from_ptr(long.as_ptr()) }
     }
 
-    /// Writes `bytes`, which fit the page, one by one.
-    fn bytes(&self, offset: usize, bytes: &[u8]) {
-        for (index, &byte) in bytes.iter().enumerate() {
-            self.byte(offset + index).store(byte, Ordering::Relaxed);
-        }
-    }
-
     /// The byte at `offset` within the page.
     #[inline]
     fn byte(&self, offset: usize) -> &AtomicU8 {
@@ -107,6 +122,12 @@ fn fits(offset: usize, length: usize) -> bool {
     offset <= PAGE_SIZE && length <= PAGE_SIZE - offset
 }
 
+/// Whether `length` bytes at `offset` are whole words of 8 bytes in a page, as most of a ring's are.
+#[inline]
+fn is_words(offset: usize, length: usize) -> bool {
+    (offset | length).is_multiple_of(8) && fits(offset, length)
+}
+
 impl Page for RamPage {
     #[inline]
     fn load(&self, offset: usize) -> u32 {
@@ -122,40 +143,22 @@ impl Page for RamPage {
 
     #[inline]
     fn read(&self, offset: usize, bytes: &mut [u8]) {
-        if !fits(offset, bytes.len()) {
-            return;
+        if !is_words(offset, bytes.len()) {
+            return self.read_bytes(offset, bytes);
         }
-        let mut at = offset;
-        let (longs, rest) = bytes.as_chunks_mut::<8>();
-        for chunk in longs {
-            if at.is_multiple_of(8) {
-                *chunk = self.long(at).load(Ordering::Relaxed).to_ne_bytes();
-            } else {
-                *chunk = core::array::from_fn(|index| self.byte(at + index).load(Ordering::Relaxed));
-            }
-            at += 8;
-        }
-        for (index, byte) in rest.iter_mut().enumerate() {
-            *byte = self.byte(at + index).load(Ordering::Relaxed);
+        for (index, chunk) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
+            *chunk = self.long(offset + index * 8).load(Ordering::Relaxed).to_ne_bytes();
         }
     }
 
     #[inline]
     fn write(&self, offset: usize, bytes: &[u8]) {
-        if !fits(offset, bytes.len()) {
-            return;
+        if !is_words(offset, bytes.len()) {
+            return self.write_bytes(offset, bytes);
         }
-        let mut at = offset;
-        let (longs, rest) = bytes.as_chunks::<8>();
-        for chunk in longs {
-            if at.is_multiple_of(8) {
-                self.long(at).store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
-            } else {
-                self.bytes(at, chunk);
-            }
-            at += 8;
+        for (index, chunk) in bytes.as_chunks().0.iter().enumerate() {
+            self.long(offset + index * 8).store(u64::from_ne_bytes(*chunk), Ordering::Relaxed);
         }
-        self.bytes(at, rest);
     }
 }
 
