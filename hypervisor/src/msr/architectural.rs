@@ -14,6 +14,9 @@ const FEATURE_CONTROL: u32 = 0x3A;
 /// DE_CFG: LFENCE serializes.
 const DE_CFG: u32 = 0xC001_1029;
 const DE_CFG_VALUE: u64 = 1 << 1;
+/// Northbridge configuration: extended accesses through port 0xCF8 are on, which Linux sees to.
+const NB_CFG: u32 = 0xC001_001F;
+const NB_CFG_ENABLE_CF8_EXT: u64 = 1 << 46;
 /// HWCR: the time stamp counter counts at the rate of P0.
 const HWCR_TSC_FREQUENCY_SELECT: u64 = 1 << 24;
 /// MISC_ENABLE: fast strings; no branch trace store, no precise event sampling.
@@ -101,6 +104,7 @@ pub fn read<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, number: u32) ->
         msr::DEBUG_CTL => stored.debug_ctl,
         msr::HWCR => HWCR_TSC_FREQUENCY_SELECT,
         DE_CFG => DE_CFG_VALUE,
+        NB_CFG => NB_CFG_ENABLE_CF8_EXT,
         _ => return stored.mtrrs.read(number).ok_or(Fault),
     })
 }
@@ -133,7 +137,7 @@ pub fn write<B: VirtualProcessorBackend>(
             Ok(())
         }
         // A kernel sets bits that it wants on any processor; those that matter are set.
-        msr::HWCR | msr::SYSCFG | DE_CFG | msr::BIOS_SIGN_ID => Ok(()),
+        msr::HWCR | msr::SYSCFG | DE_CFG | NB_CFG | msr::BIOS_SIGN_ID => Ok(()),
         _ => vp.platform.stored.mtrrs.write(number, value).unwrap_or(Err(Fault)),
     }
 }
