@@ -22,7 +22,6 @@ mod calls;
 #[cfg(not(test))]
 pub mod console;
 pub mod drivers;
-#[cfg(not(test))]
 pub mod executor;
 #[cfg(not(test))]
 pub mod firmware;

@@ -13,6 +13,8 @@ extern "C" fn kernel_entry(hand_off: *const HandOff) -> ! {
     core::arch::naked_asm!(
         "cli",
         "cld",
+        // A no-op that tells an instruction counter that the kernel begins.
+        ".byte 0x0F, 0x1F, 0x80, 0x21, 0x52, 0x4B, 0x4D",
         "call {top}",
         "ud2",
         top = sym on_loader_stack,

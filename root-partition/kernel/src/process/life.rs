@@ -6,7 +6,8 @@ use super::fate::{End, Fate};
 use super::handles::HandleTable;
 use super::object::{Kind, Object};
 use super::space::Space;
-use crate::{calls, executor, interrupts, time};
+use crate::executor::fair::{Account, WEIGHT};
+use crate::{calls, executor, interrupts};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::pin::Pin;
@@ -18,8 +19,6 @@ use x86_64::registers::control::Cr2;
 /// Vectors below are exceptions.
 const FIRST_INTERRUPT: u64 = 32;
 const PAGE_FAULT: u64 = 14;
-/// How long a process runs while others wait, in 100 ns.
-const SLICE: u64 = 2 * time::MILLISECOND;
 
 /// A process that runs; its task alone owns it.
 pub struct Process {
@@ -80,7 +79,8 @@ impl Process {
 /// Runs a program to its end.
 pub(super) fn start(fate: Arc<Fate>, space: Space, handles: HandleTable<Object>, registers: Registers) {
     let process = Process { fate: Arc::clone(&fate), space: Arc::new(space), handles: Mutex::new(handles) };
-    executor::spawn(Life { fate, life: Some(Box::pin(live(process, registers))) });
+    let account = Arc::new(Account::new(WEIGHT));
+    executor::spawn_program(account, Life { fate, life: Some(Box::pin(live(process, registers))) });
 }
 
 /// The task of a process: its life, unless it is killed before that is over.
@@ -115,11 +115,8 @@ impl Future for Life {
 /// Lets others run, if there are any.
 #[inline]
 async fn give_way(process: &Process) {
-    if executor::others_ready() || process.fate.is_killed() {
+    if executor::program_must_give_way() || process.fate.is_killed() {
         executor::yield_now().await;
-        if executor::others_ready() {
-            time::arm(time::now() + SLICE);
-        }
     }
 }
 

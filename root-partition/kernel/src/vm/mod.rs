@@ -62,7 +62,8 @@ pub fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     let inner = Arc::new(Inner::new(name, Arc::clone(&partition), memory.clone(), vps.into_boxed_slice()));
     let (bus, ports) = wire::connect(&inner)?;
     for index in 0..create.vps {
-        executor::spawn(VpTask::new(Arc::clone(&inner), index));
+        let Some(vp) = inner.vp(index) else { break };
+        executor::spawn_vp(Arc::clone(vp.account()), VpTask::new(Arc::clone(&inner), index));
     }
     log::info!("{}: {} MiB, {} virtual processors", inner.name(), create.memory >> 20, create.vps);
     Ok(Arc::new(Vm { inner, bus, _ports: ports }))

@@ -5,6 +5,7 @@
 
 use super::inner::Inner;
 use super::vp::{State, Turn};
+use crate::executor;
 use crate::time::{self, Sleep};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
@@ -39,6 +40,10 @@ fn resume_inline(inner: &Inner, resume: u64) -> Result<Option<VmEvent>, Error> {
         return if vp.state() == State::Dead { Ok(None) } else { Err(Error::InvalidState) };
     }
     vp.set_state(State::Ready);
+    if executor::is_ahead(vp.account()) {
+        vp.wake_task();
+        return Ok(None);
+    }
     match vp.turn() {
         Turn::Intercept if vp.state() == State::Ready => {
             vp.set_state(State::Intercepted);

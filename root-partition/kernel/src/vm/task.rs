@@ -58,7 +58,6 @@ impl Future for VpTask {
                 }
                 State::Ready => {
                     self.timer = None;
-                    vp.begin_slice();
                     match vp.turn() {
                         Turn::Yield => {
                             context.waker().wake_by_ref();

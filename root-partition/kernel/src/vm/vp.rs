@@ -1,16 +1,15 @@
 //! A virtual processor: what the scheduler knows of it, and one turn of it on the processor.
 
+use crate::executor::fair::{Account, WEIGHT};
 use crate::hypervisor::{call, synic};
 use crate::{arch, executor, time};
+use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use hv_abi::HvStatus;
 use hv_abi::stats::VpStats;
 use hv_abi::vp::{DispatchEvent, DispatchState};
 use spin::Mutex;
-
-/// How long a VP runs before others that are ready have their turn, in 100 ns.
-const SLICE: u64 = 5 * time::MILLISECOND;
 
 /// What a VP is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,8 +47,7 @@ pub struct Vp {
     state: AtomicU8,
     /// When its next timer is due; `u64::MAX`: never.
     next_timer: AtomicU64,
-    /// The end of its slice.
-    slice_end: AtomicU64,
+    account: Arc<Account>,
     /// Its task, while that waits.
     task: Mutex<Option<Waker>>,
     /// Physical addresses of the register page, the intercept-message page and the counters.
@@ -74,7 +72,7 @@ impl Vp {
             target,
             state: AtomicU8::new(State::Stopped as u8),
             next_timer: AtomicU64::new(u64::MAX),
-            slice_end: AtomicU64::new(0),
+            account: Arc::new(Account::new(WEIGHT)),
             task: Mutex::new(None),
             pages,
         }
@@ -135,41 +133,52 @@ impl Vp {
         }
     }
 
-    /// Begins a new slice.
-    #[inline]
-    pub fn begin_slice(&self) {
-        self.slice_end.store(time::now() + SLICE, Ordering::Relaxed);
+    /// What it has had of the processor.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 
-    /// Runs it until something else has to be done. Takes interrupts; no lock may be held.
+    /// Runs it until something else has to be done, and charges it for that. Takes interrupts; no lock may be held.
     #[inline]
     pub fn turn(&self) -> Turn {
+        let start = time::now();
+        let (turn, end) = self.dispatch_until_done(start);
+        if turn == Turn::Blocked {
+            self.account.end_slice();
+        }
+        executor::ran_inline(end.saturating_sub(start));
+        turn
+    }
+
+    #[inline]
+    fn dispatch_until_done(&self, start: u64) -> (Turn, u64) {
+        let mut since = start;
         loop {
-            let slice_end = self.slice_end.load(Ordering::Relaxed);
+            let slice_end = since + self.account.slice_left();
             time::arm(slice_end.min(self.next_timer()));
             let (status, output) = call::dispatch(self.target, slice_end);
+            let now = time::now();
+            self.account.charge(now.saturating_sub(since));
+            since = now;
             if status != HvStatus::SUCCESS {
-                return Turn::Failed(status);
+                return (Turn::Failed(status), now);
             }
             self.next_timer.store(output.next_timer, Ordering::Relaxed);
             match output.event {
-                DispatchEvent::INTERCEPT => return Turn::Intercept,
+                DispatchEvent::INTERCEPT => return (Turn::Intercept, now),
                 DispatchEvent::ROOT_SIGNAL => synic::serve(),
-                DispatchEvent::SUSPEND => return Turn::Failed(HvStatus::INVALID_VP_STATE),
+                DispatchEvent::SUSPEND => return (Turn::Failed(HvStatus::INVALID_VP_STATE), now),
                 _ => {}
             }
             arch::interrupt_window();
             if self.state() != State::Ready {
-                return Turn::Yield;
+                return (Turn::Yield, now);
             }
             if output.state == DispatchState::BLOCKED && output.event != DispatchEvent::ROOT_SIGNAL {
-                return Turn::Blocked;
+                return (Turn::Blocked, now);
             }
-            if executor::others_ready() {
-                return Turn::Yield;
-            }
-            if time::now() >= slice_end {
-                self.begin_slice();
+            if executor::must_give_way(&self.account) {
+                return (Turn::Yield, now);
             }
         }
     }

@@ -1,0 +1,21 @@
+//! The executor: tasks that are ready run one after the other; when none is, the processor sleeps until an interrupt.
+//!
+//! Three kinds of task:
+//! * A plain one (driver, controller, timer) has something to answer: it runs as soon as it is woken.
+//! * A program answers too, and runs as soon as it is woken, unless it has had more than its share.
+//! * A virtual processor runs when nobody else has anything to answer.
+//!
+//! Programs and virtual processors that have more to do share the processor fairly ([`fair`]). So what an interrupt sets
+//! off (driver, controller, answer to the guest) is over before a virtual processor that was interrupted goes on, and a
+//! guest that keeps its worker busy takes nothing from the other guests.
+
+pub mod fair;
+#[cfg(not(test))]
+mod task;
+
+#[cfg(not(test))]
+pub(crate) use task::run;
+#[cfg(not(test))]
+pub use task::{
+    is_ahead, must_give_way, program_must_give_way, ran_inline, spawn, spawn_program, spawn_vp, yield_now,
+};
