@@ -24,6 +24,8 @@ pub enum ToWorker {
         cmdline: String,
         /// Whether an initrd File follows.
         initrd: bool,
+        /// Whether console output is wanted from the first byte on.
+        console: bool,
     },
     /// Bytes for the guest's first serial port.
     ConsoleInput(Vec<u8>),

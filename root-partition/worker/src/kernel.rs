@@ -136,6 +136,8 @@ pub struct Task {
     pub vps: Vec<runtime::VpPages>,
     /// The kernel's command line.
     pub cmdline: String,
+    /// Whether console output is wanted from the first byte on.
+    pub console: bool,
     /// The guest's kernel.
     pub image: runtime::File,
     /// Its initial RAM disk.
@@ -155,7 +157,7 @@ impl Task {
     }
 
     fn new(channel: Channel, message: ToWorker, received: Received) -> Result<Self, (Channel, String)> {
-        let ToWorker::Start { memory, vps, cmdline, initrd } = message else {
+        let ToWorker::Start { memory, vps, cmdline, initrd, console } = message else {
             return Err((channel, "the worker was not told to start".into()));
         };
         let mut handles = received.handles.into_iter();
@@ -172,7 +174,7 @@ impl Task {
         match pages() {
             Ok((ram, vps)) => {
                 let kernel = Kernel { vm, channel };
-                Ok(Self { kernel, ram, vps, cmdline, image: image.into(), initrd })
+                Ok(Self { kernel, ram, vps, cmdline, console, image: image.into(), initrd })
             }
             Err(error) => {
                 let error: Error = error;

@@ -25,8 +25,11 @@ fn main() {
 
 fn work(task: Task) {
     worker::mmio::prepare();
-    let Task { kernel, ram, vps, cmdline, image, initrd } = task;
+    let Task { kernel, ram, vps, cmdline, console, image, initrd } = task;
     let mut worker = Worker::new(kernel, ram, vps);
+    if console {
+        worker.attach_console();
+    }
     if worker.start(&cmdline, &image, initrd.as_ref()).is_ok() {
         drop((image, initrd));
         worker.run();

@@ -73,6 +73,11 @@ impl<M: Machine> Worker<M> {
         }
     }
 
+    /// Somebody wants the guest's console output from the first byte on.
+    pub fn attach_console(&mut self) {
+        self.chipset.console.attach(true);
+    }
+
     /// Loads the guest, lets it run and tells `vmms` which of both failed, if one did.
     ///
     /// # Errors

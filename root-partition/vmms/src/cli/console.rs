@@ -18,29 +18,22 @@ impl<S: System, V: Volume> Cli<S, V> {
         match self.manager.vm(name)?.state() {
             state @ (State::Off | State::Invalid) => Err(alloc::format!("{name} is {state}")),
             State::Starting => {
+                self.manager.attach(name, true)?;
                 self.mode = Mode::Start(name.clone(), true);
                 Ok(())
             }
             State::Running | State::Stopping => {
+                self.manager.attach(name, true)?;
                 self.enter_console(name);
                 Ok(())
             }
         }
     }
 
+    /// Its output is asked for already.
     pub(super) fn enter_console(&mut self, name: &Name) {
         self.line(&alloc::format!("[console of {name}; Ctrl-] leaves it]"));
         self.mode = Mode::Console(name.clone());
-        self.reattach(name);
-    }
-
-    /// Asks for the output of `name`, if this is where it goes.
-    pub(super) fn reattach(&mut self, name: &Name) {
-        if self.mode == Mode::Console(name.clone())
-            && let Err(error) = self.manager.attach(name, true)
-        {
-            self.error(&error);
-        }
     }
 
     /// Gives the guest what was typed; whether it took anything.

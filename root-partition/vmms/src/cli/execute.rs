@@ -26,7 +26,7 @@ impl<S: System, V: Volume> Cli<S, V> {
             Command::VmShow { name, json: true } => self.line(&report::show_json(&self.manager, &name)?),
             Command::VmShow { name, json: false } => self.lines(report::show(&self.manager, &name)?),
             Command::VmStart { name, console } => {
-                self.manager.start(&name)?;
+                self.manager.start(&name, console)?;
                 self.mode = Mode::Start(name, console);
             }
             Command::VmConsole(name) => self.open_console(&name)?,

@@ -99,7 +99,7 @@ impl<S: System, V: Volume> Cli<S, V> {
             .map(|vm| vm.name.clone())
             .collect();
         for name in autostart {
-            if let Err(error) = self.manager.start(&name) {
+            if let Err(error) = self.manager.start(&name, false) {
                 self.error(&error);
             }
         }
@@ -200,7 +200,11 @@ impl<S: System, V: Volume> Cli<S, V> {
     fn cancel(&mut self) {
         self.out.extend(b"^C\r\n");
         match core::mem::replace(&mut self.mode, Mode::Prompt) {
-            Mode::Start(name, _) => self.line(&alloc::format!("{name} goes on starting")),
+            Mode::Start(name, _) => {
+                // It is off when that fails, and needs no telling.
+                let _ = self.manager.attach(&name, false);
+                self.line(&alloc::format!("{name} goes on starting"));
+            }
             Mode::Stop(name) => self.line(&alloc::format!("{name} goes on stopping")),
             Mode::Job => self.give_up_job(),
             Mode::Shutdown(_) => {
@@ -254,7 +258,6 @@ impl<S: System, V: Volume> Cli<S, V> {
                 }
             }
             Event::Reset(name) => {
-                self.reattach(&name);
                 self.notice(&alloc::format!("{name} was reset by its guest and starts again"));
             }
             Event::StillRunning(name) => {

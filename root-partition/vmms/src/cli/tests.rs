@@ -97,12 +97,11 @@ fn the_story() {
     );
     assert_eq!(host.types("vm start demo --console\r"), "vm start demo --console\n");
     assert!(
-        matches!(&host.heard()[..], [ToWorker::Start { memory: 0x1000_0000, vps: 1, cmdline, initrd: false }]
+        matches!(&host.heard()[..], [ToWorker::Start { memory: 0x1000_0000, vps: 1, cmdline, initrd: false, console: true }]
         if cmdline == "console=ttyS0")
     );
     host.world.says(&FromWorker::Started);
     assert_eq!(host.goes_on(), "demo is running\n[console of demo; Ctrl-] leaves it]\n");
-    assert_eq!(host.heard(), [ToWorker::ConsoleAttach(true)]);
     host.world.says(&FromWorker::ConsoleOutput(b"~ # ".to_vec()));
     assert_eq!(host.goes_on(), "~ # ");
     assert_eq!(host.types("poweroff\r\x03"), "");
@@ -152,10 +151,25 @@ fn a_guest_that_resets_itself_starts_again_and_keeps_its_console() {
     assert_eq!(host.world.workers.borrow().len(), 2);
     host.world.says(&FromWorker::Started);
     assert_eq!(host.goes_on(), "");
-    assert!(host.heard().contains(&ToWorker::ConsoleAttach(true)));
+    assert!(matches!(host.heard()[..], [ToWorker::Start { console: true, .. }]));
     host.world.says(&FromWorker::ConsoleOutput(b"again".to_vec()));
     assert_eq!(host.goes_on(), "again");
     assert_eq!(host.world.vms.get(), 2);
+}
+
+#[test]
+fn a_guest_that_is_off_at_once_was_heard() {
+    let mut host = Host::new();
+    host.types("vm start demo --console\r");
+    host.world.says(&FromWorker::Started);
+    host.world.says(&FromWorker::ConsoleOutput(b"figures".to_vec()));
+    host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
+    host.world.ends(1, 0);
+    let shown = host.goes_on();
+    assert!(
+        shown.ends_with("leaves it]\nfigures\n[demo is off: its guest powered off]\nbulkhead> "),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -91,6 +91,8 @@ pub struct Instance<S: System> {
     pub killed: bool,
     /// Its disks.
     pub disks: Vec<UsedDisk>,
+    /// Whether somebody wants its console output.
+    pub attached: bool,
     /// Messages that the worker's queue had no room for.
     pub unsent: Vec<Vec<u8>>,
 }

@@ -122,16 +122,16 @@ impl<S: System, V: Volume> Manager<S, V> {
         }
     }
 
-    /// Starts a VM that is off.
+    /// Starts a VM that is off; `console`: its output is wanted from the first byte on.
     ///
     /// # Errors
     /// Why it cannot be started; it is off still.
-    pub fn start(&mut self, name: &Name) -> Result<(), String> {
+    pub fn start(&mut self, name: &Name, console: bool) -> Result<(), String> {
         let vm = self.vm(name)?;
         if vm.instance.is_some() {
             return Err(alloc::format!("{name} is {} already", vm.state()));
         }
-        let instance = self.make(name)?;
+        let instance = self.make(name, console)?;
         if let Some(vm) = self.vms.iter_mut().find(|vm| vm.name == *name) {
             vm.instance = Some(instance);
         }
@@ -188,7 +188,10 @@ impl<S: System, V: Volume> Manager<S, V> {
     /// It is off.
     pub fn attach(&mut self, name: &Name, attached: bool) -> Result<(), String> {
         let (system, instance) = self.instance(name)?;
-        instance.tell(system, &ToWorker::ConsoleAttach(attached));
+        if instance.attached != attached {
+            instance.attached = attached;
+            instance.tell(system, &ToWorker::ConsoleAttach(attached));
+        }
         Ok(())
     }
 

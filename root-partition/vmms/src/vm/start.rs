@@ -20,8 +20,8 @@ const FILL_MAX: u64 = 64 << 20;
 const WORKER: &str = "worker";
 
 impl<S: System, V: Volume> Manager<S, V> {
-    /// Makes partition and worker of `name`, which is off.
-    pub(super) fn make(&mut self, name: &Name) -> Result<Instance<S>, String> {
+    /// Makes partition and worker of `name`, which is off; `console`: its output is wanted.
+    pub(super) fn make(&mut self, name: &Name, console: bool) -> Result<Instance<S>, String> {
         let definition = self.definition(name)?.clone();
         let (_, kernel) = self.open(&definition.kernel, true)?;
         let mut files = alloc::vec![kernel];
@@ -40,7 +40,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             let attached = self.system.vm_attach(&vm, file, attachment);
             attached.map_err(|error| alloc::format!("{} cannot be attached: {error}", disk.path))?;
         }
-        self.launch(&definition, vm, files)
+        self.launch(&definition, vm, files, console)
             .map_err(|error| alloc::format!("{name}: its worker cannot be started: {error}"))
     }
 
@@ -50,6 +50,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         definition: &Definition,
         vm: S::Vm,
         files: Vec<S::File>,
+        console: bool,
     ) -> Result<Instance<S>, syscall::Error> {
         let (channel, theirs) = self.system.channel()?;
         let process = self.system.spawn(WORKER, theirs)?;
@@ -58,6 +59,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             vps: definition.vps,
             cmdline: definition.cmdline.clone(),
             initrd: definition.initrd.is_some(),
+            console,
         };
         let message = postcard::to_allocvec(&start).map_err(|_| syscall::Error::OutOfMemory)?;
         let sent = self
@@ -80,6 +82,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             disks: disks
                 .map(|disk| UsedDisk { path: disk.path.clone(), read_only: disk.read_only })
                 .collect(),
+            attached: console,
             unsent: Vec::new(),
         })
     }

@@ -92,12 +92,12 @@ impl<S: System, V: Volume> Manager<S, V> {
         let Some(vm) = self.vms.iter_mut().find(|vm| vm.name == *name) else { return };
         let Some(instance) = vm.instance.take() else { return };
         let status = self.system.status(&instance.process);
-        let (end, killed) = (instance.end.clone(), instance.killed);
+        let (end, killed, attached) = (instance.end.clone(), instance.killed, instance.attached);
         // Partition and memory go here.
         drop(instance);
         if end == Some(End::Stopped(StopReason::Reset)) && !killed && !self.closing {
             happened.push(Event::Reset(name.clone()));
-            if let Err(error) = self.start(name) {
+            if let Err(error) = self.start(name, attached) {
                 happened.push(self.off(name, &error, true));
             }
             return;
