@@ -217,6 +217,12 @@ pub trait VirtualProcessorBackend: Sized {
 
     /// A register of the TLFS that lives here (not the APIC's, the SynIC's, the timers').
     fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue>;
+    /// Reads one that is here, of a name that is known where this is called: an implementor inlines it, so that it comes
+    /// to one load.
+    #[inline(always)]
+    fn read_known(&self, name: HvRegisterName) -> HvRegisterValue {
+        self.read_register(name).unwrap_or_default()
+    }
     /// Writes one; `INVALID_PARAMETER` for a name that is not here or a value the processor would refuse.
     fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()>;
 

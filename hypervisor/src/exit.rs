@@ -96,6 +96,7 @@ impl<B: VirtualProcessorBackend> VpState for Asking<'_, B> {
     fn index(&self) -> u32 {
         self.index
     }
+    #[inline(always)]
     fn register(&self, name: HvRegisterName) -> u64 {
         register(self.backend, name)
     }

@@ -13,7 +13,7 @@ use crate::timer::Expired;
 
 /// Takes CR8 over into the APIC: the guest writes it without an exit.
 pub fn sync_task_priority<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
-    let cr8 = vp.backend.read_register(HvRegisterName::Cr8).map_or(0, HvRegisterValue::as_u64);
+    let cr8 = vp.backend.read_known(HvRegisterName::Cr8).as_u64();
     vp.platform.apic.set_cr8((cr8 & 0xF) as u8);
 }
 

@@ -5,12 +5,11 @@ use hv_abi::message::{
     InterceptMessageHeader, IoPortAccessInfo, IoPortInterceptMessage, MemoryAccessInfo,
     MemoryInterceptMessage,
 };
-use hv_abi::registers::{HvRegisterName, HvRegisterValue};
+use hv_abi::registers::HvRegisterName;
 use hv_abi::{HvPartitionId, HvVpIndex};
 use zerocopy::{Immutable, IntoBytes};
 
 use crate::backend::{Access, PortAccess, SecondLevelFault, VirtualProcessorBackend};
-use crate::msr::register;
 use crate::platform::Running;
 
 /// Write-back.
@@ -21,6 +20,7 @@ const HEADER_WORDS: usize = 2;
 const PORT_STRING_FIRST: usize = core::mem::offset_of!(IoPortInterceptMessage, ds_segment);
 
 /// Writes a message of `kind` into the page; of the payload only whole words, and of these at most `bytes`.
+#[inline]
 fn put<B>(
     vp: &Running<'_, B>,
     from: HvPartitionId,
@@ -45,14 +45,17 @@ fn put<B>(
 }
 
 /// The common start.
+#[inline]
 fn header<B: VirtualProcessorBackend>(
     vp: &Running<'_, B>,
     access: InterceptAccess,
     instruction_length: u8,
 ) -> InterceptMessageHeader {
-    let register = |name| register(vp.backend, name);
-    let (cr0, efer) = (register(HvRegisterName::Cr0), register(HvRegisterName::Efer));
-    let shadow = register(HvRegisterName::InterruptState) & 1 != 0;
+    let backend = &*vp.backend;
+    let cr0 = backend.read_known(HvRegisterName::Cr0).as_u64();
+    let efer = backend.read_known(HvRegisterName::Efer).as_u64();
+    let cr8 = backend.read_known(HvRegisterName::Cr8).as_u64();
+    let shadow = backend.read_known(HvRegisterName::InterruptState).as_u64() & 1 != 0;
     let execution_state = HvVpExecutionState::new()
         .with_cpl(vp.backend.cpl() & 3)
         .with_cr0_pe(cr0 & 1 != 0)
@@ -60,10 +63,10 @@ fn header<B: VirtualProcessorBackend>(
         .with_efer_lma(efer & (1 << 10) != 0)
         .with_interruption_pending(vp.backend.pending().interruption_pending())
         .with_interrupt_shadow(shadow);
-    let cs = vp.backend.read_register(HvRegisterName::Cs).unwrap_or_default();
+    let cs = backend.read_known(HvRegisterName::Cs);
     InterceptMessageHeader {
         vp_index: HvVpIndex(vp.index),
-        instruction_length_cr8: (instruction_length & 0xF) | ((register(HvRegisterName::Cr8) as u8) << 4),
+        instruction_length_cr8: (instruction_length & 0xF) | ((cr8 as u8) << 4),
         intercept_access_type: access,
         execution_state,
         cs_segment: cs.as_segment(),
@@ -75,8 +78,6 @@ fn header<B: VirtualProcessorBackend>(
 /// A port access that the root answers.
 pub fn port<B: VirtualProcessorBackend>(vp: &Running<'_, B>, from: HvPartitionId, access: &PortAccess) {
     let kind = if access.write { InterceptAccess::WRITE } else { InterceptAccess::READ };
-    let segment =
-        |name| vp.backend.read_register(name).map_or_else(Default::default, HvRegisterValue::as_segment);
     let gprs = vp.backend.gprs();
     let mut message = IoPortInterceptMessage {
         header: header(vp, kind, vp.backend.instruction_length()),
@@ -90,8 +91,8 @@ pub fn port<B: VirtualProcessorBackend>(vp: &Running<'_, B>, from: HvPartitionId
     };
     let mut bytes = PORT_STRING_FIRST;
     if access.string {
-        message.ds_segment = segment(HvRegisterName::Ds);
-        message.es_segment = segment(HvRegisterName::Es);
+        message.ds_segment = vp.backend.read_known(HvRegisterName::Ds).as_segment();
+        message.es_segment = vp.backend.read_known(HvRegisterName::Es).as_segment();
         (message.rcx, message.rsi, message.rdi) = (gprs.rcx, gprs.rsi, gprs.rdi);
         bytes = size_of::<IoPortInterceptMessage>();
     }

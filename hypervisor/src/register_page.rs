@@ -18,7 +18,7 @@ mod word {
     pub const RFLAGS: usize = 18;
     pub const SEGMENTS: usize = 32;
     pub const CONTROL: usize = 44;
-    pub const PENDING: usize = 50;
+    pub const PENDING: usize = CONTROL + 6;
     pub const INTERRUPTS: usize = 86;
 }
 
@@ -33,20 +33,6 @@ const SEGMENTS: [HvRegisterName; 6] = [
     HvRegisterName::Fs,
     HvRegisterName::Gs,
 ];
-
-/// From [`word::CONTROL`] on.
-const CONTROL: [HvRegisterName; 8] = [
-    HvRegisterName::Cr0,
-    HvRegisterName::Cr3,
-    HvRegisterName::Cr4,
-    HvRegisterName::Cr8,
-    HvRegisterName::Efer,
-    HvRegisterName::Dr7,
-    HvRegisterName::PendingInterruption,
-    HvRegisterName::InterruptState,
-];
-/// Behind them and the emulation hints.
-const XFEM: usize = word::CONTROL + CONTROL.len() + 1;
 
 /// Takes what the root changed.
 #[inline]
@@ -97,22 +83,30 @@ fn load_groups<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, dirty: 
     }
 }
 
-/// Writes the state at an intercept.
-#[inline]
+/// Writes the state at an intercept. Each name and place is known here, so that a backend's look-up by name comes to one
+/// load.
+#[inline(always)]
 pub fn store<B: VirtualProcessorBackend>(page: &Page, backend: &B) {
     for (index, value) in (word::GENERAL..).zip(backend.gprs().to_array()) {
         page.write(index, value);
     }
     page.write(word::RIP, backend.rip());
     page.write(word::RFLAGS, backend.rflags());
-    for (index, name) in (word::SEGMENTS..).step_by(2).zip(SEGMENTS) {
-        let value = backend.read_register(name).unwrap_or_default();
-        page.write(index, value.low);
-        page.write(index.wrapping_add(1), value.high);
+    // Not loops or closures: in these a name is not known any more.
+    macro_rules! segments {
+        ($($number:literal $name:ident)*) => {$({
+            let value = backend.read_known(HvRegisterName::$name);
+            page.write(const { word::SEGMENTS + 2 * $number }, value.low);
+            page.write(const { word::SEGMENTS + 2 * $number + 1 }, value.high);
+        })*};
     }
-    for (index, name) in (word::CONTROL..).zip(CONTROL) {
-        page.write(index, backend.read_register(name).unwrap_or_default().as_u64());
+    segments!(0 Es 1 Cs 2 Ss 3 Ds 4 Fs 5 Gs);
+    macro_rules! controls {
+        ($($number:literal $name:ident)*) => {$({
+            let value = backend.read_known(HvRegisterName::$name);
+            page.write(const { word::CONTROL + $number }, value.low);
+        })*};
     }
-    page.write(XFEM, backend.read_register(HvRegisterName::Xfem).unwrap_or_default().as_u64());
+    controls!(0 Cr0 1 Cr3 2 Cr4 3 Cr8 4 Efer 5 Dr7 6 PendingInterruption 7 InterruptState 9 Xfem);
     page.write(word::HEADER, VALID);
 }

@@ -126,14 +126,17 @@ const _: () = assert!(size_of::<HvRegisterValue>() == 16);
 
 impl HvRegisterValue {
     /// A register of 64 bits.
+    #[inline]
     pub const fn from_u64(value: u64) -> Self {
         Self { low: value, high: 0 }
     }
     /// A register of 64 bits.
+    #[inline]
     pub const fn as_u64(self) -> u64 {
         self.low
     }
     /// A segment register.
+    #[inline]
     pub const fn from_segment(s: HvSegmentRegister) -> Self {
         Self {
             low: s.base,
@@ -141,6 +144,7 @@ impl HvRegisterValue {
         }
     }
     /// A segment register.
+    #[inline]
     pub const fn as_segment(self) -> HvSegmentRegister {
         HvSegmentRegister {
             base: self.low,
@@ -150,10 +154,12 @@ impl HvRegisterValue {
         }
     }
     /// GDTR or IDTR.
+    #[inline]
     pub const fn from_table(t: HvTableRegister) -> Self {
         Self { low: (t.limit as u64) << 48, high: t.base }
     }
     /// GDTR or IDTR.
+    #[inline]
     pub const fn as_table(self) -> HvTableRegister {
         HvTableRegister { padding: [0; 3], limit: (self.low >> 48) as u16, base: self.high }
     }

@@ -70,8 +70,9 @@ const fn backend_register(number: u32) -> Option<HvRegisterName> {
 }
 
 /// A 64-bit register of the backend; 0 for one that it does not have.
+#[inline(always)]
 pub fn register<B: VirtualProcessorBackend>(backend: &B, name: HvRegisterName) -> u64 {
-    backend.read_register(name).map_or(0, HvRegisterValue::as_u64)
+    backend.read_known(name).as_u64()
 }
 
 /// The guest's time stamp counter less the host's.

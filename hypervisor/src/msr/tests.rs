@@ -153,7 +153,10 @@ fn exactly_these_can_be_read() {
     assert_eq!(there(0..0x800, &mut vp), low);
     let syscall = [0x80, 0x81, 0x82, 0x83, 0x84, 0x100, 0x101, 0x102, 0x103].map(|msr| 0xC000_0000 + msr);
     assert_eq!(there(0xC000_0000..0xC000_0800, &mut vp), syscall);
-    assert_eq!(there(0xC001_0000..0xC001_2000, &mut vp), [0xC001_0010, 0xC001_0015, 0xC001_001F, 0xC001_1029]);
+    assert_eq!(
+        there(0xC001_0000..0xC001_2000, &mut vp),
+        [0xC001_0010, 0xC001_0015, 0xC001_001F, 0xC001_1029]
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn cpuid<M: Machine>(
     let [eax, ebx, ecx, edx] = hv.machine.cpuid(leaf_number, subleaf);
     match leaf_number {
         1 => {
-            let cr4 = backend.read_register(HvRegisterName::Cr4).unwrap_or_default().as_u64();
+            let cr4 = backend.read_known(HvRegisterName::Cr4).as_u64();
             let osxsave = if cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
             [eax, ebx, (ecx & !(VMX | OSXSAVE)) | osxsave | HYPERVISOR_PRESENT, edx]
         }

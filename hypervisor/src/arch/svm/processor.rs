@@ -158,6 +158,10 @@ impl VirtualProcessorBackend for SvmProcessor {
     fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         self.register(name)
     }
+    #[inline(always)]
+    fn read_known(&self, name: HvRegisterName) -> HvRegisterValue {
+        self.register(name).unwrap_or_default()
+    }
     fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
         self.set_register(name, value)
     }

@@ -25,6 +25,8 @@ impl SvmProcessor {
         !self.extended.is_loaded()
     }
 
+    /// Inlined, so that a name that is known comes to one load.
+    #[inline(always)]
     pub(super) fn register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         if let Some(value) = self.segment(name) {
             return Some(value);
@@ -70,11 +72,13 @@ impl SvmProcessor {
         }))
     }
 
+    #[inline(always)]
     fn general(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         let index = name.0.checked_sub(Name::Rax.0)?;
         self.gprs.to_array().get(index as usize).copied().map(HvRegisterValue::from_u64)
     }
 
+    #[inline(always)]
     fn segment(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         let save = &self.vmcb.save;
         let segment = match name {
