@@ -40,6 +40,10 @@ pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> boo
     if word & (hazard::INTERRUPT | hazard::NMI) != 0 {
         deliver_interrupt(vp);
     }
+    if vp.platform.nmi_waits && vp.platform.activity == Activity::Running {
+        vp.platform.nmi_waits = false;
+        vp.inbox.posted.nmi();
+    }
     word & hazard::RECALL != 0
 }
 
@@ -56,9 +60,12 @@ fn deliver_nmi<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     if vp.platform.activity != Activity::WaitForStartup && vp.backend.nmi_deliverable() {
         vp.backend.inject(Event::Nmi);
         vp.platform.activity = Activity::Running;
-    } else {
+    } else if vp.platform.activity == Activity::Running {
         // It stays requested; the next exit tries again.
         vp.inbox.posted.nmi();
+    } else {
+        // Nor does it keep a VP busy that does not run.
+        vp.platform.nmi_waits = true;
     }
 }
 

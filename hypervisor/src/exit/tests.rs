@@ -145,6 +145,20 @@ fn halt_blocks_until_an_interrupt() {
 }
 
 #[test]
+fn an_nmi_waits_without_keeping_the_vp_busy() {
+    let partition = Partition::new(1);
+    let mut vp = running(&partition, 0);
+    vp.platform.activity = Activity::WaitForStartup;
+    partition.inboxes[0].posted.nmi();
+    assert_eq!(partition.before(&mut vp), Next::Blocked);
+    assert_eq!(partition.inboxes[0].posted.hazard(), 0, "or it would be dispatched again and again");
+    partition.inboxes[0].posted.startup(8);
+    assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, None));
+    partition.before(&mut vp);
+    assert_eq!(vp.backend.enter(), Some(Event::Nmi));
+}
+
+#[test]
 fn another_processor_is_started() {
     let partition = Partition::new(2);
     let mut first = running(&partition, 0);

@@ -26,6 +26,8 @@ pub struct VpPlatform {
     pub stored: Stored,
     /// Whether it executes.
     pub activity: Activity,
+    /// An NMI waits until the VP runs.
+    pub nmi_waits: bool,
     /// Host's counter at which a timer runs out next; `u64::MAX`: none.
     next_timer: u64,
 }
@@ -38,6 +40,7 @@ impl VpPlatform {
             timers: SyntheticTimers::RESET,
             stored: Stored::RESET,
             activity: if index == 0 { Activity::Running } else { Activity::WaitForStartup },
+            nmi_waits: false,
             next_timer: u64::MAX,
         }
     }
