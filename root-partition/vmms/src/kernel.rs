@@ -72,7 +72,6 @@ pub struct Kernel {
 
 impl Kernel {
     /// The kernel as vmms finds it when it starts, and the data volume.
-    #[must_use]
     pub fn open() -> (Self, Result<Ext4Volume<Partition>, VolumeError>) {
         let mut kernel =
             Self { system: runtime::System::inherited(), console: Console::inherited(), partition: None };

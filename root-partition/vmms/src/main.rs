@@ -9,5 +9,8 @@ runtime::entry!(main);
 
 fn main() {
     let (kernel, volume) = Kernel::open();
-    Cli::new(kernel, volume).run();
+    let mut cli = Cli::new(kernel, volume);
+    cli.begin();
+    runtime::mark_prompt();
+    cli.run();
 }

@@ -107,9 +107,8 @@ impl<S: System, V: Volume> Cli<S, V> {
         self.flush();
     }
 
-    /// Does all that is to be done; returns only when the machine could not be switched off.
+    /// Does all that there is to do, for ever.
     pub fn run(&mut self) -> ! {
-        self.begin();
         loop {
             self.turn();
         }
