@@ -31,7 +31,7 @@ impl Completion for Bounce {
 pub fn submit(
     device: &dyn Device,
     operation: Operation,
-    part: Part,
+    part: Part<'_>,
     completion: Arc<dyn Completion>,
     tag: u64,
 ) {
@@ -44,7 +44,7 @@ pub fn submit(
         copy_segments(Direction::FromSegments, &buffer, 0, &part.segments, 0, length);
     }
     let segments = [PhysicalSegment { address: buffer.address(), length: part.length as u32 }];
-    let bounce = Arc::new(Bounce { buffer, segments: part.segments, length, read, completion });
+    let bounce = Arc::new(Bounce { buffer, segments: part.segments.into_owned(), length, read, completion });
     let request = Request { operation, offset: part.start, length: part.length, segments: &segments };
     device.submit(&request, bounce, tag);
 }

@@ -3,6 +3,7 @@
 //! Invariant: the parts of a request cover it exactly, in order, without overlap; each lies within one extent.
 
 use super::{Error, Limits, PhysicalSegment, Request};
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 /// Bytes of a page.
@@ -91,32 +92,37 @@ impl ExtentMap {
 
 /// Whether `segments` add up to `length` bytes and a device with `limits` takes them as they are.
 pub fn fits(segments: &[PhysicalSegment], length: u64, limits: &Limits) -> Result<bool, Error> {
-    let mut total = 0u64;
-    let mut boundaries = true;
-    for segment in segments {
-        if segment.length == 0 {
-            return Err(Error::Invalid);
-        }
-        boundaries &= segment.address.is_multiple_of(4);
-        boundaries &= total == 0 || segment.address.is_multiple_of(PAGE);
-        total += u64::from(segment.length);
-        boundaries &= total == length || (segment.address + u64::from(segment.length)).is_multiple_of(PAGE);
+    let Some((first, rest)) = segments.split_first() else {
+        return if length == 0 { Ok(true) } else { Err(Error::Invalid) };
+    };
+    let mut total = u64::from(first.length);
+    let mut end = first.address + total;
+    let mut has_empty = total == 0;
+    // Bits of addresses that should not be set.
+    let mut odd = first.address % 4;
+    for segment in rest {
+        let length = u64::from(segment.length);
+        has_empty |= length == 0;
+        odd |= (segment.address | end) % PAGE;
+        end = segment.address + length;
+        total += length;
     }
-    if total != length {
+    if has_empty || total != length {
         return Err(Error::Invalid);
     }
+    let boundaries = odd == 0;
     Ok(boundaries || !limits.page_boundaries)
 }
 
 /// One part of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Part {
+pub struct Part<'a> {
     /// First byte on the device.
     pub start: u64,
     /// Length in bytes.
     pub length: u64,
     /// Its memory.
-    pub segments: Vec<PhysicalSegment>,
+    pub segments: Cow<'a, [PhysicalSegment]>,
 }
 
 /// Cuts a request into its parts.
@@ -145,10 +151,34 @@ impl<'a> Parts<'a> {
         Self { map, request, done: 0, segment_done: 0, transfer, segments, block_size }
     }
 
+    /// Takes whole segments that make up exactly `length` bytes; `None`: the next do not.
+    fn take_whole(&mut self, length: u64) -> Option<&'a [PhysicalSegment]> {
+        if self.segment_done != 0 {
+            return None;
+        }
+        let segments: &'a [PhysicalSegment] = self.request.segments;
+        let mut total = 0;
+        let count = segments.iter().take(self.segments).position(|segment| {
+            total += u64::from(segment.length);
+            total >= length
+        })?;
+        let (taken, left) = segments.split_at_checked(count + 1).filter(|_| total == length)?;
+        self.request.segments = left;
+        Some(taken)
+    }
+
     /// Takes memory for at most `length` bytes; a multiple of the block size, and at least one block.
-    fn take_segments(&mut self, length: u64) -> Option<(u64, Vec<PhysicalSegment>)> {
+    fn take_segments(&mut self, length: u64) -> Option<(u64, Cow<'a, [PhysicalSegment]>)> {
+        if let Some(taken) = self.take_whole(length) {
+            return Some((length, Cow::Borrowed(taken)));
+        }
+        self.take_cut(length).map(|(length, taken)| (length, Cow::Owned(taken)))
+    }
+
+    /// As [`Self::take_segments`], segments cut where they have to be.
+    fn take_cut(&mut self, length: u64) -> Option<(u64, Vec<PhysicalSegment>)> {
         let (left, left_done) = (self.request.segments, self.segment_done);
-        let mut taken = Vec::new();
+        let mut taken = Vec::with_capacity(left.len().min(self.segments));
         let mut total = 0;
         while total < length && taken.len() < self.segments {
             let (first, rest) = self.request.segments.split_first()?;
@@ -168,14 +198,14 @@ impl<'a> Parts<'a> {
         if whole != 0 && whole != total {
             // The segment limit fell within a block: take less, up to the block's start.
             (self.request.segments, self.segment_done) = (left, left_done);
-            return self.take_segments(whole);
+            return self.take_cut(whole);
         }
         (whole != 0).then_some((whole, taken))
     }
 }
 
-impl Iterator for Parts<'_> {
-    type Item = Result<Part, Error>;
+impl<'a> Iterator for Parts<'a> {
+    type Item = Result<Part<'a>, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let left = self.request.length.checked_sub(self.done).filter(|&left| left != 0)?;
@@ -184,8 +214,11 @@ impl Iterator for Parts<'_> {
             return Some(Err(Error::OutOfRange));
         };
         let length = left.min(room).min(self.transfer);
-        let taken =
-            if self.request.has_data() { self.take_segments(length) } else { Some((length, Vec::new())) };
+        let taken = if self.request.has_data() {
+            self.take_segments(length)
+        } else {
+            Some((length, Cow::Borrowed(&[][..])))
+        };
         let Some((length, segments)) = taken else {
             self.done = self.request.length;
             return Some(Err(Error::Invalid));

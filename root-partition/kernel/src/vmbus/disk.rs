@@ -6,7 +6,7 @@ use crate::block::{self, Completion, File, PhysicalSegment};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use spin::Mutex;
-use syscall::DiskAttach;
+use syscall::{DiskAttach, VM_MEMORY_GRANULE};
 use vmbus::GuestRange;
 use vsp::storage::{Completions, Disk, Geometry, Operation, Outcome, Request};
 
@@ -70,21 +70,39 @@ impl FileDisk {
     /// Fills `segments` with where `memory` lies; `None` where it is not RAM.
     fn locate(&self, memory: &[GuestRange], segments: &mut Vec<PhysicalSegment>) -> Option<()> {
         segments.clear();
+        segments.reserve(memory.len());
+        let mut window = Window { start: 0, end: 0, physical: 0 };
         for range in memory {
-            let (mut gpa, mut left) = (range.address, range.length);
-            while left != 0 {
-                let (address, room) = self.ram.locate(gpa)?;
-                let length = left.min(u32::try_from(room).unwrap_or(u32::MAX));
-                if length == 0 {
-                    return None;
+            let mut gpa = range.address;
+            let end = gpa.checked_add(u64::from(range.length))?;
+            while gpa < end {
+                if gpa < window.start || gpa >= window.end {
+                    window = self.window(gpa)?;
                 }
-                segments.push(PhysicalSegment { address, length });
-                gpa = gpa.checked_add(u64::from(length))?;
-                left -= length;
+                let length = end.min(window.end) - gpa;
+                // At most the length of the range.
+                let length = length as u32;
+                segments.push(PhysicalSegment { address: window.physical + (gpa - window.start), length });
+                gpa += u64::from(length);
             }
         }
         Some(())
     }
+
+    /// What is found at once around `gpa`: all of its granule, since a guest's RAM is made of whole ones.
+    fn window(&self, gpa: u64) -> Option<Window> {
+        let start = gpa - gpa % VM_MEMORY_GRANULE;
+        let (physical, room) = self.ram.locate(start)?;
+        let end = start.checked_add(room).filter(|&end| gpa < end)?;
+        Some(Window { start, end, physical })
+    }
+}
+
+/// Guest-physical addresses that are consecutive in physical memory too.
+struct Window {
+    start: u64,
+    end: u64,
+    physical: u64,
 }
 
 impl Disk for FileDisk {
