@@ -1,7 +1,7 @@
 //! The APIC's registers as MSRs 0x800 to 0x8FF (SDM vol. 3A 11.12.1.2, table 11-6).
 
 use super::lvt::LvtEntry;
-use super::{Destination, Effect, Fault, Ipi, IpiKind, LocalApic, Posted, SVR_ENABLE, error};
+use super::{Destination, Effect, Fault, Ipi, IpiKind, LocalApic, Posted, SVR_ENABLE, Shorthand, error};
 
 /// Version 0x14, six LVT entries.
 const VERSION: u32 = 0x0005_0014;
@@ -121,7 +121,10 @@ impl LocalApic {
                 self.record(error::SEND_ILLEGAL_VECTOR, posted);
                 return Ok(Effect::Reconsider);
             }
-            if ipi.destination == Destination::Physical(self.id) {
+            // To itself it goes without looking for destinations.
+            let to_self = matches!(ipi.destination, Destination::Shorthand(Shorthand::ToSelf))
+                || ipi.destination == Destination::Physical(self.id);
+            if to_self {
                 posted.request(ipi.vector, false);
                 return Ok(Effect::None);
             }
