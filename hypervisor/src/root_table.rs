@@ -68,20 +68,21 @@ impl<'a, M: Machine> RootTable<'a, M> {
     /// Are all pages of the `size` at `input` the root's own RAM?
     fn is_ram(&self, input: InputPage, size: PageSize) -> bool {
         let mut tables = Tables(self.machine);
-        let Some(leaf) = self.table.walk(&mut tables, input) else { return false };
-        if leaf.size >= size {
-            return leaf.attributes == ROOT_RAM;
-        }
         let end = input.get().saturating_add(size.pages());
-        let mut next = input.get();
-        // Enough to see each entry of one table, and the way to it.
-        let budget = paging::ENTRIES.saturating_add(8);
-        self.table.visit_some(&mut tables, input, budget, |at, leaf| {
-            if at.get() == next && next < end && leaf.attributes == ROOT_RAM {
-                next = next.saturating_add(leaf.size.pages());
+        let mut next = input;
+        // At most one round for each entry of the table that a split large page has become.
+        loop {
+            match self.table.walk(&mut tables, next) {
+                Some(leaf) if leaf.attributes == ROOT_RAM => {
+                    let above = next.get().saturating_add(leaf.size.pages());
+                    match InputPage::new(above) {
+                        Some(page) if above < end => next = page,
+                        _ => return true,
+                    }
+                }
+                _ => return false,
             }
-        });
-        next >= end
+        }
     }
 
     /// Counts a use of each page of the `size` at `input`, which are the root's own RAM.

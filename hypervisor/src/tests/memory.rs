@@ -132,6 +132,24 @@ fn large_pages_are_shared_and_split() {
 }
 
 #[test]
+fn ram_in_small_pages_can_be_mapped_as_a_large_one() {
+    let mut root = Root::new();
+    let id = root.guest(DEPOSIT);
+    let other = root.guest(10);
+    // What was deposited comes back as small pages, and so does RAM whose ranges begin anywhere.
+    assert_eq!(deposit(&mut root, other, 4096 + 511), HvStatus::SUCCESS);
+    let flags = MapGpaFlags::RAM | MapGpaFlags::LARGE_PAGE;
+    assert_eq!(
+        map(&mut root, id, 512, &[4096], flags).status(),
+        HvStatus::OPERATION_DENIED,
+        "not all the root's"
+    );
+    root.end(other);
+    assert_eq!(map(&mut root, id, 512, &[4096], flags).status(), HvStatus::SUCCESS);
+    assert_eq!(root.end(id), DEPOSIT);
+}
+
+#[test]
 fn what_was_mapped_is_replaced_and_flushed() {
     let mut root = Root::new();
     let id = root.guest(DEPOSIT);
