@@ -147,12 +147,12 @@ impl<'a, P: Page> GpaRanges<'a, P> {
         self.left
     }
 
-    /// Appends the pieces of the next range to `pieces`, neighbouring pages made one, and returns its bytes; `None`
-    /// after the last.
+    /// Appends the pieces of the next range, of at most `most` bytes, to `pieces`, neighbouring pages made one, and
+    /// returns its bytes; `None` after the last.
     ///
     /// # Errors
-    /// The header is too short for what it lists, or names what is no guest-physical address.
-    pub fn next(&mut self, pieces: &mut Vec<GuestRange>) -> Result<Option<u32>, Malformed> {
+    /// It is longer, the header is too short for what it lists, or names what is no guest-physical address.
+    pub fn next(&mut self, most: u32, pieces: &mut Vec<GuestRange>) -> Result<Option<u32>, Malformed> {
         if self.left == 0 {
             return Ok(None);
         }
@@ -162,7 +162,7 @@ impl<'a, P: Page> GpaRanges<'a, P> {
         }
         let [a, b, c, d, e, f, g, h] = head;
         let (length, offset) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
-        if offset >= PAGE_SIZE as u32 {
+        if offset >= PAGE_SIZE as u32 || length > most {
             return Err(Malformed);
         }
         let pages = (u64::from(length) + u64::from(offset)).div_ceil(PAGE_SIZE as u64);

@@ -39,8 +39,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
+    /// Room for the buffers of a network adapter (17 MiB) and for rings, at some 400 KiB of the host's own memory.
     fn default() -> Self {
-        Self { gpadl_pages: 1 << 16, gpadls: 256, effects: 128 }
+        Self { gpadl_pages: 1 << 14, gpadls: 256, effects: 128 }
     }
 }
 

@@ -234,12 +234,12 @@ fn ranges_become_pieces_of_memory() {
     let packet = ring.reader.next_packet().unwrap().unwrap();
     let mut ranges = GpaRanges::new(&packet).unwrap();
     let mut pieces = vec![];
-    assert_eq!((ranges.left(), ranges.next(&mut pieces)), (2, Ok(Some(0x2800))));
+    assert_eq!((ranges.left(), ranges.next(u32::MAX, &mut pieces)), (2, Ok(Some(0x2800))));
     let piece = |address, length| GuestRange { address, length };
     assert_eq!(pieces, [piece(0xA400, 0x1C00), piece(0x1_4000, 0xC00)]);
     pieces.clear();
-    assert_eq!(ranges.next(&mut pieces), Ok(Some(4096)));
-    assert_eq!((pieces, ranges.next(&mut vec![])), (vec![piece(0x1_5000, 4096)], Ok(None)));
+    assert_eq!(ranges.next(u32::MAX, &mut pieces), Ok(Some(4096)));
+    assert_eq!((pieces, ranges.next(u32::MAX, &mut vec![])), (vec![piece(0x1_5000, 4096)], Ok(None)));
     let mut payload = [0; 8];
     assert_eq!((packet.read_payload(0, &mut payload), payload), (8, [5; 8]));
 }
@@ -251,7 +251,9 @@ fn many_pages_are_read_in_chunks() {
     let mut ring = direct(&words);
     let packet = ring.reader.next_packet().unwrap().unwrap();
     let mut pieces = vec![];
-    assert_eq!(GpaRanges::new(&packet).unwrap().next(&mut pieces), Ok(Some(200 * 4096)));
+    let short = GpaRanges::new(&packet).unwrap().next(200 * 4096 - 1, &mut pieces);
+    assert_eq!((short, pieces.len()), (Err(Malformed), 0));
+    assert_eq!(GpaRanges::new(&packet).unwrap().next(200 * 4096, &mut pieces), Ok(Some(200 * 4096)));
     assert_eq!(pieces.len(), 200);
     assert!((0..).zip(&pieces).all(|(i, piece)| *piece == GuestRange { address: i * 8192, length: 4096 }));
 }
@@ -271,7 +273,7 @@ fn ranges_that_lie_are_malformed() {
         let packet = ring.reader.next_packet().unwrap().unwrap();
         let mut ranges = GpaRanges::new(&packet).unwrap();
         let mut pieces = vec![];
-        let result = (0..3).find_map(|_| ranges.next(&mut pieces).err());
+        let result = (0..3).find_map(|_| ranges.next(u32::MAX, &mut pieces).err());
         assert_eq!(result, Some(Malformed), "{words:?}");
     }
     let mut ring = direct(&[]);
@@ -394,7 +396,7 @@ proptest! {
                 prop_assert!(payload.len() < 4096 - DESCRIPTOR as usize);
                 if let Ok(mut ranges) = GpaRanges::new(&packet) {
                     let mut pieces = vec![];
-                    while let Ok(Some(length)) = ranges.next(&mut pieces) {
+                    while let Ok(Some(length)) = ranges.next(u32::MAX, &mut pieces) {
                         let total: u32 = pieces.drain(..).map(|piece: GuestRange| piece.length).sum();
                         prop_assert_eq!(total, length);
                     }

@@ -4,7 +4,7 @@ use super::disk::{Disk, Operation, Request};
 use super::protocol::{SENSE_MAX, STATUS_SUCCESS, VstorPacket, direction, operation, srb_status};
 use super::scsi::{self, Action, Cdb, Extent, Sense, Unit};
 use super::slots::Slot;
-use super::{Outcome, Storage, transfer};
+use super::{MAX_TRANSFER_BYTES, Outcome, Storage, transfer};
 use vmbus::Memory;
 use vmbus::packet::{GpaRanges, packet_type};
 use vmbus::ring::{Broken, Packet, Writer};
@@ -163,7 +163,7 @@ fn read_memory<P: vmbus::Page>(packet: &Packet<'_, P>, slot: &mut Slot) -> bool 
     if ranges.left() != 1 {
         return false;
     }
-    match ranges.next(&mut slot.memory) {
+    match ranges.next(MAX_TRANSFER_BYTES, &mut slot.memory) {
         Ok(Some(length)) => {
             slot.length = length.min(slot.packet.request.data_transfer_length);
             true
