@@ -63,14 +63,16 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     /// Answers what the disks have done.
     pub(super) fn answer_completed(&mut self, writer: &mut Writer<M::Page>) -> Result<(), Broken> {
         let mut taken = self.completions.take();
+        let mut result = Ok(());
+        // All of them, also when the ring breaks at one: what was taken off the list is on none.
         while let Some((tag, outcome)) = taken.next(&self.completions) {
             let end = self.completed(tag, outcome);
             self.end(tag, &end);
             if !matches!(end, End::Submitted) {
-                self.answer(tag, writer)?;
+                result = result.and(self.answer(tag, writer));
             }
         }
-        Ok(())
+        result
     }
 
     /// Carries out the command in a slot.

@@ -9,6 +9,7 @@
 //!    and while one waits no other is taken, so a guest that does not read its ring holds up nobody but itself.
 //! 2. What a disk is given lies within the disk, and its memory adds up to its length.
 //! 3. In steady state a request allocates nothing: slots and their lists are reused.
+//! 4. A run is short, however much the guest has put into its ring: see [`Storage::must_go_on`].
 
 mod completions;
 mod disk;
@@ -34,8 +35,10 @@ use zerocopy::IntoBytes;
 
 /// Logical units of a controller.
 pub const LUNS: usize = 64;
-/// The most bytes of one request that the guest is told to send.
+/// The most bytes of one request: the guest is told, and a longer one is refused.
 pub const MAX_TRANSFER_BYTES: u32 = 1 << 20;
+/// The most packets that are taken in one run.
+const PACKETS_AT_ONCE: u32 = slots::SLOTS_MAX as u32;
 
 /// A SCSI controller of a VM.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ pub struct Storage<M: Memory, D: Disk> {
     handshake: Handshake,
     /// The guest is to look for disks again.
     must_announce: bool,
+    must_go_on: bool,
     counters: Counters,
 }
 
@@ -81,6 +85,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
             unanswered: VecDeque::with_capacity(slots::SLOTS_MAX),
             handshake: Handshake::default(),
             must_announce: false,
+            must_go_on: false,
             counters: Counters::default(),
         }
     }
@@ -114,6 +119,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     pub fn close(&mut self) -> bool {
         self.handshake = Handshake::default();
         self.must_announce = false;
+        self.must_go_on = false;
         let mut taken = self.completions.take();
         while let Some((tag, _)) = taken.next(&self.completions) {
             self.slots.give_back(tag);
@@ -124,18 +130,27 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         self.slots.taken() == 0
     }
 
+    /// Whether the last run has left packets in the ring so that others have their turn. The guest will not signal:
+    /// call [`Self::run`] again soon.
+    #[must_use]
+    pub fn must_go_on(&self) -> bool {
+        self.must_go_on
+    }
+
     /// Takes what is in the ring and answers what is due. Call it when the channel was opened, when the guest has
-    /// signalled it, and when [`Completions::complete`] says so. Whether the guest must be signalled.
+    /// signalled it, when [`Completions::complete`] says so, and when [`Self::must_go_on`] does. Whether the guest must
+    /// be signalled.
     ///
     /// # Errors
     /// The guest broke its ring.
     pub fn run(&mut self, channel: &mut Channel<M::Page>) -> Result<bool, Broken> {
         let Channel { reader, writer } = channel;
-        let mut signal = false;
+        let (mut signal, mut left) = (false, PACKETS_AT_ONCE);
+        self.must_go_on = false;
         loop {
             self.answer_waiting(writer)?;
             self.answer_completed(writer)?;
-            let goes_on = self.take_requests(reader, writer, &mut signal)?;
+            let goes_on = self.take_requests(reader, writer, &mut signal, &mut left)?;
             if !goes_on {
                 break;
             }
@@ -145,15 +160,23 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         Ok(signal)
     }
 
-    /// Takes requests as long as there are some and their answers have room. Whether there is more to do at once.
+    /// Takes requests as long as there are some, `left` at most, and their answers have room. Whether there is more to
+    /// do at once.
     fn take_requests(
         &mut self,
         reader: &mut Reader<M::Page>,
         writer: &mut Writer<M::Page>,
         signal: &mut bool,
+        left: &mut u32,
     ) -> Result<bool, Broken> {
         reader.start()?;
         while !self.is_full() {
+            let Some(now_left) = left.checked_sub(1) else {
+                self.must_go_on = true;
+                *signal |= reader.publish();
+                return Ok(false);
+            };
+            *left = now_left;
             let Some(packet) = reader.next_packet()? else {
                 let drained = reader.finish()?;
                 *signal |= drained.signal;
@@ -199,7 +222,11 @@ impl<M: Memory, D: Disk> Storage<M, D> {
             match writer.push(&descriptor, &[], slot.packet.as_bytes()) {
                 Ok(()) => {}
                 Err(Full::Wait) => return Ok(false),
-                Err(Full::TooLarge | Full::Broken) => return Err(Broken),
+                Err(Full::TooLarge | Full::Broken) => {
+                    // It is never answered; kept, it would keep the channel from ever being closed.
+                    self.slots.give_back(tag);
+                    return Err(Broken);
+                }
             }
         }
         self.slots.give_back(tag);

@@ -66,6 +66,55 @@ fn a_broken_ring_is_reported() {
     assert!(driver.storage.run(&mut driver.host).is_err());
 }
 
+#[test]
+fn a_ring_that_breaks_when_answers_are_due_keeps_no_request() {
+    let (mut driver, disk) = Driver::ready_with(1, harness::geometry());
+    disk.hold();
+    // More than the guest's ring has room for, so that the host has to look how far the guest has read.
+    for lba in 0..60 {
+        driver.send(harness::srb(0, &read_10(lba, 1), direction::IN, 512), Some((0x4_0000, 512)));
+        driver.run();
+    }
+    disk.release(&[]);
+    driver.memory.write(2 * 4096 + 4, &7u32.to_le_bytes());
+    assert!(driver.storage.run(&mut driver.host).is_err());
+    assert!(driver.storage.close(), "nothing is in flight");
+}
+
+#[test]
+fn a_run_is_short_whatever_is_in_the_ring() {
+    let (mut driver, _) = Driver::ready_with(31, harness::geometry());
+    let mut sent = 0;
+    while send_raw(&mut driver, 0, &[], &[]) {
+        sent += 1;
+    }
+    let mut runs = 1;
+    driver.run();
+    while driver.storage.must_go_on() {
+        driver.run();
+        runs += 1;
+    }
+    assert_eq!(runs, sent / PACKETS_AT_ONCE + 1);
+    assert!(send_raw(&mut driver, 0, &[], &[]), "all of them were taken");
+}
+
+#[test]
+fn a_transfer_that_is_longer_than_the_guest_was_told_is_refused() {
+    let (mut driver, disk) = Driver::ready();
+    for (length, srb_status) in
+        [(MAX_TRANSFER_BYTES, srb_status::SUCCESS), (MAX_TRANSFER_BYTES + 512, srb_status::INVALID_REQUEST)]
+    {
+        let mut header: Vec<u8> = [0, 1, length, 0].into_iter().flat_map(u32::to_le_bytes).collect();
+        // The same page again and again.
+        header.extend((0..length.div_ceil(4096)).flat_map(|_| 64u64.to_le_bytes()));
+        let packet = harness::srb(0, &read_10(0, 1), direction::IN, 512);
+        assert!(send_raw(&mut driver, 9, &header, packet.as_bytes()));
+        driver.run();
+        assert_eq!(driver.answers()[0].1.request.srb_status, srb_status);
+    }
+    assert_eq!(disk.log().len(), 1);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(192))]
 
