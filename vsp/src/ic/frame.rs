@@ -54,6 +54,9 @@ const ANSWER: usize = 48;
 /// Bytes of the longest payload of a question.
 pub(super) const QUESTION_MAX: usize = 2060;
 
+/// Packets that are taken in one run. A guest has at most one answer to give.
+const PACKETS_MAX: u32 = 64;
+
 /// `icmsgtype` of a negotiation.
 const NEGOTIATE: u16 = 0;
 /// `icflags`: a question in a transaction.
@@ -126,12 +129,15 @@ impl Dialogue {
     }
 
     /// Takes what has arrived and asks for versions if that is due. Whether the guest must be signalled, and its answer.
+    /// A guest that floods the ring has broken it.
     pub fn advance<P: Page>(&mut self, channel: &mut Channel<P>) -> Result<(bool, Option<Answer>), Broken> {
         let mut signal = false;
         let mut answer = None;
+        let mut left = PACKETS_MAX;
         loop {
             channel.reader.start()?;
             while let Some(packet) = channel.reader.next_packet()? {
+                left = left.checked_sub(1).ok_or(Broken)?;
                 let mut bytes = [0; HEADER + ANSWER];
                 if packet.descriptor().packet_type == packet_type::DATA_INBAND {
                     let length = packet.read_payload(0, &mut bytes);
