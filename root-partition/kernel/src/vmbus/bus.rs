@@ -40,7 +40,7 @@ pub struct Bus {
     host: Mutex<Host<GuestRam>>,
     ports: [Port; SERVICES],
     done: Arc<Done>,
-    /// Disks have completed something.
+    /// Disks have completed something, or the controller is to go on with its ring.
     pub(super) completed: Arc<Notify>,
     /// A message found no room.
     pub(super) blocked: Arc<Notify>,
@@ -117,6 +117,10 @@ impl Bus {
         if after.closed {
             self.host.lock().closed(port.relid);
             self.pump();
+        }
+        if after.more {
+            // Only the controller leaves anything, and its task goes on with it.
+            self.completed.raise();
         }
     }
 

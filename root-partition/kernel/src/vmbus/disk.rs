@@ -10,6 +10,9 @@ use syscall::{DiskAttach, VM_MEMORY_GRANULE};
 use vmbus::GuestRange;
 use vsp::storage::{Completions, Disk, Geometry, Operation, Outcome, Request};
 
+/// Of a guest's buffer, in bytes: what every device can reach.
+const ALIGNMENT: u64 = 4;
+
 /// Takes what the driver has done to the controller. Owns the guest's RAM while requests are in flight.
 pub struct Done {
     completions: Arc<Completions>,
@@ -67,13 +70,17 @@ impl FileDisk {
         Self { file, geometry, ram, done, segments: Mutex::default() }
     }
 
-    /// Fills `segments` with where `memory` lies; `None` where it is not RAM.
+    /// Fills `segments` with where `memory` lies; `None` where it is not RAM, or at an odd address: no guest's driver
+    /// has buffers there, and what a device cannot reach would go through buffers of ours, any number of them.
     fn locate(&self, memory: &[GuestRange], segments: &mut Vec<PhysicalSegment>) -> Option<()> {
         segments.clear();
         segments.reserve(memory.len());
         let mut window = Window { start: 0, end: 0, physical: 0 };
         for range in memory {
             let mut gpa = range.address;
+            if !gpa.is_multiple_of(ALIGNMENT) {
+                return None;
+            }
             let end = gpa.checked_add(u64::from(range.length))?;
             while gpa < end {
                 if gpa < window.start || gpa >= window.end {

@@ -71,7 +71,7 @@ pub struct Guest {
 }
 
 /// Pages of each ring, its header included.
-pub const RING_PAGES: u64 = 4;
+pub const RING_PAGES: u64 = 12;
 
 impl Guest {
     pub fn new() -> Self {

@@ -21,6 +21,8 @@ struct State {
     vp: HvVpIndex,
     /// The guest has closed the channel, and waits to hear that nobody uses it.
     closing: bool,
+    /// The log knows that the guest breaks its ring.
+    complained: bool,
 }
 
 /// What follows a run.
@@ -30,11 +32,13 @@ pub(super) struct After {
     pub signal: Option<HvVpIndex>,
     /// The channel is closed and nobody uses it any more.
     pub closed: bool,
+    /// It is to be run again soon, though nobody says so.
+    pub more: bool,
 }
 
 impl Port {
     pub fn new(relid: Relid, service: Service) -> Self {
-        let state = State { service, channel: None, vp: HvVpIndex(0), closing: false };
+        let state = State { service, channel: None, vp: HvVpIndex(0), closing: false, complained: false };
         Self { relid, state: Mutex::new(state) }
     }
 
@@ -67,19 +71,24 @@ impl Port {
     #[inline]
     pub fn run(&self) -> After {
         let mut state = self.state.lock();
-        let State { service, channel, vp, closing } = &mut *state;
+        let State { service, channel, vp, closing, complained } = &mut *state;
         if let Some(rings) = channel {
             return match service.run(rings) {
-                Ok(signal) => After { signal: signal.then_some(*vp), closed: false },
+                Ok(signal) => {
+                    After { signal: signal.then_some(*vp), closed: false, more: service.must_go_on() }
+                }
                 Err(_) => {
-                    log::warn!("a guest broke the ring of channel {}; it stays unused", self.relid.get());
+                    // Once: a guest can do this as often as it likes.
+                    if !core::mem::replace(complained, true) {
+                        log::warn!("a guest broke the ring of channel {}; it stays unused", self.relid.get());
+                    }
                     *channel = None;
-                    After { signal: None, closed: false }
+                    After { signal: None, closed: false, more: false }
                 }
             };
         }
         let closed = *closing && !service.is_busy();
         *closing &= !closed;
-        After { signal: None, closed }
+        After { signal: None, closed, more: false }
     }
 }

@@ -89,6 +89,11 @@ impl Service {
         }
     }
 
+    /// Whether the last run has left something in the ring, so that others have their turn.
+    pub fn must_go_on(&self) -> bool {
+        matches!(self, Self::Storage(storage) if storage.must_go_on())
+    }
+
     /// Whether something still uses the guest's memory for it once it is closed.
     pub fn is_busy(&mut self) -> bool {
         match self {

@@ -83,14 +83,14 @@ fn heartbeat_time_and_shutdown_go_through_the_rings() {
     }
     assert_eq!(guest.bus.heartbeat(), 2);
 
-    let mut channel = guest.open(time, 32);
+    let mut channel = guest.open(time, 40);
     echo(&guest.bus, time, &mut channel);
     let asked = echo(&guest.bus, time, &mut channel);
     assert_eq!(asked[0][28..36], 1234_u64.to_le_bytes(), "the host's time of day");
     assert_eq!(asked[0][36..44], 77_u64.to_le_bytes(), "the guest's reference time");
 
     assert!(guest.bus.request_shutdown().is_err(), "nobody listens");
-    let mut channel = guest.open(shutdown, 48);
+    let mut channel = guest.open(shutdown, 64);
     assert!(!guest.bus.is_shutdown_ready());
     echo(&guest.bus, shutdown, &mut channel);
     assert!(guest.bus.is_shutdown_ready());

@@ -7,6 +7,9 @@ use crate::vmbus::played::Guest;
 use crate::vmbus::ram::RamPage;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Waker};
 use hv_abi::GpaPage;
 use syscall::DiskAttach;
 use vmbus::packet::{COMPLETION_REQUESTED, Descriptor, packet_type};
@@ -59,6 +62,11 @@ impl Driver {
 
     /// Sends READ(10) or WRITE(10) of `blocks` from `lba` on, to the pages from `page` on; `id` is its transaction.
     fn command(&mut self, id: u64, direction: u8, lba: u32, blocks: u16, page: u64) {
+        self.command_at(id, direction, lba, blocks, (page, 0));
+    }
+
+    /// The same, to memory at an offset of the first page.
+    fn command_at(&mut self, id: u64, direction: u8, lba: u32, blocks: u16, (page, offset): (u64, u32)) {
         let length = u32::from(blocks) * 512;
         let mut packet = [0; 64];
         packet[..4].copy_from_slice(&EXECUTE_SRB.to_le_bytes());
@@ -68,8 +76,8 @@ impl Driver {
         packet[28] = if direction == DATA_IN { 0x28 } else { 0x2A };
         packet[30..34].copy_from_slice(&lba.to_be_bytes());
         packet[35..37].copy_from_slice(&blocks.to_be_bytes());
-        let mut header: Vec<u8> = [0, 1, length, 0].into_iter().flat_map(u32::to_le_bytes).collect();
-        let pages = u64::from(length).div_ceil(4096);
+        let mut header: Vec<u8> = [0, 1, length, offset].into_iter().flat_map(u32::to_le_bytes).collect();
+        let pages = u64::from(length + offset).div_ceil(4096);
         header.extend((page..page + pages).flat_map(u64::to_le_bytes));
         let descriptor = Descriptor::new(packet_type::DATA_USING_GPA_DIRECT, COMPLETION_REQUESTED, id);
         self.send(&descriptor, &header, &packet);
@@ -144,6 +152,42 @@ fn what_is_not_ram_or_not_the_disk_is_refused() {
         answers.iter().filter(|(_, srb, scsi)| (*srb, *scsi) == (1, 0)).map(|a| a.0).collect();
     assert_eq!((answers.len(), good), (4, alloc::vec![4]), "{answers:?}");
     assert!(driver.page(255).iter().all(|&byte| byte == 0), "the part that is RAM is left alone too");
+}
+
+#[test]
+fn memory_that_a_device_cannot_reach_is_refused_not_bounced() {
+    let mut driver = Driver::new();
+    for (id, offset) in [(1, 512), (2, 4), (3, 2), (4, 1)] {
+        driver.command_at(id, DATA_IN, 0, 8, (40, offset));
+        driver.guest.bus.take_completions();
+    }
+    assert_eq!(driver.answers(), [(1, 1, 0), (2, 1, 0), (3, 6, 0), (4, 6, 0)]);
+}
+
+#[test]
+fn a_ring_full_of_nonsense_is_worked_off_in_turns() {
+    let mut driver = Driver::new();
+    let nonsense = Descriptor::new(0, 0, 0);
+    while driver.channel.writer.push(&nonsense, &[], &[]).is_ok() {}
+    assert!(driver.channel.writer.publish());
+    driver.guest.bus.signalled(driver.relid);
+    let free_after = |driver: &mut Driver| {
+        let mut count = 0;
+        while driver.channel.writer.push(&nonsense, &[], &[]).is_ok() {
+            count += 1;
+        }
+        count
+    };
+    let first = free_after(&mut driver);
+    assert!((500..600).contains(&first), "the guest signals once, and that is not worth all of it: {first}");
+    let mut context = Context::from_waker(Waker::noop());
+    let completed = Arc::clone(&driver.guest.bus.completed);
+    let mut turns = 0;
+    while pin!(completed.wait()).poll(&mut context).is_ready() {
+        driver.guest.bus.take_completions();
+        turns += 1;
+    }
+    assert!(turns > 1 && free_after(&mut driver) != 0);
 }
 
 #[test]
