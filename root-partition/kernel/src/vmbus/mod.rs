@@ -21,6 +21,7 @@ mod tests;
 mod wire;
 
 pub use bus::Bus;
+pub use disk::is_busy as is_disk_busy;
 pub use ram::{GuestRam, Locate};
 pub use wire::{NoRoom, Wire};
 
