@@ -6,7 +6,7 @@ use super::Options;
 use super::counts::Counts;
 use super::host::cargo;
 use super::inputs;
-use crate::build::{self, Profile};
+use crate::build;
 use crate::host::{self, Need};
 use crate::image::Image;
 use crate::paths::Paths;
@@ -25,7 +25,7 @@ const NEEDS: &[Need] = &[
 /// Builds everything, then runs the suites.
 pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
     host::require(&[host::BUILD, host::IMAGE, host::RUN, NEEDS])?;
-    let parts = build::everything(paths, &Profile::release())?;
+    let parts = build::everything(paths, &options.profile)?;
     let sample = Sample::prepare(paths)?;
     let image = paths.work.join("test.img");
     step::say("Writing", image.display());

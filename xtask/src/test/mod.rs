@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 
+use crate::build::Profile;
 use crate::paths::Paths;
 use crate::step;
 use counts::Counts;
@@ -27,6 +28,9 @@ pub struct Options {
     /// Seconds that each fuzz target runs.
     #[arg(long, default_value_t = 20)]
     fuzz_seconds: u32,
+    /// The cargo profile of the bare-metal parts in machines.
+    #[arg(long, default_value = "release")]
+    profile: Profile,
     /// Machines that run at the same time.
     #[arg(long, default_value_t = 2)]
     machines: usize,
