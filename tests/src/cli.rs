@@ -13,6 +13,9 @@ const SHELL: &str = "~ # ";
 /// Ctrl-], which leaves a VM's console.
 const LEAVE: &[u8] = b"\x1d";
 
+/// So many characters of a line must be seen again at its end: longer lines may be shown in parts.
+const ECHOED: usize = 20;
+
 /// How long anything may take that is quick on a quiet machine; the emulated ones share two processors.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -32,10 +35,18 @@ impl Cli<'_> {
 
     /// The same, with the time that it may take.
     pub fn run_for(&mut self, command: &str, limit: Duration) -> Result<String> {
-        self.0.type_line(command)?;
-        self.0.expect("\n", limit).with_context(|| format!("'{command}' was not echoed"))?;
+        self.type_echoed(command)?;
         let answer = self.0.expect(PROMPT, limit).with_context(|| format!("no prompt after '{command}'"))?;
         Ok(answer.trim_end().to_owned())
+    }
+
+    /// Types a line and waits for its echo: notices may come before it, each with a new prompt behind.
+    fn type_echoed(&mut self, line: &str) -> Result<()> {
+        self.0.type_line(line)?;
+        let end = line.char_indices().rev().nth(ECHOED).map_or(0, |(at, _)| at);
+        let echo = format!("{}\n", &line[end..]);
+        self.0.expect(&echo, PATIENCE).with_context(|| format!("'{line}' was not echoed"))?;
+        Ok(())
     }
 
     /// Gives a command that must be refused in one line with `why` in it.
@@ -77,15 +88,21 @@ impl Cli<'_> {
 
     /// Starts a Linux VM and waits for its shell, on its console.
     pub fn start_linux(&mut self, name: &str) -> Result<String> {
-        self.0.type_line(&format!("vm start {name} --console"))?;
+        self.type_echoed(&format!("vm start {name} --console"))?;
         let log = self.0.expect(SHELL, 2 * PATIENCE).with_context(|| format!("no shell in '{name}'"))?;
         Ok(log)
     }
 
+    /// Goes to the console of a VM.
+    pub fn attach(&mut self, name: &str) -> Result<()> {
+        self.type_echoed(&format!("vm console {name}"))?;
+        self.0.expect("leaves it]\n", PATIENCE).with_context(|| format!("'{name}' gives no console"))?;
+        Ok(())
+    }
+
     /// Goes to the console of a VM whose shell waits for a command.
     pub fn enter(&mut self, name: &str) -> Result<()> {
-        self.0.type_line(&format!("vm console {name}"))?;
-        self.0.expect("\n", PATIENCE)?;
+        self.attach(name)?;
         self.0.send(b"\r")?;
         self.0.expect(SHELL, PATIENCE).with_context(|| format!("no shell in '{name}'"))?;
         Ok(())
@@ -93,8 +110,7 @@ impl Cli<'_> {
 
     /// Gives a command to the guest's shell; what it printed.
     pub fn shell(&mut self, command: &str, limit: Duration) -> Result<String> {
-        self.0.type_line(command)?;
-        self.0.expect("\n", limit).with_context(|| format!("the guest did not echo '{command}'"))?;
+        self.type_echoed(command)?;
         let answer =
             self.0.expect(SHELL, limit).with_context(|| format!("the guest did not finish '{command}'"))?;
         Ok(answer.trim_end().to_owned())
@@ -109,7 +125,7 @@ impl Cli<'_> {
 
     /// Powers the guest off from its shell; Bulkhead's prompt comes back by itself.
     pub fn power_off(&mut self) -> Result<String> {
-        self.0.type_line("poweroff")?;
+        self.type_echoed("poweroff")?;
         self.0.expect(PROMPT, PATIENCE).context("the guest did not power off")
     }
 }

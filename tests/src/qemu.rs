@@ -10,7 +10,7 @@ const QEMU: &str = "qemu-system-x86_64";
 const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 
 /// QEMU's model of a processor with AMD-V, without what its emulation lacks and would warn of.
-const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,\
+pub const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,\
                      -perfctr-core,-clzero,-xsaveerptr,-wbnoinvd,-ibpb,-amd-stibp,-nrip-save,-xsavec,-xsaves";
 
 /// How a machine starts.

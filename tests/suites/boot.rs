@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use machine_tests::artifacts::Artifacts;
 use machine_tests::cli::{Cli, PATIENCE};
 use machine_tests::machine::Machine;
-use machine_tests::qemu::{Bus, Description, Disk, Serial};
+use machine_tests::qemu::{Bus, Description, Disk, MODEL, Serial};
 
 use crate::machines::{Bulkhead, IMAGE, firmware_machine};
 
@@ -45,18 +45,18 @@ fn a_virtio_disk_will_do() -> Result<()> {
 #[test]
 fn processors_that_lack_something_are_refused() -> Result<()> {
     let cases = [
-        ("EPYC-Rome,-svm", "no AMD-V"),
-        ("EPYC-Rome,+svm,-npt", "no nested paging"),
-        ("EPYC-Rome,+svm,+npt,-nx", "no NX"),
-        ("qemu64", "no nested paging"),
+        (MODEL.replace("+svm", "-svm"), "no AMD-V"),
+        (MODEL.replace("+npt", "-npt"), "no nested paging"),
+        (format!("{MODEL},-nx"), "no NX"),
+        ("qemu64".to_owned(), "no nested paging"),
     ];
     let artifacts = Artifacts::find()?;
     for (model, why) in cases {
         let mut description = Description::new(artifacts.pvh(""), Serial::Pipes);
-        description.model = model.to_owned();
+        description.model.clone_from(&model);
         description.processors = 1;
         let mut machine = Machine::start(description)?;
-        machine.console().expect("Bulkhead: ", PATIENCE).with_context(|| model.to_owned())?;
+        machine.console().expect("Bulkhead: ", PATIENCE).with_context(|| model.clone())?;
         let line = machine.console().expect("\n", PATIENCE)?;
         ensure!(line.contains(why), "{model}: {line}");
         machine.console().expect_not("Bulkhead: ", Duration::from_millis(300))?;

@@ -16,7 +16,7 @@ const MISTAKES: [(&str, &str); 12] = [
     ("vm create odd --memory 64 --vps none --kernel data:/kernels/vmlinuz", "none"),
     ("vm create odd --memory -5MiB --vps 1 --kernel data:/kernels/vmlinuz", "-5MiB"),
     ("disk create data:/disks/demo.vhd --size 1MiB", "data:/disks/demo.vhd"),
-    ("disk create data:/disks/huge.raw --size 100TiB", "100"),
+    ("disk create data:/disks/huge.raw --size 100TiB", "full"),
     ("file list data:/nowhere", "data:/nowhere"),
 ];
 
@@ -41,8 +41,12 @@ fn a_file_that_is_no_kernel_is_refused() -> Result<()> {
     let mut cli = bulkhead.cli();
     create_guest(&mut cli, "neighbour", "echo")?;
     accepted(&mut cli, "vm start neighbour")?;
-    let free = free_memory(&mut cli)?;
-    for kernel in KERNELS {
+    let mut free = 0;
+    // The first time, heaps grow.
+    for (round, kernel) in [0, 1].iter().flat_map(|round| KERNELS.map(|kernel| (round, kernel))) {
+        if (*round, kernel) == (1, KERNELS[0]) {
+            free = free_memory(&mut cli)?;
+        }
         let path = format!("data:/kernels/{kernel}");
         // Refused when it is made, or when it is started.
         let made = cli.run(&format!("vm create {kernel} --memory 64MiB --vps 1 --kernel {path}"))?;

@@ -135,8 +135,7 @@ pub fn expect_memory_back(cli: &mut Cli<'_>, before: u64) -> Result<()> {
 
 /// Checks that an echo guest answers.
 pub fn expect_echo(cli: &mut Cli<'_>, name: &str, text: &str) -> Result<()> {
-    cli.0.type_line(&format!("vm console {name}"))?;
-    cli.0.expect("\n", PATIENCE)?;
+    cli.attach(name)?;
     cli.0.type_line(text)?;
     cli.0.expect(&format!("echo: {text}"), PATIENCE).with_context(|| format!("'{name}' does not answer"))?;
     cli.leave()
