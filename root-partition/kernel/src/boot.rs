@@ -117,7 +117,9 @@ fn start_memory() {
     let array: *mut Frame = memory::direct_map(frame_memory).cast();
     for index in 0..frames {
         // SAFETY: `bytes` bytes of RAM were taken for it, which the direct map covers.
-        unsafe { array.add(index).write(Frame::TAKEN) };
+        let frame = unsafe { array.add(index) };
+        // SAFETY: as above.
+        unsafe { frame.write(Frame::TAKEN) };
     }
     // SAFETY: just written, and nobody else has the memory.
     memory::start_frames(unsafe { core::slice::from_raw_parts_mut(array, frames) });

@@ -79,6 +79,12 @@ pub struct FairQueue<T> {
     next: u64,
 }
 
+impl<T> Default for FairQueue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl<T> FairQueue<T> {
     /// Nobody waits.
     #[must_use]

@@ -85,8 +85,10 @@ pub fn fast(code: CallCode, low: u64, high: u64) -> HvResult<()> {
 impl Io {
     fn put(&self, offset: usize, bytes: &[u8]) {
         let length = bytes.len().min(PAGE_SIZE.saturating_sub(offset));
+        // SAFETY: at most the end of the input page, since `offset` is a header's length.
+        let to = unsafe { self.input.as_ptr().add(offset) };
         // SAFETY: within the input page, which is ours while the lock is held.
-        unsafe { self.input.as_ptr().add(offset).copy_from_nonoverlapping(bytes.as_ptr(), length) };
+        unsafe { to.copy_from_nonoverlapping(bytes.as_ptr(), length) };
     }
 
     fn get(&self, bytes: &mut [u8]) {

@@ -10,6 +10,8 @@ mod interface;
 #[cfg(not(test))]
 pub mod partition;
 #[cfg(not(test))]
+mod pool;
+#[cfg(not(test))]
 pub mod port;
 #[cfg(not(test))]
 pub mod synic;

@@ -1,12 +1,12 @@
 //! A guest partition, from its creation to the return of its last page.
 
 use super::call;
-use crate::memory::{give_back, take};
+use super::pool::{DEPOSIT, deposit, refused, with_deposits, withdraw, withdraw_own};
 use alloc::boxed::Box;
 use hv_abi::interrupt::{
     AssertVirtualInterrupt, InstallIntercept, InterceptType, InterruptControl, InterruptType, access,
 };
-use hv_abi::memory::{DepositMemory, MapGpaFlags, MapGpaPages, WithdrawMemory};
+use hv_abi::memory::{MapGpaFlags, MapGpaPages};
 use hv_abi::partition::{
     CreatePartition, CreatePartitionOutput, PartitionOnly, PropertyCode, SetPartitionProperty, creation_flags,
 };
@@ -20,76 +20,7 @@ use syscall::{Error, InterruptRequest};
 
 /// The compatibility version of [`CreatePartition`].
 const COMPATIBILITY: u32 = 0x609;
-/// Pages that are deposited at a time.
-const DEPOSIT: usize = 16;
 const PAGE: u64 = 4096;
-
-/// What the hypervisor refused, in the log, and as a system call's error.
-fn refused(what: &str) -> impl FnOnce(HvStatus) -> Error + '_ {
-    move |status| {
-        log::error!("{what}: the hypervisor answers {status:?}");
-        Error::Io
-    }
-}
-
-/// Gives `count` pages of RAM to a partition's pool.
-fn deposit(partition: HvPartitionId, count: usize) -> Result<(), Error> {
-    let mut pages = [0_u64; DEPOSIT];
-    let mut taken = 0;
-    for page in pages.iter_mut().take(count) {
-        let Some(address) = take(1) else { break };
-        *page = address / PAGE;
-        taken += 1;
-    }
-    let pages = &pages[..taken];
-    let header = DepositMemory { partition_id: partition };
-    let (done, result) = call::rep::<u64, u64>(CallCode::DEPOSIT_MEMORY, &header, pages, &mut []);
-    for page in &pages[done..] {
-        give_back(page * PAGE, 1);
-    }
-    match result {
-        Ok(()) if taken == 0 => Err(Error::OutOfMemory),
-        Ok(()) => Ok(()),
-        Err(_) if done > 0 => Ok(()),
-        Err(status) => Err(refused("deposit")(status)),
-    }
-}
-
-/// Does `f`, depositing to `pool` for as long as that has too little.
-pub(super) fn with_deposits<T>(
-    pool: HvPartitionId,
-    what: &str,
-    mut f: impl FnMut() -> HvResult<T>,
-) -> Result<T, Error> {
-    loop {
-        match f() {
-            Err(HvStatus::INSUFFICIENT_MEMORY) => deposit(pool, DEPOSIT)?,
-            result => return result.map_err(refused(what)),
-        }
-    }
-}
-
-/// Takes back every page of a pool that is free.
-fn withdraw(pool: HvPartitionId) -> usize {
-    let header = WithdrawMemory { partition_id: pool, proximity_domain_info: 0 };
-    let mut total = 0;
-    loop {
-        let mut pages = [0_u64; 256];
-        let (done, result) = call::rep::<u64, u64>(CallCode::WITHDRAW_MEMORY, &header, &[], &mut pages);
-        for page in &pages[..done] {
-            give_back(page * PAGE, 1);
-        }
-        total += done;
-        if done == 0 || result.is_err() {
-            return total;
-        }
-    }
-}
-
-/// Takes back what the root's own pool does not need.
-pub(super) fn withdraw_own() {
-    withdraw(HvPartitionId::SELF);
-}
 
 /// A partition of ours; deleted when it is dropped, with all that it was given.
 pub struct Partition {

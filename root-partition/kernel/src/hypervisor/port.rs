@@ -1,7 +1,8 @@
 //! Ports of the root, and connections of guests to them. What arrives comes to SINT 2 of the root's VP 0.
 
 use super::call;
-use super::partition::{Partition, with_deposits, withdraw_own};
+use super::partition::Partition;
+use super::pool::{with_deposits, withdraw_own};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use hv_abi::port::{

@@ -89,8 +89,10 @@ fn take_message(pages: &SynicPages) -> Option<HvMessage> {
     let message = unsafe { slot.cast::<HvMessage>().read_volatile() };
     kind.store(HvMessageType::NONE.0, Ordering::SeqCst);
     // The flag is looked at after the slot was freed (TLFS 11.10.3): the copy may be older than it.
-    // SAFETY: the third word's second byte, within the slot.
-    let flags = unsafe { slot.add(5).read_volatile() };
+    // SAFETY: the second byte of the second word, within the slot.
+    let flags = unsafe { slot.add(5) };
+    // SAFETY: as above.
+    let flags = unsafe { flags.read_volatile() };
     if flags & MESSAGE_FLAG_PENDING != 0 {
         write(HV_X64_MSR_EOM, 0);
     }
@@ -100,8 +102,10 @@ fn take_message(pages: &SynicPages) -> Option<HvMessage> {
 fn serve_flags(pages: &SynicPages) {
     for word in 0..FLAGS / 64 {
         let offset = VMBUS_SINT as usize * (FLAGS / 8) + word * 8;
-        // SAFETY: within the page, aligned, and shared with the hypervisor.
-        let flags = unsafe { AtomicU64::from_ptr(pages.flags.as_ptr().add(offset).cast()) };
+        // SAFETY: within the page.
+        let flags = unsafe { pages.flags.as_ptr().add(offset) };
+        // SAFETY: aligned, and shared with the hypervisor.
+        let flags = unsafe { AtomicU64::from_ptr(flags.cast()) };
         if flags.load(Ordering::Relaxed) == 0 {
             continue;
         }

@@ -40,7 +40,7 @@ impl Source {
     /// A clock that counts from the counter's value `start` on.
     pub(crate) fn from_frequency(tsc_hz: u64, apic_hz: u64, start: u64) -> Self {
         let scale = ((u128::from(super::SECOND) << 64) / u128::from(tsc_hz.max(1))) as u64;
-        let offset = 0_u64.wrapping_sub((u128::from(start) * u128::from(scale) >> 64) as u64);
+        let offset = 0_u64.wrapping_sub(((u128::from(start) * u128::from(scale)) >> 64) as u64);
         Self { scale, offset, tsc_hz, apic_hz }
     }
 }
@@ -58,7 +58,7 @@ pub(crate) fn start(source: Source) {
 #[inline]
 #[must_use]
 pub fn now() -> u64 {
-    let scaled = u128::from(arch::tsc()) * u128::from(SCALE.load(Ordering::Relaxed)) >> 64;
+    let scaled = (u128::from(arch::tsc()) * u128::from(SCALE.load(Ordering::Relaxed))) >> 64;
     (scaled as u64).wrapping_add(OFFSET.load(Ordering::Relaxed))
 }
 
@@ -91,7 +91,7 @@ pub fn arm(deadline: u64) {
 #[cold]
 fn arm_now(deadline: u64) {
     let wait = u128::from(deadline.saturating_sub(now()));
-    let ticks = wait * u128::from(APIC_SCALE.load(Ordering::Relaxed)) >> 32;
+    let ticks = (wait * u128::from(APIC_SCALE.load(Ordering::Relaxed))) >> 32;
     ARMED.store(deadline, Ordering::Relaxed);
     apic::arm_timer(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
 }

@@ -32,7 +32,7 @@ impl Nvme {
     /// The disk that `namespace` is.
     fn new(name: String, queue: Arc<IoQueue>, identity: &Identity, namespace: &Namespace) -> Self {
         let discard = if identity.has_dataset_management() {
-            u64::from(u32::MAX) * u64::from(namespace.block_size()) & !0xFFF
+            (u64::from(u32::MAX) * u64::from(namespace.block_size())) & !0xFFF
         } else {
             0
         };

@@ -135,7 +135,7 @@ impl VirtioBlock {
         }
         let seg_max = if has(feature::SEG_MAX) { device.read::<u32>(config::SEG_MAX).max(1) } else { 1 };
         let discard =
-            if has(feature::DISCARD) { half(config::MAX_DISCARD_SECTORS) * SECTOR & !0xFFF } else { 0 };
+            if has(feature::DISCARD) { (half(config::MAX_DISCARD_SECTORS) * SECTOR) & !0xFFF } else { 0 };
         let limits = Limits {
             transfer: TRANSFER_MAX,
             segments: (seg_max as usize).min(usize::from(TABLE_MAX) - 2),
