@@ -32,6 +32,7 @@ type Arguments = [u64; 6];
 pub async fn answer(process: &Process, number: u64, arguments: Arguments) -> Answer {
     let result = match Call::from_number(number) {
         Some(Call::VmRun) => vm::run(process, arguments).await,
+        Some(Call::VmCreate) => vm::create(process, arguments).await,
         Some(Call::Wait) => wait::wait(process, arguments).await,
         Some(Call::ConsoleWrite) => console::write(process, arguments).await,
         Some(Call::FileRead) => file::read(process, arguments).await,
@@ -65,7 +66,6 @@ fn at_once(process: &Process, call: Call, arguments: Arguments) -> Result<u64, E
         Call::BlockOpen => file::open(process, arguments),
         Call::FileCreate => file::create(process, arguments),
         Call::FileLength => file::length(process, arguments),
-        Call::VmCreate => vm::create(process, arguments),
         Call::VmMapMemory => vm::map_memory(process, arguments),
         Call::VmMapPages => vm::map_pages(process, arguments),
         Call::VmSetRegisters => vm::set_registers(process, arguments),
@@ -88,6 +88,7 @@ fn at_once(process: &Process, call: Call, arguments: Arguments) -> Result<u64, E
         | Call::FileRead
         | Call::FileWrite
         | Call::FileFlush
+        | Call::VmCreate
         | Call::VmRun => Err(Error::NoSuchCall),
     }
 }

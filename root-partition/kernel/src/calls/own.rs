@@ -29,6 +29,11 @@ pub(super) fn log(process: &Process, [level, text, length, ..]: Arguments) -> Re
         INFO => log::Level::Info,
         _ => log::Level::Debug,
     };
+    // What it says may be what its guest makes it say, and the log is everybody's.
+    let Some(missed) = process.take_line() else { return Ok(0) };
+    if missed != 0 {
+        log::warn!("{}: {missed} lines are left out", process.name());
+    }
     log::log!(level, "{}: {line}", process.name());
     Ok(0)
 }

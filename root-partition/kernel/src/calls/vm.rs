@@ -18,10 +18,10 @@ fn vp(number: u64) -> Result<u32, Error> {
     u32::try_from(number).map_err(|_| Error::InvalidArgument)
 }
 
-pub(super) fn create(process: &Process, [system, create, ..]: Arguments) -> Result<u64, Error> {
+pub(super) async fn create(process: &Process, [system, create, ..]: Arguments) -> Result<u64, Error> {
     process.object::<System>(system)?;
     let create: VmCreate = process.space().read(create)?;
-    process.open(Object::Vm(vm::create(&create)?))
+    process.open(Object::Vm(vm::create(&create).await?))
 }
 
 pub(super) fn map_memory(process: &Process, [vm, ..]: Arguments) -> Result<u64, Error> {

@@ -5,9 +5,10 @@ use super::enter::{Trap, enter};
 use super::fate::{End, Fate};
 use super::handles::HandleTable;
 use super::object::{Kind, Object};
+use super::quota::Quota;
 use super::space::Space;
 use crate::executor::fair::{Account, WEIGHT};
-use crate::{calls, executor, interrupts};
+use crate::{calls, executor, interrupts, time};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::pin::Pin;
@@ -26,6 +27,8 @@ pub struct Process {
     space: Arc<Space>,
     /// Guards the handles; taken alone.
     handles: Mutex<HandleTable<Object>>,
+    /// Guards how many lines it may log; taken alone.
+    lines: Mutex<Quota>,
 }
 
 impl Process {
@@ -42,6 +45,11 @@ impl Process {
     /// Its handles.
     pub fn handles(&self) -> &Mutex<HandleTable<Object>> {
         &self.handles
+    }
+
+    /// Whether it may log a line now: how many it could not since the last one.
+    pub fn take_line(&self) -> Option<u32> {
+        self.lines.lock().take(time::now())
     }
 
     /// The object of `handle`, which must be a `K`.
@@ -78,7 +86,12 @@ impl Process {
 
 /// Runs a program to its end.
 pub(super) fn start(fate: Arc<Fate>, space: Space, handles: HandleTable<Object>, registers: Registers) {
-    let process = Process { fate: Arc::clone(&fate), space: Arc::new(space), handles: Mutex::new(handles) };
+    let process = Process {
+        fate: Arc::clone(&fate),
+        space: Arc::new(space),
+        handles: Mutex::new(handles),
+        lines: Mutex::new(Quota::new(time::now())),
+    };
     let account = Arc::new(Account::new(WEIGHT));
     executor::spawn_program(account, Life { fate, life: Some(Box::pin(live(process, registers))) });
 }

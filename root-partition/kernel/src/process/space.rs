@@ -47,6 +47,8 @@ struct Inner {
     owned: Vec<Pages>,
     /// VMs of which something is mapped.
     vms: Vec<Arc<Vm>>,
+    /// Where the RAM of which VM is mapped.
+    ram: Vec<(Arc<Vm>, u64)>,
     allocated: u64,
     next: u64,
     next_vm: u64,
@@ -112,8 +114,9 @@ impl Space {
     /// The memory of a program before its first instruction: its image and its stack.
     pub fn load(image: &Image<'_>) -> Result<Self, Error> {
         let table = AddressSpace::new().map_err(refused)?;
-        let (owned, vms) = (Vec::new(), Vec::new());
-        let mut inner = Inner { table, owned, vms, allocated: 0, next: DYNAMIC.start, next_vm: VM_RAM.start };
+        let (next, next_vm) = (DYNAMIC.start, VM_RAM.start);
+        let (owned, vms, ram) = (Vec::new(), Vec::new(), Vec::new());
+        let mut inner = Inner { table, owned, vms, ram, allocated: 0, next, next_vm };
         for segment in &image.segments {
             let mut bytes = segment.bytes;
             let mut offset = segment.offset as usize;
@@ -159,9 +162,13 @@ impl Space {
         Ok(at)
     }
 
-    /// Maps the RAM of `vm`; where its guest-physical address 0 is.
+    /// Maps the RAM of `vm`; where its guest-physical address 0 is. Once: tables for it again and again would be the
+    /// kernel's memory.
     pub fn map_vm_memory(&self, vm: &Arc<Vm>) -> Result<u64, Error> {
         let mut inner = self.inner.lock();
+        if let Some((_, base)) = inner.ram.iter().find(|(mapped, _)| Arc::ptr_eq(mapped, vm)) {
+            return Ok(*base);
+        }
         let base = inner.next_vm;
         if base >= VM_RAM.end {
             return Err(Error::OutOfMemory);
@@ -177,6 +184,7 @@ impl Space {
                 inner.table.map(at, physical, PageSize::Size2M, UserAccess::Write).map_err(refused)?;
             }
         }
+        inner.ram.push((Arc::clone(vm), base));
         Ok(base)
     }
 

@@ -1,14 +1,37 @@
 //! A guest's RAM: large pages of the root's, kept in the kernel's direct map.
 
+use crate::executor;
 use crate::memory::{LARGE_PAGE_SIZE, PAGE_SIZE, Pages, free_bytes};
 use crate::vmbus::Locate;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 use syscall::{Error, RAM_HOLE, VM_MEMORY_GRANULE};
 
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
 /// RAM that is left to the root when a guest gets its own.
 const RESERVE: u64 = 32 << 20;
+/// RAM that is left to the root for each guest: what one can make the kernel keep for it, with room to spare.
+const RESERVE_OF_EACH: u64 = 8 << 20;
+
+/// How many guests have RAM.
+static GUESTS: AtomicU64 = AtomicU64::new(0);
+
+/// One of the guests that are counted.
+struct Counted;
+
+impl Counted {
+    /// Counts one more; how many there are with it.
+    fn new() -> (Self, u64) {
+        (Self, GUESTS.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        GUESTS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// A run of a guest's RAM that is contiguous on both sides.
 pub type Chunk = (u64, u64, u64);
@@ -18,6 +41,7 @@ struct Ram {
     pages: Vec<Pages>,
     /// Guest-physical address, physical address, length; sorted.
     chunks: Vec<Chunk>,
+    _counted: Counted,
 }
 
 /// A guest's RAM; it is free again when the last clone is dropped.
@@ -25,15 +49,18 @@ struct Ram {
 pub struct GuestMemory(Arc<Ram>);
 
 impl GuestMemory {
-    /// `bytes` of zeroed RAM from guest-physical address 0 up, with [`RAM_HOLE`] left out.
+    /// `bytes` of zeroed RAM from guest-physical address 0 up, with [`RAM_HOLE`] left out. Zeroing takes long: others
+    /// run meanwhile.
     ///
     /// # Errors
     /// `InvalidArgument`: not a multiple of the granule; `OutOfMemory`.
-    pub fn allocate(bytes: u64) -> Result<Self, Error> {
+    pub async fn allocate(bytes: u64) -> Result<Self, Error> {
         if bytes == 0 || !bytes.is_multiple_of(VM_MEMORY_GRANULE) {
             return Err(Error::InvalidArgument);
         }
-        if bytes.saturating_add(RESERVE) > free_bytes() {
+        let (counted, guests) = Counted::new();
+        let reserve = RESERVE + guests * RESERVE_OF_EACH;
+        if bytes.saturating_add(reserve) > free_bytes() {
             return Err(Error::OutOfMemory);
         }
         let count = (bytes / LARGE) as usize;
@@ -49,8 +76,11 @@ impl GuestMemory {
                 _ => chunks.push((gpa, physical, LARGE)),
             }
             pages.push(page);
+            if executor::program_must_give_way() {
+                executor::yield_now().await;
+            }
         }
-        Ok(Self(Arc::new(Ram { pages, chunks })))
+        Ok(Self(Arc::new(Ram { pages, chunks, _counted: counted })))
     }
 
     /// Its runs, sorted.

@@ -40,7 +40,7 @@ pub struct Vm {
 ///
 /// # Errors
 /// `Unsupported`: no hypervisor; `InvalidArgument`, `OutOfMemory`, `Io`.
-pub fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
+pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     if !hypervisor::is_present() {
         return Err(Error::Unsupported);
     }
@@ -49,7 +49,7 @@ pub fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     }
     let name = create.name.split(|&byte| byte == 0).next().unwrap_or_default();
     let name = String::from_utf8_lossy(name).into_owned();
-    let memory = GuestMemory::allocate(create.memory)?;
+    let memory = GuestMemory::allocate(create.memory).await?;
     let mut partition = Partition::create(create.vps)?;
     partition.keep(memory.clone());
     let mut vps = Vec::with_capacity(create.vps as usize);
