@@ -261,6 +261,21 @@ fn a_disk_is_used_by_one_vm_at_a_time() {
 }
 
 #[test]
+fn a_disk_is_the_same_by_any_of_its_names() {
+    let text = String::from_utf8(DEMO.to_vec()).unwrap();
+    let twin = text.replace("demo.raw", "link.raw");
+    let both = format!("{text}\n[[disk]]\npath = \"data:/disks/link.raw\"\n");
+    let mut host = Host::with(&[("both", both.as_bytes()), ("demo", DEMO), ("twin", twin.as_bytes())]);
+    host.image.run("debugfs", &["-w", "-R", "ln /disks/demo.raw /disks/link.raw"]);
+    host.cli = Cli::new(Fake(Rc::clone(&host.world)), Ok(host.image.volume()));
+    host.cli.begin();
+    let refused = host.command("vm start both");
+    assert_eq!(refused, "error: data:/disks/link.raw is the same file as data:/disks/demo.raw\n");
+    host.is_running();
+    assert_eq!(host.command("vm start twin"), "error: data:/disks/link.raw is in use by demo\n");
+}
+
+#[test]
 fn stopping_has_an_end() {
     let mut host = Host::new();
     host.is_running();

@@ -69,8 +69,17 @@ impl Timer {
 pub struct UsedDisk {
     /// Its file.
     pub path: DataPath,
+    /// The file's number on the volume, by whatever name it was opened.
+    pub number: u64,
     /// Whether it is only read.
     pub read_only: bool,
+}
+
+impl UsedDisk {
+    /// Whether its use keeps the file with this number from being used, or only read.
+    pub fn excludes(&self, number: u64, read_only: bool) -> bool {
+        self.number == number && !(self.read_only && read_only)
+    }
 }
 
 /// The worker and partition of a VM.

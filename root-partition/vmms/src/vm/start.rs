@@ -28,9 +28,9 @@ impl<S: System, V: Volume> Manager<S, V> {
         if let Some(initrd) = &definition.initrd {
             files.push(self.open(initrd, true)?.1);
         }
-        let mut disks = Vec::new();
+        let (mut disks, mut used) = (Vec::new(), Vec::new());
         for (lun, disk) in (0..).zip(&definition.disks) {
-            disks.push(self.open_disk(name, lun, disk)?);
+            disks.push(self.open_disk(lun, disk, &mut used)?);
         }
         self.check_memory(name, definition.memory)?;
         let vm = self.system.vm_create(&create(name, &definition)).map_err(|error| {
@@ -40,7 +40,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             let attached = self.system.vm_attach(&vm, file, attachment);
             attached.map_err(|error| alloc::format!("{} cannot be attached: {error}", disk.path))?;
         }
-        self.launch(&definition, vm, files, console)
+        self.launch(&definition, vm, files, used, console)
             .map_err(|error| alloc::format!("{name}: its worker cannot be started: {error}"))
     }
 
@@ -50,6 +50,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         definition: &Definition,
         vm: S::Vm,
         files: Vec<S::File>,
+        disks: Vec<UsedDisk>,
         console: bool,
     ) -> Result<Instance<S>, syscall::Error> {
         let (channel, theirs) = self.system.channel()?;
@@ -70,7 +71,6 @@ impl<S: System, V: Volume> Manager<S, V> {
             self.system.kill(&process);
             return Err(error);
         }
-        let disks = definition.disks.iter();
         Ok(Instance {
             vm,
             process,
@@ -79,9 +79,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             timer: Some(Timer::Load(self.system.monotonic().saturating_add(LOAD_TIME))),
             end: None,
             killed: false,
-            disks: disks
-                .map(|disk| UsedDisk { path: disk.path.clone(), read_only: disk.read_only })
-                .collect(),
+            disks,
             attached: console,
             unsent: Vec::new(),
         })
@@ -104,26 +102,35 @@ impl<S: System, V: Volume> Manager<S, V> {
         Ok((layout, file))
     }
 
-    fn open_disk(&mut self, name: &Name, lun: u32, disk: &Disk) -> Result<(S::File, Attachment), String> {
-        let path = &disk.path;
-        if let Some((user, _)) = self.user_of(path, disk.read_only).filter(|(user, _)| *user != name) {
+    /// Opens a disk of a VM that has those in `used` already.
+    fn open_disk(
+        &mut self,
+        lun: u32,
+        disk: &Disk,
+        used: &mut Vec<UsedDisk>,
+    ) -> Result<(S::File, Attachment), String> {
+        let Disk { path, read_only } = disk;
+        let (layout, file) = self.open(path, *read_only)?;
+        // By its number: a file can have more names than one.
+        if let Some(user) = self.user_of(layout.number, *read_only) {
             return Err(alloc::format!("{path} is in use by {user}"));
         }
-        let (layout, file) = self.open(path, disk.read_only)?;
+        let this = UsedDisk { path: path.clone(), number: layout.number, read_only: *read_only };
+        if let Some(other) = used.iter().find(|other| other.excludes(this.number, this.read_only)) {
+            return Err(alloc::format!("{path} is the same file as {}", other.path));
+        }
+        used.push(this);
         let found = disk::inspect(&self.system, path, &layout, &file)
             .map_err(|error| alloc::format!("{path}: {error}"))?;
         let attachment =
-            Attachment { lun, length: found.length, unique_id: found.unique_id, read_only: disk.read_only };
+            Attachment { lun, length: found.length, unique_id: found.unique_id, read_only: *read_only };
         Ok((file, attachment))
     }
 
-    /// Which VM uses the disk at `path` in a way that keeps it from another who wants to use it so.
-    pub(crate) fn user_of(&self, path: &DataPath, read_only: bool) -> Option<(&Name, bool)> {
-        self.vms.iter().find_map(|vm| {
-            let instance = vm.instance.as_ref()?;
-            let used = instance.disks.iter().find(|used| used.path == *path)?;
-            (!used.read_only || !read_only).then_some((&vm.name, used.read_only))
-        })
+    /// Which VM uses the disk file with this number in a way that keeps it from another who wants to use it so.
+    fn user_of(&self, number: u64, read_only: bool) -> Option<&Name> {
+        let uses = |instance: &Instance<S>| instance.disks.iter().any(|used| used.excludes(number, read_only));
+        self.vms.iter().find(|vm| vm.instance.as_ref().is_some_and(uses)).map(|vm| &vm.name)
     }
 
     fn check_memory(&self, name: &Name, wanted: Size) -> Result<(), String> {
