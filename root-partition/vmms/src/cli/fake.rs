@@ -46,6 +46,13 @@ pub struct Worker {
     pub attachments: Vec<Attachment>,
 }
 
+impl Worker {
+    /// Sends what is no message.
+    pub fn babbles(&mut self, bytes: &[u8]) {
+        self.says.push_back(bytes.to_vec());
+    }
+}
+
 impl World {
     fn handle(&self) -> u32 {
         self.next.set(self.next.get() + 1);

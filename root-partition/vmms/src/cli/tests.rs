@@ -261,6 +261,29 @@ fn a_disk_is_used_by_one_vm_at_a_time() {
 }
 
 #[test]
+fn a_worker_that_was_taken_over_changes_nobodys_terminal() {
+    let mut host = Host::new();
+    host.is_running();
+    host.world.says(&FromWorker::Started);
+    host.world.says(&FromWorker::Started);
+    assert_eq!(host.goes_on(), "", "said once");
+    host.world.says(&FromWorker::Failed("\x1b[2J\r\nbulkhead> ".repeat(100)));
+    host.world.ends(1, 0);
+    let shown = host.goes_on();
+    assert!(shown.contains("demo is off: [2Jbulkhead> [2J") && !shown.contains("\x1b[2"), "{shown}");
+    assert!(shown.lines().all(|line| line.len() < 250), "{shown}");
+}
+
+#[test]
+fn a_worker_that_talks_nonsense_is_killed() {
+    let mut host = Host::new();
+    host.is_running();
+    host.world.last(|worker| worker.babbles(&[0xFF; 40]));
+    assert!(host.goes_on().contains("demo is off: its worker talks nonsense"));
+    assert_eq!(host.world.last(|worker| worker.status.state), 3);
+}
+
+#[test]
 fn a_disk_is_the_same_by_any_of_its_names() {
     let text = String::from_utf8(DEMO.to_vec()).unwrap();
     let twin = text.replace("demo.raw", "link.raw");

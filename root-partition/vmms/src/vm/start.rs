@@ -129,7 +129,8 @@ impl<S: System, V: Volume> Manager<S, V> {
 
     /// Which VM uses the disk file with this number in a way that keeps it from another who wants to use it so.
     fn user_of(&self, number: u64, read_only: bool) -> Option<&Name> {
-        let uses = |instance: &Instance<S>| instance.disks.iter().any(|used| used.excludes(number, read_only));
+        let uses =
+            |instance: &Instance<S>| instance.disks.iter().any(|used| used.excludes(number, read_only));
         self.vms.iter().find(|vm| vm.instance.as_ref().is_some_and(uses)).map(|vm| &vm.name)
     }
 

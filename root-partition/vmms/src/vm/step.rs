@@ -5,6 +5,7 @@ use super::{END_TIME, Event, Manager};
 use crate::name::Name;
 use crate::store::Volume;
 use crate::system::{System, Waitable};
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use syscall::worker::{FromWorker, StopReason};
@@ -12,8 +13,15 @@ use syscall::{LogLevel, MESSAGE_MAX, WaitEntry};
 
 /// Messages taken from one worker before the others have their turn.
 const MESSAGES_AT_ONCE: usize = 4;
+/// The most characters of a worker's that are shown.
+const LINE_MAX: usize = 200;
 /// How often a worker without room for a message is tried again, in 100 ns.
 const RETRY_AFTER: u64 = 50_000;
+
+/// What a worker says, fit for a terminal.
+fn plain(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(LINE_MAX).collect()
+}
 
 impl<S: System, V: Volume> Manager<S, V> {
     /// What to wait for.
@@ -67,17 +75,20 @@ impl<S: System, V: Volume> Manager<S, V> {
         for _ in 0..most {
             let Ok(length) = system.receive(&instance.channel, &mut buffer) else { break };
             match postcard::from_bytes(buffer.get(..length).unwrap_or_default()) {
-                Ok(FromWorker::Started) => {
-                    if instance.state == State::Starting {
-                        instance.state = State::Running;
-                        instance.timer = None;
-                    }
+                Ok(FromWorker::Started) if instance.state == State::Starting => {
+                    instance.state = State::Running;
+                    instance.timer = None;
                     happened.push(Event::Started(name.clone()));
                 }
+                Ok(FromWorker::Started) => {}
                 Ok(FromWorker::ConsoleOutput(bytes)) => happened.push(Event::Output(name.clone(), bytes)),
-                Ok(FromWorker::Failed(why)) => instance.end = Some(End::Failed(why)),
+                Ok(FromWorker::Failed(why)) => instance.end = Some(End::Failed(plain(&why))),
                 Ok(FromWorker::Stopped(reason)) => instance.end = Some(End::Stopped(reason)),
-                Err(_) => system.log(LogLevel::Warn, &alloc::format!("{name}: its worker talks nonsense")),
+                Err(_) => {
+                    // Its guest has taken it over, or worse.
+                    instance.end = Some(End::Failed("its worker talks nonsense".into()));
+                    system.kill(&instance.process);
+                }
             }
             if instance.end.is_some() {
                 instance.state = State::Stopping;
