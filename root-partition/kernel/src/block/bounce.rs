@@ -1,7 +1,7 @@
 //! A transfer through a buffer of ours, for memory that the device does not take as it is.
 
 use super::split::Part;
-use super::{Completion, Device, Error, Operation, PhysicalSegment, Request};
+use super::{Completion, Device, Error, Operation, PhysicalSegment, Request, Source};
 use crate::drivers::dma::{Direction, DmaBuffer, copy_segments};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -24,6 +24,10 @@ impl Completion for Bounce {
             copy_segments(Direction::ToSegments, &self.buffer, 0, &self.segments, 0, self.length);
         }
         self.completion.complete(tag, result);
+    }
+
+    fn source(&self) -> Source {
+        self.completion.source()
     }
 }
 

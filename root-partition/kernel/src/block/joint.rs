@@ -1,6 +1,6 @@
 //! Several requests that complete as one.
 
-use super::{Completion, Error};
+use super::{Completion, Error, Source};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use spin::Mutex;
@@ -36,6 +36,10 @@ impl Completion for Joint {
             let result = self.error.lock().map_or(Ok(()), Err);
             self.completion.complete(self.tag, result);
         }
+    }
+
+    fn source(&self) -> Source {
+        self.completion.source()
     }
 }
 

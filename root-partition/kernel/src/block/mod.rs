@@ -79,6 +79,26 @@ impl Request<'_> {
 pub trait Completion: Send + Sync {
     /// The request that was submitted with `tag` is done.
     fn complete(&self, tag: u64, result: Result<(), Error>);
+
+    /// Whose request it is: those who wait for a full queue have their turn by turns. The host's own programs are one.
+    fn source(&self) -> Source {
+        Source::HOST
+    }
+}
+
+/// Somebody whose requests wait in line behind one another, not behind everybody's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Source(usize);
+
+impl Source {
+    /// The host itself.
+    pub const HOST: Self = Self(0);
+
+    /// The one that `it` belongs to, as long as it lives.
+    #[must_use]
+    pub fn of<T>(it: &T) -> Self {
+        Self(core::ptr::from_ref(it).addr())
+    }
 }
 
 /// What one request of a device may look like; `File` cuts requests to fit.

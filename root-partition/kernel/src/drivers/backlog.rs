@@ -1,6 +1,9 @@
 //! The slots of a device's queue: what is in flight, and what waits for a slot.
+//!
+//! Who waits has a line of its own, and the lines have their turn by turns: a guest with hundreds of requests delays
+//! another's by one, not by hundreds.
 
-use crate::block::{Completion, Error, Operation, PhysicalSegment, Request};
+use crate::block::{Completion, Error, Operation, PhysicalSegment, Request, Source};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -44,13 +47,20 @@ impl OwnedRequest {
     }
 }
 
-/// Slots 0 to n-1 of a queue, and the requests that found none free, oldest first.
+/// The requests of one source that wait, oldest first; at least one.
+struct Line {
+    source: Source,
+    requests: VecDeque<(OwnedRequest, Waiter)>,
+}
+
+/// Slots 0 to n-1 of a queue, and the requests that found none free.
 ///
 /// Invariant: a slot is either in `free` or holds a `T`, never both.
 pub struct Slots<T> {
     in_flight: Vec<Option<T>>,
     free: Vec<u16>,
-    backlog: VecDeque<(OwnedRequest, Waiter)>,
+    /// The lines, that which is next first.
+    backlog: VecDeque<Line>,
 }
 
 impl<T> Slots<T> {
@@ -65,17 +75,26 @@ impl<T> Slots<T> {
         if self.backlog.is_empty() { self.free.pop() } else { None }
     }
 
-    /// Takes a free slot for the oldest request that waits.
+    /// Takes a free slot for the oldest request of the source whose turn it is.
     pub fn take_queued(&mut self) -> Option<(u16, OwnedRequest, Waiter)> {
         let slot = *self.free.last()?;
-        let (request, waiter) = self.backlog.pop_front()?;
+        let mut line = self.backlog.pop_front()?;
+        let (request, waiter) = line.requests.pop_front()?;
+        if !line.requests.is_empty() {
+            self.backlog.push_back(line);
+        }
         self.free.pop();
         Some((slot, request, waiter))
     }
 
     /// Makes a request wait for a slot.
     pub fn queue(&mut self, request: &Request<'_>, waiter: Waiter) {
-        self.backlog.push_back((OwnedRequest::new(request), waiter));
+        let source = waiter.completion.source();
+        let request = (OwnedRequest::new(request), waiter);
+        match self.backlog.iter_mut().find(|line| line.source == source) {
+            Some(line) => line.requests.push_back(request),
+            None => self.backlog.push_back(Line { source, requests: VecDeque::from([request]) }),
+        }
     }
 
     /// Puts what is in flight into a slot that was taken.
@@ -135,5 +154,37 @@ mod tests {
         slots.put(slot, ());
         slots.finish(slot);
         assert_eq!(slots.take_queued().unwrap().1.request().offset, 1);
+    }
+
+    struct Guest(#[expect(dead_code, reason = "two guests are at two addresses")] u8);
+
+    impl Completion for Guest {
+        fn complete(&self, _tag: u64, _result: Result<(), Error>) {}
+        fn source(&self) -> Source {
+            Source::of(self)
+        }
+    }
+
+    #[test]
+    fn a_flood_of_one_guests_delays_another_by_one_request() {
+        let mut slots = Slots::new(1);
+        let slot = slots.take().unwrap();
+        slots.put(slot, ());
+        let (greedy, modest, host) = (Arc::new(Guest(1)), Arc::new(Guest(2)), Signal::new(()));
+        let request = |offset| Request { offset, ..Request::FLUSH };
+        (0..4).for_each(|offset| slots.queue(&request(offset), Waiter::new(greedy.clone(), 0)));
+        slots.queue(&request(10), Waiter::new(modest, 0));
+        slots.queue(&request(20), Waiter::new(host, 0));
+        let mut order = Vec::new();
+        let mut slot = slot;
+        loop {
+            slots.finish(slot);
+            let Some((next, request, _)) = slots.take_queued() else { break };
+            order.push(request.request().offset);
+            slots.put(next, ());
+            slot = next;
+        }
+        assert_eq!(order, [0, 10, 20, 1, 2, 3]);
+        assert!(slots.take().is_some(), "nobody waits any more");
     }
 }

@@ -2,7 +2,7 @@
 
 use super::notify::Notify;
 use super::ram::GuestRam;
-use crate::block::{self, Completion, File, PhysicalSegment};
+use crate::block::{self, Completion, File, PhysicalSegment, Source};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -53,6 +53,10 @@ impl Completion for Done {
         };
         IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
         self.tell((tag & 0xFFFF_FFFF) as u32, outcome);
+    }
+
+    fn source(&self) -> Source {
+        Source::of(self)
     }
 }
 
