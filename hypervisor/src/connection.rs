@@ -3,6 +3,7 @@
 use hv_abi::HvStatus;
 use hv_abi::port::{HvConnectionId, HvPortId, HvPortType};
 
+use crate::layout::CONNECTION_TABLE_PAGES;
 use crate::table::{Entry, Table};
 
 /// A connection to a port of the root's.
@@ -22,8 +23,8 @@ impl Entry for Connection {
     }
 }
 
-/// A partition's connections: 16 pages of 128.
-pub type Connections = Table<Connection, 128, 16>;
+/// A partition's connections, 128 a page.
+pub type Connections = Table<Connection, 128, { CONNECTION_TABLE_PAGES as usize }>;
 
 impl Connections {
     /// The connection for sending `kind` through.

@@ -16,16 +16,19 @@ const VP_STRIDE: u32 = 32;
 pub const VP_OBJECT_PAGES: u32 = 16;
 /// Pages that a VP's inbox may take.
 pub const INBOX_PAGES: u32 = 8;
-/// Pages of a port table.
-pub const PORT_TABLE_PAGES: u32 = 64;
-
-/// Ports at most.
-const MAX_PORTS: u32 = 4096;
+/// Pages of the table of ports.
+pub const PORT_TABLE_PAGES: u32 = 128;
+/// Ports in each of them.
+pub const PORTS_PER_PAGE: u32 = 32;
+/// Pages of a table of connections.
+pub const CONNECTION_TABLE_PAGES: u32 = 16;
 
 /// First index behind the VPs.
 const TABLES: u32 = MAX_VPS * VP_STRIDE;
+/// The statistics page.
+const STATS: u32 = TABLES + PORT_TABLE_PAGES + CONNECTION_TABLE_PAGES;
 /// First index of the ports' queues.
-const QUEUES: u32 = TABLES + 2 * PORT_TABLE_PAGES + 2;
+const QUEUES: u32 = STATS + 1;
 
 /// The region of what belongs to the partition in `slot`.
 pub const fn region_of(slot: u32) -> u32 {
@@ -39,7 +42,7 @@ pub const fn partition(slot: u32) -> Place {
 
 /// The statistics page of the partition in `slot`.
 pub const fn partition_stats(slot: u32) -> Place {
-    Place { region: region_of(slot), index: TABLES + 2 * PORT_TABLE_PAGES }
+    Place { region: region_of(slot), index: STATS }
 }
 
 /// The object of a VP.
@@ -90,7 +93,10 @@ pub const fn root_page(vp: u32, event_flags: bool) -> Place {
 /// A place under each table of the address space that is made at the start and stays, so that what the root deposits
 /// for partitions, ports and their queues comes back when these are gone.
 pub fn permanent_tables() -> impl Iterator<Item = Place> {
-    let ends = [(0, MAX_PARTITIONS * PARTITION_STRIDE), (region_of(ROOT_SLOT), QUEUES + MAX_PORTS)];
+    let ends = [
+        (0, MAX_PARTITIONS * PARTITION_STRIDE),
+        (region_of(ROOT_SLOT), QUEUES + PORT_TABLE_PAGES * PORTS_PER_PAGE),
+    ];
     ends.into_iter().flat_map(|(region, end)| (0..end).step_by(512).map(move |index| Place { region, index }))
 }
 

@@ -7,6 +7,7 @@ use hv_abi::message::HvMessage;
 use hv_abi::port::{HvPortId, HvPortInfo};
 use hv_abi::{HvPartitionId, HvStatus};
 
+use crate::layout::{PORT_TABLE_PAGES, PORTS_PER_PAGE};
 use crate::object::Object;
 use crate::table::{Entry, Table};
 
@@ -84,8 +85,8 @@ impl Entry for Port {
     }
 }
 
-/// The table of ports: 128 pages of 32.
-pub type Ports = Table<Port, 32, 128>;
+/// The table of ports.
+pub type Ports = Table<Port, { PORTS_PER_PAGE as usize }, { PORT_TABLE_PAGES as usize }>;
 
 #[cfg(test)]
 mod tests {

@@ -72,7 +72,13 @@ impl<M: Machine> SimpleCall<M> for CreatePort {
             let (id, info) = (self.port_id, self.port_info);
             Ok(Port { id, info, connection_partition, queue, waiting: false })
         };
-        ports.insert(hv.machine, &mut pool, |page| port_table(ROOT_SLOT, page), self.port_id.0, make)
+        let place = |page| port_table(ROOT_SLOT, page);
+        let made = ports.insert(hv.machine, &mut pool, place, self.port_id.0, make);
+        if made.is_err() {
+            // The table may have taken a page for it.
+            ports.trim(hv.machine, &mut pool);
+        }
+        made
     }
 }
 

@@ -37,6 +37,31 @@ fn accounts(root: &Root) -> (u64, u64, usize) {
     (root.hv.root.pool.lock().free(), tables, root.hv.machine.memory.mapped_objects())
 }
 
+/// The root makes a port, to which `from` may connect.
+fn port(root: &mut Root, from: HvPartitionId, id: u32, port_type: HvPortType) -> Result<(), HvStatus> {
+    let flag_count = u16::from(port_type == HvPortType::EVENT);
+    let create = CreatePort {
+        port_partition_id: HvPartitionId::SELF,
+        port_id: HvPortId(id),
+        connection_partition_id: from,
+        port_info: HvPortInfo { port_type, target_sint: 2, flag_count, ..HvPortInfo::default() },
+        ..CreatePort::default()
+    };
+    root.call(CallCode::CREATE_PORT, &create)
+}
+
+fn connect(root: &mut Root, from: HvPartitionId, port: u32, port_type: HvPortType) -> Result<(), HvStatus> {
+    let connect = ConnectPort {
+        connection_partition_id: from,
+        connection_id: HvConnectionId(1),
+        port_partition_id: HvPartitionId::SELF,
+        port_id: HvPortId(port),
+        port_type,
+        ..ConnectPort::default()
+    };
+    root.call(CallCode::CONNECT_PORT, &connect)
+}
+
 /// Everything that a guest can have, then its end.
 fn live_and_die(root: &mut Root) {
     let pages = root.free.len();
@@ -53,23 +78,8 @@ fn live_and_die(root: &mut Root) {
     let ram: [u64; 4] = [root.page(), root.page(), root.page(), root.page()];
     assert_eq!(map(root, id, 0x100, &ram, MapGpaFlags::RAM).status(), HvStatus::SUCCESS);
     assert_eq!(map(root, id, 0x8_0000, &ram, MapGpaFlags::RAM).status(), HvStatus::SUCCESS);
-    let port = CreatePort {
-        port_partition_id: HvPartitionId::SELF,
-        port_id: HvPortId(7),
-        connection_partition_id: id,
-        port_info: HvPortInfo { port_type: HvPortType::MESSAGE, target_sint: 2, ..HvPortInfo::default() },
-        ..CreatePort::default()
-    };
-    root.call::<()>(CallCode::CREATE_PORT, &port).unwrap();
-    let connect = ConnectPort {
-        connection_partition_id: id,
-        connection_id: HvConnectionId(1),
-        port_partition_id: HvPartitionId::SELF,
-        port_id: HvPortId(7),
-        port_type: HvPortType::MESSAGE,
-        ..ConnectPort::default()
-    };
-    root.call::<()>(CallCode::CONNECT_PORT, &connect).unwrap();
+    port(root, id, 7, HvPortType::MESSAGE).unwrap();
+    connect(root, id, 7, HvPortType::MESSAGE).unwrap();
     assert_eq!(root.end(id), DEPOSIT);
     let delete = DeletePort { port_partition_id: HvPartitionId::SELF, port_id: HvPortId(7), reserved: 0 };
     root.call::<()>(CallCode::DELETE_PORT, &delete).unwrap();
@@ -88,6 +98,34 @@ fn ten_thousand_partitions_later_no_page_is_lost() {
         live_and_die(&mut root);
         assert_eq!(accounts(&root), before);
     }
+}
+
+#[test]
+fn the_roots_ports_and_its_own_connections_have_pages_of_their_own() {
+    const PORTS: u32 = 80;
+    let mut root = Root::new();
+    root.deposit(HvPartitionId::SELF, PORTS as usize).unwrap();
+    // Ids that all need the same place of a page: each port has a page of the table to itself.
+    let id = |n| 5 + n * 32;
+    for n in 0..PORTS {
+        port(&mut root, HvPartitionId::ROOT, id(n), HvPortType::EVENT).unwrap();
+        if n == 0 {
+            connect(&mut root, HvPartitionId::ROOT, id(0), HvPortType::EVENT).unwrap();
+        }
+    }
+    let connections = root.hv.root.connections.lock(root.hv.machine).count(|_| true);
+    assert_eq!((connections, root.hv.ports.lock(root.hv.machine).count(|_| true)), (1, PORTS as usize));
+}
+
+#[test]
+fn a_port_that_cannot_be_made_leaves_nothing_behind() {
+    let mut root = Root::new();
+    root.withdraw_all(HvPartitionId::SELF);
+    // Enough for a page of the table, not for the queue.
+    root.deposit(HvPartitionId::SELF, 1).unwrap();
+    let made = port(&mut root, HvPartitionId::ROOT, 7, HvPortType::MESSAGE);
+    assert_eq!(made, Err(HvStatus::INSUFFICIENT_MEMORY));
+    assert_eq!(root.withdraw_all(HvPartitionId::SELF), 1);
 }
 
 #[test]
