@@ -25,7 +25,8 @@ const _: () = assert!(MAX_PARTITIONS == 1 << SLOT_BITS);
 /// All partitions but the root.
 pub struct PartitionTable<M: Machine> {
     slots: [Slot<Partition<M>>; MAX_PARTITIONS as usize],
-    /// The last serial number; whoever makes a partition holds it.
+    /// The last serial number; whoever makes or deletes a partition holds it, so that nobody makes one in the pages of
+    /// one that is just going.
     serial: SpinMutex<u64>,
 }
 
@@ -106,6 +107,7 @@ impl<M: Machine> Hypervisor<M> {
 
     /// Deletes a finalized partition whose pool is empty.
     pub fn delete_partition(&self, id: HvPartitionId) -> HvResult<()> {
+        let _serial = self.partitions.serial.lock();
         let partition = self.partitions.get(self.machine, id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
         if partition.state() != State::Finalized || partition.pool.lock().deposited() != 0 {
             return Err(HvStatus::INVALID_PARTITION_STATE);
