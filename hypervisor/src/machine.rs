@@ -4,6 +4,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use hv_abi::SpaPage;
+use paging::FrameAllocator;
 
 use crate::backend::VirtualProcessorBackend;
 
@@ -90,13 +91,14 @@ pub trait Machine: Sync + 'static {
     /// Shows a page of RAM through this processor's window. `f` does not call it again.
     fn with_page<R>(&self, page: SpaPage, f: impl FnOnce(&Page) -> R) -> R;
     /// Maps `page` at `index` (below [`REGION_PAGES`]) of a region (below [`REGIONS`]) of the hypervisor's address
-    /// space, writable and not executable; tables come from `frames`, zeroed. `None`: no frame.
+    /// space, writable and not executable; tables come from `frames`, zeroed. `None`: no frame, and those that were
+    /// taken are back.
     fn map_object(
         &self,
         region: u32,
         index: u32,
         page: SpaPage,
-        frames: &mut dyn FnMut() -> Option<SpaPage>,
+        frames: &mut dyn FrameAllocator,
     ) -> Option<NonNull<Page>>;
     /// Unmaps what is at `index` and says which page it was.
     fn unmap_object(&self, region: u32, index: u32) -> Option<SpaPage>;

@@ -9,7 +9,7 @@ use hv_abi::{HvResult, HvStatus, SpaPage};
 use spin::mutex::SpinMutex;
 
 use crate::machine::{Machine, PAGE_BYTES, Page};
-use crate::pool::Pool;
+use crate::pool::{Pool, TableFrames};
 use crate::slot::Slot;
 
 /// A run of pages in a region of the hypervisor's address space.
@@ -26,11 +26,18 @@ pub const fn pages_for<T>() -> u32 {
     size_of::<T>().div_ceil(PAGE_BYTES) as u32
 }
 
+/// Maps `page`, with tables from the pool, which has them all back when they are too few.
+fn map_at<M: Machine>(machine: &M, pool: &mut Pool, at: Place, page: SpaPage) -> Option<NonNull<Page>> {
+    let mut frames = TableFrames::new(machine, pool);
+    let address = machine.map_object(at.region, at.index, page, &mut frames);
+    frames.release();
+    address
+}
+
 /// Maps a page of the pool.
 pub fn map_page<M: Machine>(machine: &M, pool: &mut Pool, at: Place) -> HvResult<(SpaPage, NonNull<Page>)> {
     let page = pool.take(machine).ok_or(HvStatus::INSUFFICIENT_MEMORY)?;
-    let address = machine.map_object(at.region, at.index, page, &mut || pool.take(machine));
-    let Some(address) = address else {
+    let Some(address) = map_at(machine, pool, at, page) else {
         pool.put_back(machine, page);
         return Err(HvStatus::INSUFFICIENT_MEMORY);
     };
@@ -76,8 +83,8 @@ pub struct Window {
 impl Window {
     /// Maps `page`; tables come from the pool.
     pub fn open<M: Machine>(machine: &M, pool: &mut Pool, at: Place, page: SpaPage) -> HvResult<Self> {
-        let address = machine.map_object(at.region, at.index, page, &mut || pool.take(machine));
-        Ok(Self { at, address: address.ok_or(HvStatus::INSUFFICIENT_MEMORY)? })
+        let address = map_at(machine, pool, at, page).ok_or(HvStatus::INSUFFICIENT_MEMORY)?;
+        Ok(Self { at, address })
     }
     /// Maps a page of the pool.
     pub fn of_pool<M: Machine>(machine: &M, pool: &mut Pool, at: Place) -> HvResult<(Self, SpaPage)> {

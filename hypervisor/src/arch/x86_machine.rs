@@ -3,6 +3,7 @@
 use core::ptr::NonNull;
 
 use hv_abi::SpaPage;
+use paging::FrameAllocator;
 use spin::Once;
 
 use crate::arch::local_apic::{self, Message};
@@ -60,7 +61,7 @@ impl Machine for X86Machine {
         region: u32,
         index: u32,
         page: SpaPage,
-        frames: &mut dyn FnMut() -> Option<SpaPage>,
+        frames: &mut dyn FrameAllocator,
     ) -> Option<NonNull<Page>> {
         let address = self.found().regions.map(region, index, page, frames)?;
         NonNull::new(core::ptr::with_exposed_provenance_mut(address.get() as usize))

@@ -5,10 +5,11 @@ extern crate std;
 
 use core::ptr::{NonNull, null_mut};
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::sync::Mutex;
+use std::vec::Vec;
 
 use hv_abi::SpaPage;
+use paging::FrameAllocator;
 
 use crate::machine::{PAGE_BYTES, Page};
 
@@ -16,6 +17,8 @@ use crate::machine::{PAGE_BYTES, Page};
 const REGIONS: u32 = 260;
 /// Pages of a region here.
 const REGION_PAGES: u32 = 1 << 13;
+/// Names the table of a region that points to its tables.
+const UPPER: u32 = u32::MAX;
 
 /// Physical memory and the address space.
 pub struct FakeMemory {
@@ -29,7 +32,7 @@ pub struct FakeMemory {
 #[derive(Default)]
 struct State {
     mapped: BTreeMap<(u32, u32), SpaPage>,
-    /// Tables of the address space: (region, index / 512).
+    /// Tables of the address space: region, and index / 512 or [`UPPER`].
     tables: BTreeMap<(u32, u32), SpaPage>,
 }
 
@@ -92,13 +95,18 @@ impl FakeMemory {
         region: u32,
         index: u32,
         page: SpaPage,
-        frames: &mut dyn FnMut() -> Option<SpaPage>,
+        frames: &mut dyn FrameAllocator,
     ) -> Option<NonNull<Page>> {
         let mut state = self.state.lock().expect("no panic while it is held");
-        let table = (region, index / 512);
-        if let Entry::Vacant(place) = state.tables.entry(table) {
-            place.insert(frames()?);
+        let missing = |table: &(u32, u32)| !state.tables.contains_key(table);
+        let needed = [(region, UPPER), (region, index / 512)].into_iter().filter(missing);
+        let taken: Vec<_> = needed.map(|table| (table, frames.allocate())).collect();
+        // All or none, as page tables do it.
+        if taken.iter().any(|(_, page)| page.is_none()) {
+            taken.iter().filter_map(|(_, page)| *page).for_each(|page| frames.free(page));
+            return None;
         }
+        state.tables.extend(taken.into_iter().filter_map(|(table, page)| Some((table, page?))));
         assert!(state.mapped.insert((region, index), page).is_none(), "mapped twice");
         let flags = libc::MAP_SHARED | libc::MAP_FIXED;
         let access = libc::PROT_READ | libc::PROT_WRITE;

@@ -26,6 +26,7 @@ use std::vec::Vec;
 
 use hv_abi::vp::CreateVp;
 use hv_abi::{CallCode, HvPartitionId, SpaPage};
+use paging::FrameAllocator;
 
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::machine::{Machine, Page};
@@ -86,7 +87,7 @@ impl Machine for FakeMachine {
         region: u32,
         index: u32,
         page: SpaPage,
-        frames: &mut dyn FnMut() -> Option<SpaPage>,
+        frames: &mut dyn FrameAllocator,
     ) -> Option<NonNull<Page>> {
         self.memory.map(region, index, page, frames)
     }

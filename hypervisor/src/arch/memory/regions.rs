@@ -23,14 +23,14 @@ pub static CHANGES: AtomicU64 = AtomicU64::new(0);
 pub struct Regions(Mutex<PageTable<Host>>);
 
 /// Frames of whoever maps.
-struct Borrowed<'a>(&'a mut dyn FnMut() -> Option<SpaPage>);
+struct Borrowed<'a>(&'a mut dyn FrameAllocator);
 
 impl FrameAllocator for Borrowed<'_> {
     fn allocate(&mut self) -> Option<SpaPage> {
-        (self.0)()
+        self.0.allocate()
     }
-    fn free(&mut self, _page: SpaPage) {
-        // Mapping allocates all that it needs or nothing, and gives back only when the frames ran out.
+    fn free(&mut self, page: SpaPage) {
+        self.0.free(page);
     }
 }
 
@@ -55,7 +55,7 @@ impl Regions {
         region: u32,
         index: u32,
         page: SpaPage,
-        frames: &mut dyn FnMut() -> Option<SpaPage>,
+        frames: &mut dyn FrameAllocator,
     ) -> Option<Hva> {
         let address = address(region, index)?;
         let input = InputPage::from_hva(address);
