@@ -5,7 +5,7 @@ use handoff::{HandOff, MAX_REGIONS, Region, RegionKind};
 use crate::PAGE;
 
 /// Adds RAM or a hole that the firmware reports; usable RAM shrinks to whole pages, everything else grows to them.
-/// What does not fit in the map is left out, so it is never used.
+/// When the map is full, neighbours of one kind become one; what does not fit even then is left out, so it is never used.
 pub fn add(hand_off: &mut HandOff, base: u64, length: u64, kind: RegionKind) {
     let Some(end) = base.checked_add(length) else { return };
     let (start, end) = if kind == RegionKind::USABLE {
@@ -14,6 +14,9 @@ pub fn add(hand_off: &mut HandOff, base: u64, length: u64, kind: RegionKind) {
         (base & !(PAGE - 1), end.next_multiple_of(PAGE))
     };
     if start < end {
+        if hand_off.regions().len() == MAX_REGIONS {
+            merge(hand_off);
+        }
         insert(hand_off, Region { base: start, length: end - start, kind, reserved: 0 });
     }
 }
@@ -189,6 +192,19 @@ mod tests {
             (0x2000, 0x6000, RegionKind::LOADER),
         ];
         assert_eq!(listed(&hand_off), expected);
+    }
+
+    #[test]
+    fn a_firmware_with_more_ranges_than_the_map_has_room_for_loses_none() {
+        let mut hand_off = HandOff::new();
+        let pages = 3 * MAX_REGIONS as u64;
+        for page in 0..pages {
+            let kind = if page < pages / 2 { RegionKind::USABLE } else { RegionKind::LOADER };
+            add(&mut hand_off, page * 0x1000, 0x1000, kind);
+        }
+        merge(&mut hand_off);
+        let half = pages / 2 * 0x1000;
+        assert_eq!(listed(&hand_off), [(0, half, RegionKind::USABLE), (half, half, RegionKind::LOADER)]);
     }
 
     #[test]
