@@ -81,6 +81,7 @@ impl<M: Machine> Hypervisor<M> {
         let partition =
             self.partitions.get(self.machine, call.partition_id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
         let vp = partition.vp(self.machine, call.vp_index.0)?;
+        let around = Around::new(self, &partition)?.dispatched();
         let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
         vp.set_running(Some(number));
         // Whoever takes the partition apart or suspends it does so first and looks for running VPs then.
@@ -91,7 +92,6 @@ impl<M: Machine> Hypervisor<M> {
             vp.set_running(None);
             return Err(HvStatus::INVALID_VP_STATE);
         }
-        let around = Around::new(self, &partition)?.dispatched();
         let mut dispatch = Dispatch {
             hv: self,
             processor,

@@ -86,7 +86,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
                 self.backend.inject(Event::Exception { vector, error_code });
             }
             Exit::UndefinedInstruction => self.backend.inject(Event::UNDEFINED_INSTRUCTION),
-            Exit::SecondLevelFault(fault) if self.hv.map_far(fault.gpa) => {}
+            Exit::SecondLevelFault(fault) if !fault.mapped && self.hv.map_far(fault.gpa) => {}
             Exit::SecondLevelFault(_) | Exit::IoPort(_) => self.backend.inject(Event::GENERAL_PROTECTION),
             Exit::TripleFault => return Err("the root partition stopped with a triple fault"),
             Exit::InvalidState => return Err("the processor refuses the root partition's state"),
@@ -272,6 +272,12 @@ mod tests {
         let mut tables = crate::pool::Tables(vp.hv.machine);
         let leaf = table.walk(&mut tables, paging::InputPage::new(8 << 27).unwrap()).unwrap();
         assert!(!leaf.attributes.contains(paging::Attributes::EXECUTE), "it is no RAM");
+        // What is mapped is not mapped again for an access that it does not allow.
+        if let Exit::SecondLevelFault(fault) = fault(8 << 39) {
+            let execute = SecondLevelFault { access: Access::Execute, mapped: true, ..fault };
+            exit(&mut vp, Exit::SecondLevelFault(execute), 0, 0);
+            assert_eq!(vp.backend.pending.interruption_vector(), 13);
+        }
         // There is an end to it, and nothing beyond what the processor has.
         for address in [20 << 39, 1 << 46] {
             exit(&mut vp, fault(address), 0, 0);
