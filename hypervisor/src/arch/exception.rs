@@ -1,4 +1,5 @@
-//! Exceptions in the hypervisor itself. Each but NMI and a tried MSR access is a defect, and ends in a panic.
+//! Exceptions in the hypervisor itself. Each but NMI, a redirected INIT and a tried MSR access is a defect, and ends in a
+//! panic.
 #![expect(unsafe_code, reason = "the interrupt descriptor table and its entry code")]
 
 use core::arch::{asm, global_asm};
@@ -182,6 +183,12 @@ fn make_table() -> InterruptDescriptorTable {
 extern "C" fn handle(frame: &mut Frame) {
     const NMI: u64 = 2;
     const GENERAL_PROTECTION: u64 = 13;
+    const SECURITY: u64 = 30;
+    /// Error code of #SX: an INIT was redirected.
+    const INIT: u64 = 1;
+    if frame.vector == SECURITY && frame.error_code == INIT {
+        return;
+    }
     if frame.vector == NMI {
         NMIS.fetch_add(1, Ordering::Relaxed);
         return;

@@ -98,6 +98,8 @@ fn start(processor: &PerCpu, page: u8, tsc_hz: u64) -> bool {
             return true;
         }
     }
+    // Should it start after all it would find its code gone, and run what is there then outside of any partition.
+    local_apic::send(processor.apic_id, Message::Init);
     false
 }
 

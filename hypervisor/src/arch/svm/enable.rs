@@ -6,6 +6,7 @@ use core::arch::asm;
 use spin::Once;
 
 use crate::arch::cpu;
+use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::svm::features::Capabilities;
 use crate::arch::svm::permission::msr;
@@ -37,4 +38,16 @@ pub fn on_this_processor(this: &PerCpu) {
     unsafe { cpu::wrmsr(msr::VM_HSAVE_PA, this.host_save.base().get()) };
     // SAFETY: writes to a page of the hypervisor's own that nothing else touches.
     unsafe { asm!("vmsave rax", in("rax") this.host_state.base().get(), options(nostack)) };
+    redirect_init();
+}
+
+/// From here on an INIT that comes to this processor is #SX, which is ignored (APM vol. 2, 15.28 and 15.30.1): the root
+/// has the local APIC, and a processor that it started over would run what it likes outside of any partition.
+///
+/// Emulators know nothing of it: there the root is trusted not to.
+fn redirect_init() {
+    const R_INIT: u64 = 1 << 1;
+    if let Some(value) = try_rdmsr(msr::VM_CR) {
+        try_wrmsr(msr::VM_CR, value | R_INIT);
+    }
 }

@@ -71,11 +71,16 @@ impl SvmProcessor {
         self.length = 0;
         match code {
             exit_code::NMI => {
-                world_switch::take_nmi();
+                world_switch::take_pending();
                 Exit::Nmi
             }
             exit_code::IRET => {
                 self.leave_nmi_handler();
+            // Nobody but the hypervisor starts processors over: see `enable::redirect_init`.
+            exit_code::INIT => {
+                world_switch::take_pending();
+                Exit::Handled
+            }
                 Exit::Handled
             }
             exit_code::SHUTDOWN => Exit::TripleFault,

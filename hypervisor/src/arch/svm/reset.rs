@@ -39,6 +39,7 @@ impl SvmProcessor {
         control.intercepts = Intercepts::new()
             .with_intr(guest)
             .with_nmi(true)
+            .with_init(true)
             .with_rdpmc(guest)
             .with_cpuid(true)
             .with_invd(true)

@@ -11,7 +11,7 @@ global_asm!(include_str!("world_switch.s"));
 
 unsafe extern "C" {
     fn svm_enter(vmcb: u64, gprs: *mut Gprs, host_state: u64);
-    fn svm_take_nmi();
+    fn svm_take_pending();
 }
 
 /// Runs the guest of `vmcb` until it exits.
@@ -25,8 +25,8 @@ pub unsafe fn enter(vmcb: SpaPage, gprs: &mut Gprs, host_state: SpaPage) {
     unsafe { svm_enter(vmcb.base().get(), gprs, host_state.base().get()) };
 }
 
-/// Takes a pending NMI.
-pub fn take_nmi() {
-    // SAFETY: the handler of NMIs changes nothing but a counter.
-    unsafe { svm_take_nmi() };
+/// Takes a pending NMI, or an INIT that is redirected.
+pub fn take_pending() {
+    // SAFETY: the handlers change nothing but a counter.
+    unsafe { svm_take_pending() };
 }

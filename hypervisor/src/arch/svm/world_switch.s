@@ -61,9 +61,9 @@ svm_enter:
     cld
     ret
 
-/* Takes a pending NMI through the hypervisor's own table. */
-    .global svm_take_nmi
-svm_take_nmi:
+/* Takes a pending NMI (or INIT, as #SX) through the hypervisor's own table. */
+    .global svm_take_pending
+svm_take_pending:
     stgi
     nop
     clgi
