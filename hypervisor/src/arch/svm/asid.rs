@@ -41,6 +41,11 @@ impl Asids {
         self.count.set(count.max(2));
         self.next.set(u32::MAX);
     }
+    /// Ends the generation: whoever runs here next takes a fresh identifier, the first of them flushes everything.
+    pub fn restart(&self) {
+        self.generation.set(self.generation.get().wrapping_add(1));
+        self.next.set(u32::MAX);
+    }
     /// Is it still good here?
     #[inline]
     pub fn is_good(&self, lease: &Lease, processor: u32) -> bool {
@@ -79,5 +84,17 @@ mod tests {
         assert!(leases.iter().all(|lease| !asids.is_good(lease, 0)));
         assert!(asids.is_good(&fourth, 0) && !asids.is_good(&fourth, 1));
         assert!(!asids.is_good(&Lease::default(), 0));
+    }
+
+    #[test]
+    fn after_a_restart_nobody_runs_before_a_flush() {
+        let asids = Asids::new();
+        asids.init(4);
+        let before = asids.lease(0).0;
+        asids.restart();
+        assert!(!asids.is_good(&before, 0));
+        let (lease, flush) = asids.lease(0);
+        assert!(flush && asids.is_good(&lease, 0) && !asids.is_good(&before, 0));
+        assert!(!asids.lease(0).1);
     }
 }

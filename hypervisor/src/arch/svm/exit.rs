@@ -5,6 +5,7 @@ use crate::arch::svm::features::Features;
 use crate::arch::svm::length::Opcode;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::exit_code;
+use crate::arch::{cpu, per_cpu};
 use crate::arch::svm::world_switch;
 use crate::backend::{Access, Event, Exit, Kind, PortAccess, SecondLevelFault};
 
@@ -103,7 +104,11 @@ impl SvmProcessor {
             exit_code::EXCEPTION..=exit_code::EXCEPTION_LAST => {
                 self.exception(code.wrapping_sub(exit_code::EXCEPTION))
             }
-            _ => Exit::InvalidState,
+            _ => {
+                // A VMRUN that is refused may not have done the flush that it was asked for.
+                per_cpu::this().asids.restart();
+                Exit::InvalidState
+            }
         }
     }
 
