@@ -10,6 +10,7 @@ use crate::arch::svm::event::NmiState;
 use crate::arch::svm::exit::host_tsc;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::{CleanBits, Segment};
+use crate::backend::VirtualProcessorBackend;
 
 use HvRegisterName as Name;
 
@@ -104,6 +105,10 @@ impl SvmProcessor {
         }
         let refused = Err(HvStatus::INVALID_PARAMETER);
         let v = value.as_u64();
+        if matches!(name, Name::Cr0 | Name::Cr3 | Name::Cr4 | Name::Efer) {
+            // Translations by other tables, or in another mode: a VMRUN keeps those of its ASID.
+            self.flush_second_level();
+        }
         let save = &mut self.vmcb.save;
         match name {
             Name::Rip => save.rip = v,

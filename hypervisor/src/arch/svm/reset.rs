@@ -9,7 +9,7 @@ use crate::arch::svm::vmcb::{
     CleanBits, EventInjection, Intercepts, InterruptControl, MoreIntercepts, Segment,
 };
 use crate::arch::{cpu, image};
-use crate::backend::{Gprs, Kind, Reset};
+use crate::backend::{Gprs, Kind, Reset, VirtualProcessorBackend};
 
 /// The attributes of segments.
 const REAL_CODE: u16 = 0x09B;
@@ -71,6 +71,8 @@ impl SvmProcessor {
 
     pub(super) fn put_state(&mut self, reset: Reset) {
         self.control().clean = CleanBits::new();
+        // Translations of what the guest's own tables said before.
+        self.flush_second_level();
         match reset {
             Reset::Init => self.put_init(),
             Reset::Startup(vector) => {
