@@ -71,14 +71,13 @@ impl SvmProcessor {
         control.clean.set_intercepts(false);
     }
 
-    /// Puts back an event whose delivery the exit interrupted. A software interrupt is not put back: RIP is still at
-    /// its instruction, which is executed again.
+    /// Puts back an event whose delivery the exit interrupted. What an instruction raised is not put back: RIP is still
+    /// at the instruction, which is executed again.
     #[cold]
     pub(super) fn requeue(&mut self) {
         let control = self.control();
         let event = control.exitintinfo;
-        let again = event.event_type() != event_type::SOFTWARE;
-        control.eventinj = if again { event } else { EventInjection::new() };
+        control.eventinj = if event.is_of_instruction() { EventInjection::new() } else { event };
     }
 
     pub(super) fn pending_interruption(&self) -> HvPendingInterruption {

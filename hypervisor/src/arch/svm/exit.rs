@@ -1,18 +1,19 @@
 //! Why the guest stopped, from the control block; and completing the instruction that did it.
 
-use crate::arch::cpu;
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::Opcode;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::exit_code;
-use crate::arch::{cpu, per_cpu};
 use crate::arch::svm::world_switch;
+use crate::arch::{cpu, per_cpu};
 use crate::backend::{Access, Event, Exit, Kind, PortAccess, SecondLevelFault};
 
 /// RFLAGS.TF.
 const TF: u64 = 1 << 8;
 /// DR6.BS.
 const SINGLE_STEP: u64 = 1 << 14;
+/// DR7.GD.
+const GENERAL_DETECT: u64 = 1 << 13;
 /// Vectors.
 const DEBUG: u64 = 1;
 const MACHINE_CHECK: u64 = 18;
@@ -75,13 +76,13 @@ impl SvmProcessor {
                 world_switch::take_pending();
                 Exit::Nmi
             }
-            exit_code::IRET => {
-                self.leave_nmi_handler();
             // Nobody but the hypervisor starts processors over: see `enable::redirect_init`.
             exit_code::INIT => {
                 world_switch::take_pending();
                 Exit::Handled
             }
+            exit_code::IRET => {
+                self.leave_nmi_handler();
                 Exit::Handled
             }
             exit_code::SHUTDOWN => Exit::TripleFault,
@@ -117,6 +118,11 @@ impl SvmProcessor {
     fn exception(&mut self, vector: u64) -> Exit {
         assert!(vector != MACHINE_CHECK, "#MC, the hardware reports a failure");
         let error_code = (vector != DEBUG).then_some(self.vmcb.control.exitinfo1 as u32);
+        if vector == DEBUG {
+            // As the processor does when it delivers #DB: the handler may touch the debug registers.
+            self.save().dr7 &= !GENERAL_DETECT;
+            self.control().clean.set_debug_registers(false);
+        }
         self.deliver(Event::Exception { vector: vector as u8, error_code });
         Exit::Handled
     }
@@ -172,6 +178,7 @@ impl SvmProcessor {
         self.control().interrupt_shadow = 0;
         if single_step && self.takes_events() {
             self.save().dr6 |= SINGLE_STEP;
+            self.control().clean.set_debug_registers(false);
             self.deliver(Event::Exception { vector: DEBUG as u8, error_code: None });
         }
     }

@@ -141,6 +141,19 @@ pub struct EventInjection {
     pub error_code: u32,
 }
 
+impl EventInjection {
+    /// An instruction raised it on purpose: INTn, INT3, INTO. RIP is still there when its delivery is interrupted.
+    pub const fn is_of_instruction(self) -> bool {
+        const BREAKPOINT: u8 = 3;
+        const OVERFLOW: u8 = 4;
+        match self.event_type() {
+            event_type::SOFTWARE => true,
+            event_type::EXCEPTION => matches!(self.vector(), BREAKPOINT | OVERFLOW),
+            _ => false,
+        }
+    }
+}
+
 /// Types of events.
 pub mod event_type {
     /// External or virtual interrupt.
@@ -405,6 +418,18 @@ mod tests {
         let event = event.with_error_code_valid(true).with_valid(true).with_error_code(5);
         assert_eq!(event.into_bits(), 13 | 3 << 8 | 1 << 11 | 1 << 31 | 5 << 32);
         assert_eq!(CleanBits::new().with_cr2(true).into_bits(), 1 << 9);
+    }
+
+    #[test]
+    fn what_an_instruction_raises_is_told_apart() {
+        let event =
+            |event_type, vector| EventInjection::new().with_event_type(event_type).with_vector(vector);
+        for of_instruction in [event(event_type::SOFTWARE, 0x80), event(event_type::EXCEPTION, 3)] {
+            assert!(of_instruction.is_of_instruction());
+        }
+        for other in [(event_type::INTERRUPT, 3), (event_type::NMI, 2), (event_type::EXCEPTION, 14)] {
+            assert!(!event(other.0, other.1).is_of_instruction());
+        }
     }
 
     #[test]
