@@ -62,9 +62,18 @@ impl MsrMap {
     }
 
     /// This map, in which writes of `register` exit.
-    pub const fn forbid_writes(mut self, register: u32) -> Self {
-        let Some((byte, bit)) = Self::place(register) else { panic!("outside of the map") };
-        self.0[byte] |= 2 << bit;
+    pub const fn forbid_writes(self, register: u32) -> Self {
+        self.forbid_writes_to(register, register)
+    }
+
+    /// This map, in which writes of `first` to `last` exit.
+    pub const fn forbid_writes_to(mut self, first: u32, last: u32) -> Self {
+        let mut register = first;
+        while register <= last {
+            let Some((byte, bit)) = Self::place(register) else { panic!("outside of the map") };
+            self.0[byte] |= 2 << bit;
+            register += 1;
+        }
         self
     }
 }
@@ -84,7 +93,10 @@ pub mod msr {
     pub const SYSENTER_CS: u32 = 0x174;
     pub const SYSENTER_ESP: u32 = 0x175;
     pub const SYSENTER_EIP: u32 = 0x176;
+    pub const MTRR_FIRST: u32 = 0x200;
+    pub const MTRR_FIXED_LAST: u32 = 0x26F;
     pub const PAT: u32 = 0x277;
+    pub const MTRR_DEFAULT: u32 = 0x2FF;
     pub const EFER: u32 = 0xC000_0080;
     pub const STAR: u32 = 0xC000_0081;
     pub const LSTAR: u32 = 0xC000_0082;
@@ -95,10 +107,13 @@ pub mod msr {
     pub const KERNEL_GS_BASE: u32 = 0xC000_0102;
     pub const TSC_AUX: u32 = 0xC000_0103;
     pub const SYSCFG: u32 = 0xC001_0010;
+    pub const PATCH_LOADER: u32 = 0xC001_0020;
+    pub const MMIO_CFG_BASE: u32 = 0xC001_0058;
     pub const IORR_FIRST: u32 = 0xC001_0016;
     pub const IORR_LAST: u32 = 0xC001_0019;
     pub const TOP_MEM: u32 = 0xC001_001A;
     pub const TOP_MEM2: u32 = 0xC001_001D;
+    pub const SMM_BASE: u32 = 0xC001_0111;
     pub const SMM_ADDR: u32 = 0xC001_0112;
     pub const SMM_MASK: u32 = 0xC001_0113;
     pub const VM_CR: u32 = 0xC001_0114;
@@ -106,6 +121,7 @@ pub mod msr {
     pub const SMM_CTL: u32 = 0xC001_0116;
     pub const VM_HSAVE_PA: u32 = 0xC001_0117;
     pub const SVM_KEY: u32 = 0xC001_0118;
+    pub const SMM_KEY: u32 = 0xC001_0119;
 }
 
 /// What guests have for their own: what VMLOAD and VMRUN switch, or what is switched when a VP is loaded.
@@ -124,25 +140,28 @@ pub static GUEST_MSRS: MsrMap = MsrMap::closed()
     .allow(msr::KERNEL_GS_BASE, Direct::Both)
     .allow(msr::TSC_AUX, Direct::Both);
 
-/// The root has all but what would reach the hypervisor: its use of SVM, and where addresses lead (the APIC's and
-/// SMM's windows, and what is RAM and what is not).
+/// The root has all but what would reach the hypervisor: its use of SVM, where addresses lead (the APIC's, SMM's and PCI
+/// configuration's windows, what is RAM and how it is cached), where SMM's code is, and the processor's microcode.
 pub static ROOT_MSRS: MsrMap = MsrMap::open()
     .forbid(msr::EFER)
     .forbid_writes(msr::APIC_BASE)
+    .forbid_writes_to(msr::MTRR_FIRST, msr::MTRR_FIXED_LAST)
+    .forbid_writes(msr::MTRR_DEFAULT)
     .forbid_writes(msr::SYSCFG)
-    .forbid_writes(msr::IORR_FIRST)
-    .forbid_writes(msr::IORR_FIRST + 1)
-    .forbid_writes(msr::IORR_FIRST + 2)
-    .forbid_writes(msr::IORR_LAST)
+    .forbid_writes_to(msr::IORR_FIRST, msr::IORR_LAST)
     .forbid_writes(msr::TOP_MEM)
     .forbid_writes(msr::TOP_MEM2)
+    .forbid_writes(msr::PATCH_LOADER)
+    .forbid_writes(msr::MMIO_CFG_BASE)
+    .forbid_writes(msr::SMM_BASE)
     .forbid_writes(msr::SMM_ADDR)
     .forbid_writes(msr::SMM_MASK)
     .forbid_writes(msr::VM_CR)
     .forbid_writes(msr::IGNNE)
     .forbid_writes(msr::SMM_CTL)
     .forbid(msr::VM_HSAVE_PA)
-    .forbid(msr::SVM_KEY);
+    .forbid(msr::SVM_KEY)
+    .forbid(msr::SMM_KEY);
 
 /// Guests have no port of the machine.
 pub static GUEST_PORTS: IoMap = IoMap::closed();
@@ -171,8 +190,20 @@ mod tests {
     fn the_root_reaches_all_but_the_hypervisors() {
         assert_eq!(bits(&ROOT_MSRS, msr::VM_HSAVE_PA), 3);
         assert_eq!(bits(&ROOT_MSRS, msr::EFER), 3);
-        assert_eq!(bits(&ROOT_MSRS, msr::APIC_BASE), 2);
-        assert_eq!(bits(&ROOT_MSRS, 0x802), 0);
+        for register in [
+            msr::APIC_BASE,
+            msr::SMM_BASE,
+            msr::MMIO_CFG_BASE,
+            msr::PATCH_LOADER,
+            msr::SYSCFG,
+            0x200,
+            0x26F,
+            0x2FF,
+            0xC001_0018,
+        ] {
+            assert_eq!(bits(&ROOT_MSRS, register), 2, "{register:#x}");
+        }
+        assert_eq!((bits(&ROOT_MSRS, 0x802), bits(&ROOT_MSRS, msr::PAT)), (0, 0));
         assert_eq!(bits(&ROOT_MSRS, msr::LSTAR), 0);
     }
 

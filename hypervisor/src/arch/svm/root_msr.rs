@@ -35,7 +35,7 @@ impl SvmProcessor {
     fn root_read(&mut self, register: u32) -> bool {
         let value = match register {
             msr::EFER => Some(self.vmcb.save.efer & !SVME),
-            msr::VM_HSAVE_PA | msr::SVM_KEY => None,
+            msr::VM_HSAVE_PA | msr::SVM_KEY | msr::SMM_KEY => None,
             // Registers outside of the map exit whatever they are.
             _ => try_rdmsr(register),
         };
