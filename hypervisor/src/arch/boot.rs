@@ -10,7 +10,8 @@ use spin::{Mutex, Once};
 use crate::arch::acpi::Iommu;
 use crate::arch::layout::Stack;
 use crate::arch::plan::{self, Failure, Plan};
-use crate::arch::svm::extended;
+use crate::arch::svm::permission::msr;
+use crate::arch::svm::{extended, features};
 use crate::arch::x86_machine::X86Machine;
 use crate::arch::{clock, cpu, exception, log, processors, serial};
 use crate::hypervisor::{BootInfo, Hypervisor};
@@ -110,11 +111,11 @@ fn start_hypervisor(plan: &Plan, online: usize) -> Result<(), HvStatus> {
     }
     own.sort_unstable_by_key(|(first, _)| *first);
     let [_, _, _, edx] = cpu::cpuid(0x8000_0001, 0);
-    let [sizes, ..] = cpu::cpuid(0x8000_0008, 0);
+    let syscfg = exception::try_rdmsr(msr::SYSCFG);
     HYPERVISOR.start(BootInfo {
         ram: plan.ram.as_slice(),
         hypervisor: &*own,
-        physical_bits: sizes & 0xFF,
+        physical_bits: features::physical_bits(&|leaf| cpu::cpuid(leaf, 0), syscfg),
         gigabyte_pages: edx & GIGABYTE_PAGES != 0,
         processors: online as u32,
         pages: &mut plan.frames.rest(),

@@ -93,6 +93,21 @@ pub fn check(cpuid: Cpuid<'_>, vm_cr: impl FnOnce() -> Option<u64>) -> Result<Ca
     Ok(Capabilities { features, asids })
 }
 
+/// Bits of a physical address that name different places. While memory encryption is on (`syscfg`) the bits above say
+/// how memory is encrypted, so that a higher address leads to the same memory again (APM vol. 2, 7.10.1).
+pub fn physical_bits(cpuid: Cpuid<'_>, syscfg: Option<u64>) -> u32 {
+    const MEMORY_ENCRYPTION: u64 = 1 << 23;
+    const ENCRYPTION_LEAF: u32 = 0x8000_001F;
+    let [last, ..] = cpuid(0x8000_0000);
+    let [sizes, ..] = cpuid(0x8000_0008);
+    let bits = sizes & 0xFF;
+    if syscfg.unwrap_or(0) & MEMORY_ENCRYPTION == 0 || last < ENCRYPTION_LEAF {
+        return bits;
+    }
+    let [_, ebx, ..] = cpuid(ENCRYPTION_LEAF);
+    bits.saturating_sub(ebx >> 6 & 0x3F).min(ebx & 0x3F)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +131,20 @@ mod tests {
         let expected = Capabilities { features: Features::NESTED_PAGING, asids: 16 };
         assert_eq!(checked(None, Some(0)), Ok(expected));
         assert_eq!(checked(None, None), Ok(expected));
+    }
+
+    #[test]
+    fn encrypted_memory_has_no_second_address() {
+        // C bit 47, 5 bits fewer.
+        let encrypted = |leaf| match leaf {
+            0x8000_0008 => [0x3030, 0, 0, 0],
+            0x8000_001F => [1, 5 << 6 | 47, 0, 0],
+            _ => [0x8000_001F, 0, 0, 0],
+        };
+        assert_eq!(physical_bits(&encrypted, Some(1 << 23)), 43);
+        assert_eq!(physical_bits(&encrypted, Some(0)), 48);
+        let old = |leaf| if leaf == 0x8000_0008 { [0x3028, 0, 0, 0] } else { [0x8000_000A, 0, 0, 0] };
+        assert_eq!((physical_bits(&old, Some(1 << 23)), physical_bits(&old, None)), (40, 40));
     }
 
     #[test]
