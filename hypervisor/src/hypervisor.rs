@@ -31,7 +31,8 @@ pub struct BootInfo<'a> {
     pub gigabyte_pages: bool,
     /// Processors that run.
     pub processors: u32,
-    /// Free pages out of the hypervisor's own: one for each 2 MiB of RAM, 64, and 16 for each processor.
+    /// Free pages out of the hypervisor's own: one for each 2 MiB and each 1 GiB of RAM, 64,
+    /// and 16 for each processor.
     pub pages: &'a mut dyn Iterator<Item = SpaPage>,
 }
 
@@ -46,8 +47,7 @@ pub struct Hypervisor<M: Machine> {
     /// The other partitions.
     pub partitions: PartitionTable<M>,
     /// The pages of the start, which never leave: for the root's second-level tables, enough that they can be split
-    /// everywhere, its VPs, and the tables of regions that stay. Locked
-    /// after the root's memory and before any pool.
+    /// everywhere, its VPs, and the tables of regions that stay. Locked after the root's memory and before any pool.
     pub root_tables: SpinMutex<Pool>,
     /// Ports, all of them the root's.
     pub ports: ObjectLock<Ports>,

@@ -125,7 +125,8 @@ pub fn make(hand_off: &mut HandOff) -> Result<Plan, Failure> {
     enable::set_capabilities(features::check(&read, vm_cr).map_err(Failure::Refused)?);
     let base = hand_off.hypervisor.base;
     image::set_base(base);
-    let ram_end = hand_off.regions().iter().map(|region| region.base.saturating_add(region.length)).max();
+    let ram = hand_off.regions().iter().filter(|region| region.kind != RegionKind::RESERVED);
+    let ram_end = ram.map(|region| region.base.saturating_add(region.length)).max();
     let memory = IdentityMap { end: ram_end.unwrap_or(0).max(IDENTITY) };
     let facts = Facts::read(&memory, hand_off.rsdp);
     let processors = facts.processors().len().max(1);

@@ -48,9 +48,10 @@ pub struct Frames {
     free_tables: Run,
 }
 
-/// Pages for the root's second-level tables: for each 2 MiB of RAM one, should all be split, and the upper levels.
+/// Pages for the root's second-level tables: for each 2 MiB and each 1 GiB of RAM one, should all be split, and what is
+/// above; and for the processors.
 const fn table_pages(ram: u64, processors: u64) -> u64 {
-    (ram >> 21).saturating_add(64).saturating_add(processors.saturating_mul(16))
+    (ram >> 21).saturating_add(ram >> 30).saturating_add(64).saturating_add(processors.saturating_mul(16))
 }
 
 impl Frames {
