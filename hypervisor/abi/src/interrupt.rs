@@ -46,9 +46,9 @@ pub mod access {
 /// | In | intercept type | @12 u32 |
 /// | In | parameter | @16 u64 |
 ///
-/// Every port and every unmapped guest page is intercepted without asking; absent an installed port intercept reads
-/// give all ones and writes vanish inside the hypervisor. The types honoured are `X64_IO_PORT`,
-/// `X64_IO_PORT_RANGE`, `X64_APIC_EOI`, `UNKNOWN_SYNIC_CONNECTION`; others: `INVALID_PARAMETER`.
+/// Accesses to guest pages that are not mapped and string operations on ports are intercepted without asking. Of other
+/// ports without an intercept reads give all ones, and writes vanish, inside the hypervisor. The types honoured are `X64_IO_PORT`,
+/// `X64_IO_PORT_RANGE`, `X64_APIC_EOI`; others: `INVALID_PARAMETER`.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct InstallIntercept {

@@ -77,11 +77,6 @@ impl Lvt {
         (value & (MASKED | DELIVERY_MODE) == 0).then_some((value & VECTOR) as u8)
     }
 
-    /// Whether LINT1 brings NMIs, as firmware sets it.
-    pub fn lint1_is_nmi(&self) -> bool {
-        self.read(LvtEntry::Lint1) & (MASKED | DELIVERY_MODE) == 4 << 8
-    }
-
     /// Mode of the timer.
     pub fn timer_mode(&self) -> TimerMode {
         match (self.read(LvtEntry::Timer) & TIMER_MODE) >> 17 {

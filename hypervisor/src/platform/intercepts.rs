@@ -17,7 +17,6 @@ pub struct Intercepts {
     /// First port 15:0, last port 31:16, access 33:32; access 0: not used.
     ports: [AtomicU64; RANGES],
     eoi: AtomicBool,
-    unknown_connection: AtomicBool,
 }
 
 impl Intercepts {
@@ -32,9 +31,6 @@ impl Intercepts {
         }
         match kind {
             InterceptType::X64_APIC_EOI => self.eoi.store(access != 0, Ordering::Release),
-            InterceptType::UNKNOWN_SYNIC_CONNECTION => {
-                self.unknown_connection.store(access != 0, Ordering::Release);
-            }
             InterceptType::X64_IO_PORT if parameter <= 0xFFFF => {
                 return self.install_ports(parameter | (parameter << 16), access);
             }
@@ -77,11 +73,6 @@ impl Intercepts {
     pub fn eoi(&self) -> bool {
         self.eoi.load(Ordering::Acquire)
     }
-    /// Whether the root hears of messages and events to connections that are not there.
-    #[inline]
-    pub fn unknown_connection(&self) -> bool {
-        self.unknown_connection.load(Ordering::Acquire)
-    }
 }
 
 #[cfg(all(test, not(loom)))]
@@ -108,7 +99,9 @@ mod tests {
         assert_eq!(intercepts.install(InterceptType::X64_IO_PORT, 0x1_0000, 1), bad);
         assert_eq!(intercepts.install(InterceptType::X64_IO_PORT_RANGE, 0x0001_0002, 1), bad);
         assert_eq!(intercepts.install(InterceptType::X64_IO_PORT, 1, 8), bad);
-        assert_eq!(intercepts.install(InterceptType::X64_CPUID, 1, 4), bad);
+        for unheeded in [InterceptType::X64_CPUID, InterceptType::UNKNOWN_SYNIC_CONNECTION] {
+            assert_eq!(intercepts.install(unheeded, 1, 1), bad);
+        }
         for port in 0..RANGES as u64 {
             intercepts.install(InterceptType::X64_IO_PORT, port, 1).unwrap();
         }
