@@ -176,6 +176,7 @@ impl<M: Machine> Dispatch<'_, M> {
             platform,
             inbox: &self.vp.inbox,
             message_page: &message.window,
+            stats_page: &self.vp.stats.0.window,
         };
         self.timer_seen = running.platform.next_timer();
         loop {

@@ -122,6 +122,7 @@ pub struct FakeVp {
     pub backend: FakeBackend,
     pub platform: VpPlatform,
     pub message_page: Box<Page>,
+    pub stats_page: Box<Page>,
 }
 
 impl FakeVp {
@@ -131,6 +132,7 @@ impl FakeVp {
             backend: FakeBackend::default(),
             platform: VpPlatform::new(index),
             message_page: Box::new(Page::zeroed()),
+            stats_page: Box::new(Page::zeroed()),
         };
         vp.platform.activity = crate::platform::Activity::Running;
         vp.backend.rflags = IF;
@@ -173,6 +175,7 @@ impl Partition {
             platform: &mut vp.platform,
             inbox: &self.inboxes[index as usize],
             message_page: &vp.message_page,
+            stats_page: &vp.stats_page,
         })
     }
     pub fn exit(&self, vp: &mut FakeVp, exit: Exit) -> Next {

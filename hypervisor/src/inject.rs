@@ -10,6 +10,7 @@ use crate::backend::{Event, Reset, VirtualProcessorBackend};
 use crate::platform::{Activity, Running, Surroundings};
 use crate::synic::Placed;
 use crate::timer::Expired;
+use crate::vp::counter;
 
 /// Takes CR8 over into the APIC: the guest writes it without an exit.
 pub fn sync_task_priority<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
@@ -80,6 +81,7 @@ fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     if above && vp.platform.activity != Activity::WaitForStartup && vp.backend.interruptible() {
         vp.platform.apic.accept(vector, posted, vp.inbox.synic.is_auto_eoi(vector));
         vp.backend.inject(Event::Interrupt(vector));
+        vp.stats_page.add(counter::INTERRUPTS, 1);
         vp.backend.request_interrupt_window(None);
         vp.platform.activity = Activity::Running;
         if vp.inbox.synic.is_auto_eoi(vector) && posted.irr.highest().is_some() {
@@ -93,7 +95,7 @@ fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
 
 /// Lets timers run out at host time `now` and delivers what they bring. Each at most once.
 pub fn expire_timers<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings, now: u64) {
-    vp.platform.apic.expire_timer(now, &vp.inbox.posted);
+    let mut expired = u64::from(vp.platform.apic.expire_timer(now, &vp.inbox.posted));
     let time = &env.platform().time;
     let reference = time.at(now);
     for _ in 0..hv_abi::synic::STIMER_COUNT {
@@ -104,7 +106,9 @@ pub fn expire_timers<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &
             Some(Expired::Message { timer, sint }) => place_timer_message(vp, env, timer, sint, reference),
             None => break,
         }
+        expired = expired.saturating_add(1);
     }
+    vp.stats_page.add(counter::TIMERS, expired);
     vp.platform.update_next_timer(time, now);
 }
 

@@ -38,6 +38,13 @@ impl Page {
     pub fn word(&self, index: usize) -> Option<&AtomicU64> {
         self.0.get(index)
     }
+    /// Adds to word `index`, which only one processor at a time writes.
+    #[inline]
+    pub fn add(&self, index: usize, n: u64) {
+        if let Some(word) = self.0.get(index) {
+            word.store(word.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+        }
+    }
     /// Copies bytes from `offset` (8-aligned) on; what is past the end stays untouched.
     pub fn copy_out(&self, offset: usize, into: &mut [u8]) {
         for (chunk, word) in into.chunks_mut(8).zip(self.0.iter().skip(offset / 8)) {

@@ -10,7 +10,7 @@ use spin::mutex::SpinMutex;
 use crate::backend::{Kind, VirtualProcessorBackend};
 use crate::hypervisor::Hypervisor;
 use crate::layout::{INBOX_PAGES, VP_OBJECT_PAGES, VpPage, vp, vp_page};
-use crate::machine::{Machine, MappedPage, Page};
+use crate::machine::{Machine, MappedPage};
 use crate::object::{Object, Place, Window, map_page, pages_for, unmap_page};
 use crate::partition::Partition;
 use crate::platform::{VpInbox, VpPlatform};
@@ -74,9 +74,22 @@ pub mod counter {
     pub const EXITS: usize = 2;
     /// `intercepts`.
     pub const INTERCEPTS: usize = 34;
+    /// `interrupts`.
+    pub const INTERRUPTS: usize = 35;
     /// `hypercall_errors`.
     pub const HYPERCALL_ERRORS: usize = 36;
+    /// `timers`.
+    pub const TIMERS: usize = 37;
 }
+
+const _: () = {
+    use core::mem::offset_of;
+    use hv_abi::stats::VpStats;
+    assert!(offset_of!(VpStats, exits) == counter::EXITS * 8);
+    assert!(offset_of!(VpStats, intercepts) == counter::INTERCEPTS * 8);
+    assert!(offset_of!(VpStats, interrupts) == counter::INTERRUPTS * 8);
+    assert!(offset_of!(VpStats, timers) == counter::TIMERS * 8);
+};
 
 impl StatePage {
     /// Takes it from the pool.
@@ -108,10 +121,7 @@ impl Stats {
     /// Adds to a counter. Only one processor at a time adds to a page.
     #[inline]
     pub fn add(&self, word: usize, n: u64) {
-        let page: &Page = &self.0.window;
-        if let Some(counter) = page.word(word) {
-            counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-        }
+        self.0.window.add(word, n);
     }
     /// Counts an exit.
     #[inline]

@@ -4,6 +4,7 @@ extern crate std;
 use super::*;
 use crate::backend::{Access, Reset, SecondLevelFault};
 use crate::fake::{FakeVp, IF, Partition, TICKS};
+use crate::vp::counter;
 use hv_abi::message::{
     ApicEoiMessage, HvMessage, HvMessageType, InterceptAccess, InterceptMessageHeader,
     IoPortInterceptMessage, MemoryInterceptMessage, TimerMessage,
@@ -358,6 +359,8 @@ fn a_direct_timer_asserts_its_vector() {
     partition.before(&mut vp);
     assert_eq!(vp.backend.enter(), Some(Event::Interrupt(0xED)));
     assert_eq!(vp.platform.next_timer(), u64::MAX);
+    let counted = [counter::TIMERS, counter::INTERRUPTS].map(|word| vp.stats_page.read(word));
+    assert_eq!(counted, [1, 1]);
 }
 
 #[test]

@@ -48,6 +48,7 @@ impl<M: Machine> Target<'_, M> {
             platform: &mut state.platform,
             inbox: &self.vp.inbox,
             message_page: &state.message.window,
+            stats_page: &self.vp.stats.0.window,
         };
         Batch::each(items, |item| f(&mut running, item))
     }

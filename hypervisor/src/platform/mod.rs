@@ -50,4 +50,6 @@ pub struct Running<'a, B> {
     pub inbox: &'a VpInbox,
     /// Its intercept-message page.
     pub message_page: &'a Page,
+    /// Its counters ([`crate::vp::counter`]).
+    pub stats_page: &'a Page,
 }
