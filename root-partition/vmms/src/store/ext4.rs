@@ -4,24 +4,25 @@
 //! 2. Each operation ends with a committed journal. File contents are flushed before the name that leads to them.
 //! 3. Disk files are read and written by others below the file system: only [`Ext4Volume::layout`] is asked about them.
 
+use super::blocks::Blocks;
 use super::volume::{Device, Entry, EntryKind, Layout, Space, Volume, VolumeError};
 use crate::path::DataPath;
 use alloc::string::String;
 use alloc::vec::Vec;
 use rsext4::{
-    BlockIo, Clock, DeviceCapabilities, DeviceGeometry, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Error,
-    Ext4ErrorKind, Ext4Result, Ext4Timestamp, FileExtent, FileExtentState, FileExtentTarget, FileName,
-    FilePermissions, InodeInfo, InodeNumber, MountOptions, MountServices, MountedServices, MutationContext,
-    NoopObserver, PreallocationOptions, RenameOptions, SectorId,
+    Clock, DirectoryCursor, DirectoryEntryType, Ext4, Ext4Error, Ext4ErrorKind, Ext4Result, Ext4Timestamp,
+    FileExtent, FileExtentState, FileExtentTarget, FileName, FilePermissions, InodeInfo, InodeNumber,
+    MountOptions, MountServices, MountedServices, MutationContext, NoopObserver, PreallocationOptions,
+    RenameOptions,
 };
 use syscall::Extent;
 
-/// Bytes in what `rsext4` calls a sector.
-const SECTOR: u32 = 512;
 /// Names read from a directory in one go.
 const NAMES_AT_ONCE: usize = 64;
 /// The most extents that a file may have.
 const EXTENTS_MAX: usize = 65_536;
+/// Bytes of a draft between two syncs.
+const SYNC_EVERY: u64 = 32 << 20;
 /// Bytes of zeros that are written to a hole in one go.
 const ZEROS: usize = 256 << 10;
 /// Bytes that stay free when a file is made.
@@ -69,7 +70,7 @@ impl<D: Device> Ext4Volume<D> {
     /// Why it cannot be mounted.
     pub fn mount(device: D, utc: fn() -> u64) -> Result<Self, VolumeError> {
         let services = MountServices::new(Time(utc), (), NoopObserver);
-        let fs = Ext4::mount(Blocks(device), services, MountOptions::read_write()).map_err(error)?;
+        let fs = Ext4::mount(Blocks::new(device), services, MountOptions::read_write()).map_err(error)?;
         Ok(Self { fs })
     }
 
@@ -143,8 +144,15 @@ impl<D: Device> Ext4Volume<D> {
         Ok(map.extents.into_iter().filter(written).collect())
     }
 
+    /// Commits the journal, and empties it: `rsext4` keeps all that is in it in memory. It is emptied when a mounted
+    /// volume becomes read-only and is synced then.
     fn sync(&mut self) -> Result<(), VolumeError> {
-        self.fs.sync().map_err(error)
+        let writable = MountOptions::read_write();
+        self.fs.sync().map_err(error)?;
+        self.fs.remount(MountOptions { readonly: true, ..writable }).map_err(error)?;
+        let emptied = self.fs.sync().map_err(error);
+        self.fs.remount(writable).map_err(error)?;
+        emptied
     }
 
     fn rename(&mut self, draft: &Draft, options: RenameOptions) -> Result<(), VolumeError> {
@@ -311,8 +319,9 @@ impl<D: Device> Volume for Ext4Volume<D> {
 
     fn append(&mut self, draft: &mut Draft, bytes: &[u8]) -> Result<(), VolumeError> {
         self.fs.write_inode(draft.inode, draft.length, bytes).map_err(error)?;
+        let before = draft.length;
         draft.length += bytes.len() as u64;
-        Ok(())
+        if before / SYNC_EVERY != draft.length / SYNC_EVERY { self.sync() } else { Ok(()) }
     }
 
     fn publish(&mut self, draft: Draft, replace: bool) -> Result<(), VolumeError> {
@@ -381,30 +390,5 @@ impl Clock for Time {
         let seconds = (utc / 10_000_000).saturating_sub(EPOCH);
         let nanoseconds = (utc % 10_000_000) * 100;
         Ok(Ext4Timestamp::new(seconds.cast_signed(), u32::try_from(nanoseconds).unwrap_or(0)))
-    }
-}
-
-/// The device of the file system.
-struct Blocks<D>(D);
-
-impl<D: Device> BlockIo for Blocks<D> {
-    fn write(&mut self, buffer: &[u8], sector: SectorId, _count: u32) -> Ext4Result<()> {
-        self.0.write(sector.raw().saturating_mul(SECTOR.into()), buffer).map_err(|_| Ext4Error::io())
-    }
-
-    fn read(&mut self, buffer: &mut [u8], sector: SectorId, _count: u32) -> Ext4Result<()> {
-        self.0.read(sector.raw().saturating_mul(SECTOR.into()), buffer).map_err(|_| Ext4Error::io())
-    }
-
-    fn geometry(&self) -> DeviceGeometry {
-        DeviceGeometry::new(SECTOR, self.0.length() / u64::from(SECTOR))
-    }
-
-    fn capabilities(&self) -> DeviceCapabilities {
-        DeviceCapabilities { flush: true, ..DeviceCapabilities::default() }
-    }
-
-    fn flush(&mut self) -> Ext4Result<()> {
-        self.0.flush().map_err(|_| Ext4Error::io())
     }
 }

@@ -1,5 +1,6 @@
 //! The data volume: where definitions, disks and kernels are.
 
+mod blocks;
 mod ext4;
 #[cfg(test)]
 pub(crate) mod tests;

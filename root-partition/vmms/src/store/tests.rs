@@ -258,3 +258,33 @@ fn a_discarded_draft_gives_everything_back() {
         image.check();
     }
 }
+
+#[test]
+fn damage_is_survived() {
+    let image = Image::new(16);
+    let mut volume = image.volume();
+    volume.create_directory(&path("data:/vms/demo")).unwrap();
+    volume.replace(&path("data:/vms/demo/demo.toml"), b"one").unwrap();
+    volume.replace(&path("data:/disk"), &[7; 300_000]).unwrap();
+    volume.unmount().unwrap();
+    let good = std::fs::read(&image.path).unwrap();
+    let used: Vec<usize> =
+        (0..good.len() / 1024).filter(|at| good[at * 1024..][..1024].iter().any(|&byte| byte != 0)).collect();
+    let mut random = 12345_usize;
+    for _ in 0..40 {
+        let mut bad = good.clone();
+        for _ in 0..3 {
+            random = random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1442695040888963407);
+            bad[used[(random >> 33) % used.len()] * 1024 + (random >> 20) % 1024] = (random >> 50) as u8;
+        }
+        std::fs::write(&image.path, &bad).unwrap();
+        // Errors are fine here, panics are not.
+        let Ok(mut volume) = Ext4Volume::mount(image.disk(), || 0) else { continue };
+        let _ = volume.list(&path("data:/vms/demo"));
+        let _ = volume.read(&path("data:/vms/demo/demo.toml"), 1000);
+        let _ = volume.layout(&path("data:/disk"));
+        let _ = volume.replace(&path("data:/vms/demo/demo.toml"), b"two");
+        let _ = volume.remove(&path("data:/disk"));
+        let _ = volume.unmount();
+    }
+}
