@@ -72,6 +72,7 @@ pub(crate) fn is_mapped_ram(start: u64, end: u64) -> bool {
 
 /// Where the kernel begins, on its own stack and the loader's tables.
 pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
+    let entered = arch::tsc();
     console::start();
     // SAFETY: the loader passes its address, identity-mapped; a wrong one is told by its first field.
     let loader = unsafe { &*loader };
@@ -83,9 +84,12 @@ pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
     arch::start();
     start_memory();
     arch::enable_protections();
+    let mapped = arch::tsc();
     apic::start(interrupts::TIMER, interrupts::SPURIOUS).expect("the local APIC can be mapped");
     time::start(hypervisor::clock().unwrap_or_else(time::calibrate));
     host_log::start();
+    let micros = [entered, mapped, arch::tsc()].map(|tsc| time::at(tsc) / 10);
+    log::debug!("entered at {} us, memory at {} us, clock at {} us", micros[0], micros[1], micros[2]);
     let firmware = FIRMWARE.call_once(|| firmware::read(hand_off().rsdp));
     firmware::power::start(firmware.power);
     mask_legacy_controllers();

@@ -52,14 +52,15 @@ impl Account {
         ran.saturating_mul(WEIGHT) / self.weight
     }
 
-    /// It ran for `ran`, in 100 ns.
+    /// It ran for `ran`, in 100 ns; whether its slice is over.
     #[inline]
-    pub fn charge(&self, ran: u64) {
+    pub fn charge(&self, ran: u64) -> bool {
         let slice = self.slice.load(Ordering::Relaxed) + ran;
         self.slice.store(slice, Ordering::Relaxed);
         if slice >= SLICE {
             self.end_slice();
         }
+        slice >= SLICE
     }
 
     /// Its slice is over, whatever is left of it.
@@ -190,6 +191,18 @@ mod tests {
         first.charge(SLICE / 2);
         queue.push(&first, 1);
         assert_eq!((queue.pop(), queue.pop()), (Some(2), Some(1)));
+    }
+
+    #[test]
+    fn who_ran_without_waiting_is_not_made_to_wait_for_it() {
+        let (inline, new) = (Account::new(WEIGHT), Account::new(WEIGHT));
+        let mut queue = FairQueue::new();
+        for _ in 0..1000 {
+            assert!(inline.charge(SLICE));
+            queue.ran(&inline);
+        }
+        queue.push(&new, 2);
+        assert!(inline.had_so_far() <= queue.first().unwrap() + SLICE);
     }
 
     #[test]

@@ -17,5 +17,6 @@ mod task;
 pub(crate) use task::run;
 #[cfg(not(test))]
 pub use task::{
-    is_ahead, must_give_way, program_must_give_way, ran_inline, spawn, spawn_program, spawn_vp, yield_now,
+    is_ahead, must_give_way, program_must_give_way, ran_inline, slice_ended, spawn, spawn_program, spawn_vp,
+    yield_now,
 };

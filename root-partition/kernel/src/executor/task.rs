@@ -162,6 +162,11 @@ pub fn ran_inline(time: u64) {
     INLINE.store(INLINE.load(Ordering::Relaxed) + time, Ordering::Relaxed);
 }
 
+/// A slice of `account` is over: who comes next starts from there.
+pub fn slice_ended(account: &Account) {
+    READY.lock().sharing.ran(account);
+}
+
 /// Takes interrupts for a moment before the processor is halted: a fast disk answers sooner than a processor has gone to
 /// sleep and come back. Whether a task is ready.
 ///
@@ -207,6 +212,7 @@ fn run_task(task: Runnable<Kind>) {
     task.run();
     *PROGRAM.lock() = None;
     let ran = time::now().saturating_sub(start).saturating_sub(INLINE.load(Ordering::Relaxed));
-    account.charge(ran);
-    READY.lock().sharing.ran(&account);
+    if account.charge(ran) {
+        slice_ended(&account);
+    }
 }

@@ -19,7 +19,8 @@ const OUTPUT: u8 = 1 << 5;
 
 /// How fast the local APIC's timer runs, by a time-stamp counter of `tsc_hz`.
 pub(crate) fn calibrate_apic(tsc_hz: u64) -> u64 {
-    let wait = tsc_hz / 200;
+    // A millisecond: a tick more or less of a million is less than what the timer's own crystal is off.
+    let wait = tsc_hz / 1000;
     let start = arch::tsc();
     apic::arm_timer(u32::MAX);
     while arch::tsc() - start < wait {}

@@ -58,7 +58,14 @@ pub(crate) fn start(source: Source) {
 #[inline]
 #[must_use]
 pub fn now() -> u64 {
-    let scaled = (u128::from(arch::tsc()) * u128::from(SCALE.load(Ordering::Relaxed))) >> 64;
+    at(arch::tsc())
+}
+
+/// The time at which the time-stamp counter was `tsc`.
+#[inline]
+#[must_use]
+pub fn at(tsc: u64) -> u64 {
+    let scaled = (u128::from(tsc) * u128::from(SCALE.load(Ordering::Relaxed))) >> 64;
     (scaled as u64).wrapping_add(OFFSET.load(Ordering::Relaxed))
 }
 

@@ -145,6 +145,7 @@ impl Vp {
         let (turn, end) = self.dispatch_until_done(start);
         if turn == Turn::Blocked {
             self.account.end_slice();
+            executor::slice_ended(&self.account);
         }
         executor::ran_inline(end.saturating_sub(start));
         turn
@@ -158,7 +159,9 @@ impl Vp {
             time::arm(slice_end.min(self.next_timer()));
             let (status, output) = call::dispatch(self.target, slice_end);
             let now = time::now();
-            self.account.charge(now.saturating_sub(since));
+            if self.account.charge(now.saturating_sub(since)) {
+                executor::slice_ended(&self.account);
+            }
             since = now;
             if status != HvStatus::SUCCESS {
                 return (Turn::Failed(status), now);
