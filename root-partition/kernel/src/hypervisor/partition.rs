@@ -8,7 +8,8 @@ use hv_abi::interrupt::{
 };
 use hv_abi::memory::{MapGpaFlags, MapGpaPages};
 use hv_abi::partition::{
-    CreatePartition, CreatePartitionOutput, PartitionOnly, PropertyCode, SetPartitionProperty, creation_flags,
+    CreatePartition, CreatePartitionOutput, GetPartitionProperty, PartitionOnly, PropertyCode,
+    SetPartitionProperty, ValueOutput, creation_flags,
 };
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 use hv_abi::stats::{MapStatsPageOutput, StatsObjectType, StatsPage};
@@ -76,6 +77,13 @@ impl Partition {
     fn set_property(&self, property_code: PropertyCode, property_value: u64) -> Result<(), Error> {
         let input = SetPartitionProperty { partition_id: self.id, property_code, padding: 0, property_value };
         call::simple(CallCode::SET_PARTITION_PROPERTY, &input).map_err(refused("set partition property"))
+    }
+
+    /// Its reference time, in 100 ns: it began when the partition was made, not with ours.
+    pub fn reference_time(&self) -> HvResult<u64> {
+        let property_code = PropertyCode::REFERENCE_TIME;
+        let input = GetPartitionProperty { partition_id: self.id, property_code, padding: 0 };
+        call::query::<ValueOutput>(CallCode::GET_PARTITION_PROPERTY, &input).map(|output| output.value)
     }
 
     /// Makes virtual processor `index`.

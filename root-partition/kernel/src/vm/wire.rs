@@ -4,7 +4,6 @@ use super::inner::Inner;
 use crate::hypervisor::call;
 use crate::hypervisor::port::Port;
 use crate::hypervisor::synic::{self, FlagRoute, MessageRoute, Receiver};
-use crate::time;
 use crate::vmbus::{self, Bus, GuestRam, NoRoom, Wire};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
@@ -123,7 +122,8 @@ impl Wire for VmWire {
     }
 
     fn reference_time(&self) -> u64 {
-        time::now()
+        // A partition that has none is gone.
+        self.inner.partition().reference_time().unwrap_or(0)
     }
 }
 
