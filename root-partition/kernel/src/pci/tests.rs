@@ -22,7 +22,10 @@ impl ConfigRegionAccess for Fake {
     }
 }
 
-fn access(functions: &[((u8, u8, u8), &[(u16, u32)])]) -> Access {
+/// Bus, device and function, and what is in its registers.
+type Played<'a> = ((u8, u8, u8), &'a [(u16, u32)]);
+
+fn access(functions: &[Played<'_>]) -> Access {
     let mut map = BTreeMap::new();
     for &((bus, device, function), registers) in functions {
         for &(offset, value) in registers {
