@@ -77,7 +77,9 @@ impl StartInfo {
         let first = core::ptr::with_exposed_provenance::<MemoryEntry>(self.memory_map as usize);
         (0..self.memory_map_count as usize).map(move |index| {
             // SAFETY: the boot protocol gives an array of that many entries.
-            let entry = unsafe { first.add(index).read() };
+            let entry = unsafe { first.add(index) };
+            // SAFETY: as above; nobody writes it.
+            let entry = unsafe { entry.read() };
             let kind = match entry.kind {
                 1 => RegionKind::USABLE,
                 3 => RegionKind::ACPI,

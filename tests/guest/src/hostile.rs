@@ -157,7 +157,7 @@ fn absent_memory(random: &mut Random) {
     let mut faults = 0;
     for _ in 0..200 {
         // Between 3 GiB and 4 GiB there is no RAM; the chipset's own pages are left alone.
-        let address = 0xC000_0000 + (random.next() % 0x3E00_0000 & !7);
+        let address = 0xC000_0000 + ((random.next() % 0x3E00_0000) & !7);
         faults += u32::from(attempt(touch, &mut [address]).is_some());
     }
     say!("HOSTILE absent memory faults {faults}");

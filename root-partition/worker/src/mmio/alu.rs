@@ -134,7 +134,7 @@ mod tests {
             let (x, y) = (a >> bit & 1 == 1, (b >> bit & 1 == 1) != negate);
             result |= u64::from(x ^ y ^ carry) << bit;
             before = carry;
-            carry = (x && y) || (x && carry) || (y && carry);
+            carry = if x == y { x } else { carry };
             if bit == 3 && carry != negate {
                 flags |= AF;
             }
