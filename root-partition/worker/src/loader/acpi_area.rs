@@ -11,7 +11,7 @@ use crate::memory::{GuestMemory, gpa};
 pub fn load<M: GuestMemory>(memory: &mut M, vps: u32) -> Result<u64, LoadError> {
     let base = layout::ACPI.get();
     let tables = acpi::tables(base, &Platform { vps, ram: memory.ram() });
-    if tables.len() as u64 > layout::HIGH_MEMORY - base {
+    if tables.len() as u64 > layout::RESET_VECTOR.get() - base {
         return Err(LoadError::TooManyProcessors);
     }
     memory.write(gpa(base), &tables)?;

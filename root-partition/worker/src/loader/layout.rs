@@ -19,6 +19,8 @@ pub const CMDLINE_MAX: usize = 0xFFFF;
 pub const LOW_MEMORY_END: u64 = 0xA_0000;
 /// The ACPI tables, the RSDP first: where a guest also looks for it without being told.
 pub const ACPI: Gpa = gpa(0xE_0000);
+/// Where a processor begins after a reset, in real mode; behind the ACPI tables.
+pub const RESET_VECTOR: Gpa = gpa(0xF_FFF0);
 /// First byte behind the ACPI area, and of memory that a kernel is loaded to.
 pub const HIGH_MEMORY: u64 = 0x10_0000;
 /// How much of a file one system call reads.

@@ -12,6 +12,7 @@ mod error;
 pub mod layout;
 mod memory_map;
 mod registers;
+mod reset_vector;
 
 pub use error::LoadError;
 pub use memory_map::{MemoryRange, RangeKind, memory_map};
@@ -46,6 +47,7 @@ pub fn load<M: GuestMemory>(
         return Err(LoadError::NotAKernel("the file is too short"));
     }
     kernel.read(0, &mut head).map_err(LoadError::Kernel)?;
+    reset_vector::load(memory)?;
     if head == *b"\x7FELF" {
         elf::load(memory, guest, kernel, initrd)
     } else {

@@ -56,6 +56,16 @@ fn try_load(memory: &mut FakeMemory, kernel: &[u8], initrd: Option<&[u8]>) -> Re
     load(memory, &GUEST, &FakeFile(kernel.to_vec()), initrd.as_ref())
 }
 
+#[test]
+fn the_reset_vector_resets() {
+    for kernel in [bzimage(4096), elf(&[0xF4; 64])] {
+        let mut memory = FakeMemory::new(64 << 20);
+        try_load(&mut memory, &kernel, None).unwrap();
+        // mov al, 6; mov dx, 0xCF9; out dx, al
+        assert_eq!(memory.bytes(0xF_FFF0, 6), [0xB0, 0x06, 0xBA, 0xF9, 0x0C, 0xEE]);
+    }
+}
+
 fn u32_at(memory: &FakeMemory, at: u64) -> u32 {
     u32::from_le_bytes(memory.bytes(at, 4).try_into().unwrap())
 }
