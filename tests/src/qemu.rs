@@ -174,7 +174,8 @@ impl Description {
 }
 
 fn add_disk(command: &mut Command, index: usize, disk: &Disk) {
-    let snapshot = if disk.throwaway { "on" } else { "off" };
+    // What is thrown away need not reach the host's disk.
+    let snapshot = if disk.throwaway { "on,cache=unsafe" } else { "off" };
     let file = joined(
         &format!("if=none,id=disk{index},format={},snapshot={snapshot},file=", disk.format),
         &disk.file,
