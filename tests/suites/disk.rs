@@ -23,6 +23,7 @@ fn scratch(cli: &mut Cli<'_>, size: &str) -> Result<()> {
 }
 
 #[test]
+#[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
 fn random_data_is_the_same_after_everything_was_off() -> Result<()> {
     let mut bulkhead = Bulkhead::boot()?;
     let mut cli = bulkhead.cli();
@@ -45,6 +46,7 @@ fn random_data_is_the_same_after_everything_was_off() -> Result<()> {
 }
 
 #[test]
+#[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
 fn what_was_synced_is_there_after_a_power_cut() -> Result<()> {
     let mut bulkhead = Bulkhead::boot()?;
     let mut cli = bulkhead.cli();
@@ -63,6 +65,7 @@ fn what_was_synced_is_there_after_a_power_cut() -> Result<()> {
 }
 
 #[test]
+#[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
 fn two_machines_run_at_once_on_their_own_disks() -> Result<()> {
     let mut bulkhead = Bulkhead::boot()?;
     let mut cli = bulkhead.cli();

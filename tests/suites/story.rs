@@ -15,6 +15,7 @@ const LOG: [&str; 4] =
 const WRITTEN: &str = "written by the first run";
 
 #[test]
+#[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
 fn a_guest_keeps_what_it_wrote() -> Result<()> {
     // Fails early where nothing is built.
     Artifacts::find()?;

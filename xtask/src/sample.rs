@@ -24,6 +24,7 @@ const VHD_EPOCH: u64 = 946_684_800;
 const DEFINITION: &str = include_str!("../files/demo.toml");
 /// What the guest's init does.
 const INITTAB: &str = include_str!("../files/inittab");
+const CONSOLE: &str = include_str!("../files/console");
 /// What the sample disk says.
 const WELCOME: &str =
     "Welcome to Bulkhead. This file is on a fixed VHD on the data volume; write beside it what you like.\n";
@@ -110,6 +111,7 @@ fn initial_ram_disk(paths: &Paths, kernel: &Kernel) -> Result<Vec<u8>> {
     }
     archive.add("init", &Entry::Link("/sbin/init".to_owned()));
     archive.add("etc/inittab", &Entry::File(INITTAB.into(), false));
+    archive.add("etc/console", &Entry::File(CONSOLE.into(), true));
     archive.add("etc/rc", &Entry::File(Sample::first_script().into(), true));
     let modules = Modules::find(&kernel.modules).in_load_order(&MODULES)?;
     if modules.is_empty() {
