@@ -24,6 +24,7 @@ const VHD_EPOCH: u64 = 946_684_800;
 const DEFINITION: &str = include_str!("../files/demo.toml");
 /// What the guest's init does.
 const INITTAB: &str = include_str!("../files/inittab");
+/// The shell on its console.
 const CONSOLE: &str = include_str!("../files/console");
 /// What the sample disk says.
 const WELCOME: &str =
