@@ -7,6 +7,8 @@ use vmbus::{Channel, Memory};
 
 /// Pages of data of each ring.
 pub const RING_PAGES: u32 = 2;
+/// The guest's pages up to this one are the two rings.
+pub const RINGS_END: u64 = 2 * (RING_PAGES as u64 + 1);
 /// Pages of the guest: two rings, and some for buffers.
 pub const PAGES: usize = 16;
 

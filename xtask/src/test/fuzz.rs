@@ -1,6 +1,6 @@
 //! Fuzz targets on the stable compiler: libFuzzer, with LLVM's coverage instrumentation but no sanitizer.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -36,7 +36,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
             continue;
         }
         let program = target.join(TARGET).join("fuzz").join(&name);
-        let passed = fuzz(paths, &program, &name, options.fuzz_seconds)?;
+        let passed = Target { paths, program, name: &name }.run(options)?;
         println!("fuzz target {name} ... {}", if passed { "ok" } else { "FAILED" });
         counts += Counts::one(passed);
     }
@@ -55,21 +55,59 @@ fn targets(root: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn fuzz(paths: &Paths, program: &Path, name: &str, seconds: u32) -> Result<bool> {
-    step::say("Fuzzing", format_args!("{name} for {seconds} s"));
-    let corpus = paths.folder(&format!("fuzz/{name}"))?;
-    let log = paths.folder("fuzz/log")?.join(name);
-    let output = Command::new(program)
-        .arg(&corpus)
-        .arg(format!("-max_total_time={seconds}"))
-        .arg(format!("-artifact_prefix={}/crash-{name}-", paths.folder("fuzz/log")?.display()))
-        .args(["-max_len=65536", "-timeout=10", "-print_final_stats=1", "-verbosity=1"])
-        .output()?;
-    paths::write(&log, &output.stderr)?;
-    if !output.status.success() {
-        let text = String::from_utf8_lossy(&output.stderr);
-        let lines: Vec<_> = text.lines().collect();
-        eprintln!("{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+/// A target that was built.
+struct Target<'a> {
+    paths: &'a Paths,
+    program: PathBuf,
+    name: &'a str,
+}
+
+impl Target<'_> {
+    /// Replays the inputs that once failed, and looks for new ones. Whether all went well.
+    fn run(&self, options: &Options) -> Result<bool> {
+        let regressions = self.paths.root.join("tests/fuzz/corpus").join(self.name);
+        let known = inputs(&regressions)?;
+        let mut replay = Command::new(&self.program);
+        if !known.is_empty() && !self.passes(replay.args(&known))? {
+            return Ok(false);
+        }
+        step::say("Fuzzing", format_args!("{} for {} s", self.name, options.fuzz_seconds));
+        let mut fuzz = Command::new(&self.program);
+        // New inputs go into the first folder.
+        fuzz.arg(self.paths.folder(&format!("fuzz/{}", self.name))?);
+        if !known.is_empty() {
+            fuzz.arg(&regressions);
+        }
+        fuzz.arg(format!("-max_total_time={}", options.fuzz_seconds));
+        fuzz.arg(format!("-seed={}", options.fuzz_seed));
+        fuzz.args(["-max_len=65536", "-print_final_stats=1", "-verbosity=1"]);
+        self.passes(&mut fuzz)
     }
-    Ok(output.status.success())
+
+    /// Whether the target survives this; if not, says why, and what input it was.
+    fn passes(&self, command: &mut Command) -> Result<bool> {
+        let folder = self.paths.folder("fuzz/log")?;
+        command.arg(format!("-artifact_prefix={}/crash-{}-", folder.display(), self.name));
+        let output = command.arg("-timeout=10").output()?;
+        paths::write(&folder.join(self.name), &output.stderr)?;
+        if !output.status.success() {
+            let text = String::from_utf8_lossy(&output.stderr);
+            let lines: Vec<_> = text.lines().collect();
+            eprintln!("{}", lines[lines.len().saturating_sub(30)..].join("\n"));
+        }
+        Ok(output.status.success())
+    }
+}
+
+/// The inputs in a folder, in the order of their names; none when there is no such folder.
+fn inputs(folder: &Path) -> Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut inputs = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        inputs.push(entry?.path());
+    }
+    inputs.sort();
+    Ok(inputs)
 }

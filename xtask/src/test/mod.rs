@@ -28,6 +28,9 @@ pub struct Options {
     /// Seconds that each fuzz target runs.
     #[arg(long, default_value_t = 20)]
     fuzz_seconds: u32,
+    /// Where the fuzzer's random numbers begin, not 0: the same one tries the same inputs, as far as time allows.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    fuzz_seed: u32,
     /// The cargo profile of the bare-metal parts in machines.
     #[arg(long, default_value = "release")]
     profile: Profile,

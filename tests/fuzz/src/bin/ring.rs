@@ -1,11 +1,14 @@
 //! A peer that writes what it likes into a ring's header and data, between the steps of both of our ends.
 #![no_main]
 
-use fuzz::channel::{Input, PAGES, RING_PAGES, channel, rings};
+use fuzz::channel::{Input, PAGES, RING_PAGES, RINGS_END, channel, rings};
 use libfuzzer_sys::fuzz_target;
 use vmbus::fake::FakeMemory;
-use vmbus::memory::GuestRange;
+use vmbus::memory::{GuestRange, PAGE_SIZE};
 use vmbus::packet::{Descriptor, GpaRanges};
+
+/// Bytes of both rings.
+const RINGS_BYTES: usize = RINGS_END as usize * PAGE_SIZE;
 
 fuzz_target!(|input: &[u8]| {
     let memory = FakeMemory::new(PAGES);
@@ -15,9 +18,10 @@ fuzz_target!(|input: &[u8]| {
         match input.byte() % 8 {
             // The peer writes into the headers or the data of both rings.
             0..=2 => {
-                let at = u64::from(input.word()) % (6 * 4096);
+                let at = usize::from(input.word()) % RINGS_BYTES;
                 let length = usize::from(input.byte()) % 64;
-                memory.write(at, input.bytes(length));
+                // Up to their end only: what lies behind is to stay as it is.
+                memory.write(at as u64, input.bytes(length.min(RINGS_BYTES - at)));
             }
             3 => {
                 let ring = u64::from(input.byte() % 2) * u64::from(RING_PAGES + 1) * 4096;
@@ -50,5 +54,6 @@ fuzz_target!(|input: &[u8]| {
         }
     }
     // Nothing beyond the rings was touched.
-    assert!(memory.read(6 * 4096, (PAGES - 6) * 4096).iter().all(|&byte| byte == 0));
+    let rest = memory.read(RINGS_BYTES as u64, PAGES * PAGE_SIZE - RINGS_BYTES);
+    assert!(rest.iter().all(|&byte| byte == 0));
 });

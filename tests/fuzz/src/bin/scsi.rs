@@ -1,7 +1,7 @@
 //! Packets of a storage driver: any CDB, any ranges, any bytes. The disk asserts that what it gets lies within it.
 #![no_main]
 
-use fuzz::channel::{Input, PAGES, channel, rings};
+use fuzz::channel::{Input, PAGES, RINGS_END, channel, rings};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -54,7 +54,8 @@ fuzz_target!(|input: &[u8]| {
         if shape & 1 == 1 {
             let length = u32::from(input.word()) * 16;
             header.extend([0u32, 1, length, 0].into_iter().flat_map(u32::to_le_bytes));
-            let first = u64::from(input.byte());
+            // Behind the rings, which this guest leaves in order; from some page on there is no RAM.
+            let first = RINGS_END + u64::from(input.byte());
             let pages = if shape & 2 == 0 { u64::from(length).div_ceil(4096) } else { u64::from(shape >> 4) };
             header.extend((first..first + pages).flat_map(u64::to_le_bytes));
         }

@@ -67,6 +67,15 @@ fn a_broken_ring_is_reported() {
 }
 
 #[test]
+fn a_guest_that_reads_into_its_own_ring_breaks_only_that() {
+    let (mut driver, disk) = Driver::ready();
+    driver.send(harness::srb(0, &inquiry(None, 36), direction::IN, 36), Some((0, 36)));
+    assert!(driver.storage.run(&mut driver.host).is_err(), "what INQUIRY says is no index");
+    assert!(driver.storage.close(), "nothing is in flight");
+    assert_eq!(disk.log(), []);
+}
+
+#[test]
 fn a_ring_that_breaks_when_answers_are_due_keeps_no_request() {
     let (mut driver, disk) = Driver::ready_with(1, harness::geometry());
     disk.hold();
