@@ -39,7 +39,7 @@ impl Artifacts {
     /// The quick way to start Bulkhead.
     pub fn pvh(&self, command_line: &str) -> Boot {
         Boot::Pvh {
-            kernel: self.part("boot-pvh"),
+            kernel: self.part("boot-bios"),
             module: Some(self.part("bulkhead.cpio")),
             command_line: command_line.to_owned(),
         }

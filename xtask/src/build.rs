@@ -10,7 +10,7 @@ use crate::paths::{self, Paths};
 use crate::{archive, step};
 
 /// Packages for `x86_64-unknown-none`; the names of their binaries are the same.
-pub const BARE: [&str; 6] = ["boot-pvh", "hypervisor", "root-kernel", "vmms", "worker", "test-guest"];
+pub const BARE: [&str; 6] = ["boot-bios", "hypervisor", "root-kernel", "vmms", "worker", "test-guest"];
 /// Packages for `x86_64-unknown-uefi`.
 pub const UEFI: [&str; 1] = ["boot-uefi"];
 
@@ -45,8 +45,8 @@ impl Parts {
     }
 
     /// The loader that QEMU's `-kernel` starts.
-    pub fn pvh_loader(&self) -> PathBuf {
-        self.folder.join("boot-pvh")
+    pub fn bios_loader(&self) -> PathBuf {
+        self.folder.join("boot-bios")
     }
 
     /// The archive that the PVH loader takes its files from.

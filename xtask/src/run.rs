@@ -119,7 +119,7 @@ fn boot(parts: &Parts, options: &Options) -> Boot {
         return Boot::Uefi;
     }
     Boot::Pvh {
-        kernel: parts.pvh_loader(),
+        kernel: parts.bios_loader(),
         module: Some(if options.bare { parts.bare_archive() } else { parts.archive() }),
         command_line: options.append.clone(),
     }

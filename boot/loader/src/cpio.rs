@@ -1,4 +1,4 @@
-//! The archive that QEMU's `-initrd` carries: cpio in the "new ASCII" form.
+//! The archive that GRUB's `module2` or QEMU's `-initrd` carries: cpio in the "new ASCII" form.
 
 /// Length of an entry's header.
 const HEADER: usize = 110;

@@ -13,6 +13,7 @@ pub mod cpio;
 pub mod enter;
 pub mod image;
 pub mod memory_map;
+pub mod multiboot2;
 pub mod tables;
 
 use core::fmt;

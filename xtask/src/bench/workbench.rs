@@ -61,7 +61,7 @@ impl Workbench {
             image.data().put(&folder.join(format!("{name}.toml")), &format!("/vms/{name}/{name}.toml"))?;
         }
         let boot = Boot::Pvh {
-            kernel: parts.pvh_loader(),
+            kernel: parts.bios_loader(),
             module: Some(parts.archive()),
             command_line: String::new(),
         };

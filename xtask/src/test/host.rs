@@ -12,7 +12,7 @@ use crate::paths::Paths;
 use crate::step;
 
 /// Packages that are built for the bare machine only.
-const BARE_ONLY: [&str; 3] = ["boot-pvh", "boot-uefi", "test-guest"];
+const BARE_ONLY: [&str; 3] = ["boot-bios", "boot-uefi", "test-guest"];
 /// Packages with loom tests.
 const LOOM: [&str; 2] = ["hypervisor", "vmbus"];
 /// What the tests of xtask itself, and the fuzzer, need.

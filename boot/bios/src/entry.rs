@@ -1,4 +1,5 @@
-//! From the PVH entry (32-bit protected mode, no paging) to 64-bit Rust: identity map of the first 4 GiB, one stack.
+//! From the PVH or Multiboot2 entry (32-bit protected mode, no paging) to 64-bit Rust: identity map of the first 4 GiB,
+//! one stack.
 //!
 //! The tables and the stack made here are gone once the hypervisor runs on its own.
 #![expect(unsafe_code, reason = "the way in is assembly")]
@@ -13,14 +14,33 @@ global_asm!(
     .asciz "Xen"
     .long pvh_entry
 
+    .section .multiboot2, "a"
+    .align 8
+multiboot2_header:
+    .long 0xE85250D6, 0         /* magic; architecture: i386, protected mode */
+    .long multiboot2_end - multiboot2_header
+    .long -(0xE85250D6 + (multiboot2_end - multiboot2_header))
+    .short 5, 1                 /* a framebuffer, where there is one: any size, 32 bits a pixel */
+    .long 20, 0, 0, 32
+    .align 8
+    .short 6, 0                 /* modules begin at pages */
+    .long 8
+    .short 0, 0
+    .long 8
+multiboot2_end:
+
     .section .text.entry, "ax"
     .code32
-    .global pvh_entry
+    .global multiboot2_entry
+multiboot2_entry:
+    mov ebp, eax                /* the protocol's magic number */
+    jmp 1f
 pvh_entry:
-    cli
+    xor ebp, ebp
+1:  cli
     cld
     mov esp, offset boot_stack_top
-    mov esi, ebx                /* struct hvm_start_info */
+    mov esi, ebx                /* the boot information, or struct hvm_start_info */
 
     /* Identity map: one PML4 entry, four page directories of 2 MiB pages. */
     mov eax, offset boot_pdpt
@@ -70,7 +90,8 @@ entry64:
     xor eax, eax
     mov fs, eax
     mov gs, eax
-    mov edi, esi
+    mov edi, ebp
+    mov esi, esi                /* clears the upper half, as above */
     lea rsp, [rip + boot_stack_top]
     xor ebp, ebp
     call {main}

@@ -1,6 +1,6 @@
-//! Starts Bulkhead from QEMU's `-kernel` through a PVH note, in a fraction of a second.
+//! Starts Bulkhead without UEFI: from GRUB through a Multiboot2 header, or from QEMU's `-kernel` through a PVH note.
 //!
-//! The one module (`-initrd`) is a cpio archive with the files `hypervisor`, `kernel` and the programs of the root
+//! The first module (GRUB's `module2`, QEMU's `-initrd`) is a cpio archive with the files `hypervisor`, `kernel` and the programs of the root
 //! partition. Without a `hypervisor` in it the root kernel is entered on the bare machine: a development aid.
 #![no_std]
 #![no_main]
@@ -8,21 +8,21 @@
 mod console;
 mod entry;
 mod memory;
-mod start_info;
+mod multiboot2;
+mod pvh;
 
 use handoff::{HandOff, Image, MAX_COMMAND_LINE, MAX_MODULES, Module, RegionKind};
 use loader::enter::{self, has_no_execute};
 use loader::{PAGE, PhysicalMemory, cpio, image, memory_map};
 
 use memory::Memory;
-use start_info::StartInfo;
 
 /// The identity map reaches at least this far: devices below 4 GiB.
 const IDENTITY_MIN: u64 = 4 << 30;
 
-/// What the entry calls: `start_info` is the physical address of `hvm_start_info`.
-extern "C" fn main(start_info: u32) -> ! {
-    match start(start_info) {
+/// What the entry calls: `magic` tells the protocol, `information` is the physical address of what it gives.
+extern "C" fn main(magic: u32, information: u32) -> ! {
+    match start(magic, information) {
         Ok(()) => unreachable!("the image that was entered does not return"),
         Err(message) => {
             say!("Bulkhead: {}{}", message.file, message.problem);
@@ -41,23 +41,16 @@ fn failure(file: &'static str, problem: &'static str) -> Failure {
     Failure { file, problem }
 }
 
-fn start(start_info: u32) -> Result<(), Failure> {
-    let info = StartInfo::read(start_info).ok_or(failure("", "not started by the PVH protocol"))?;
-    let (archive_address, archive) =
-        info.archive().ok_or(failure("", "no modules: give the archive with -initrd"))?;
+fn start(magic: u32, information: u32) -> Result<(), Failure> {
     let hand_off = memory::hand_off();
     *hand_off = HandOff::new();
-    hand_off.rsdp = info.rsdp;
-    set_command_line(hand_off, info.command_line());
-    for (base, length, kind) in info.memory_map() {
-        memory_map::add(hand_off, base, length, kind);
-    }
-    let (own, own_length) = memory::own_image();
-    memory_map::reserve(hand_off, own, own_length, RegionKind::LOADER);
-    memory_map::reserve(hand_off, archive_address, archive.len() as u64, RegionKind::LOADER);
+    let archive = match magic {
+        loader::multiboot2::MAGIC => multiboot2::read(information, hand_off)?,
+        _ => pvh::read(information, hand_off)?,
+    };
     let top = hand_off.regions().iter().filter(|region| region.kind == RegionKind::USABLE);
     let identity = top.map(|region| region.base + region.length).fold(IDENTITY_MIN, u64::max);
-    let mut memory = Memory::new(hand_off);
+    let mut memory = Memory::new(hand_off, RegionKind::LOADER);
     let hypervisor = load(archive, "hypervisor", identity, &mut memory)?;
     let root =
         load(archive, "kernel", identity, &mut memory)?.ok_or(failure("kernel", ": not in the archive"))?;
@@ -66,6 +59,15 @@ fn start(start_info: u32) -> Result<(), Failure> {
     hand_off.root = root;
     hand_off.hypervisor = hypervisor.unwrap_or_default();
     enter::enter(&hypervisor.unwrap_or(root), hand_off)
+}
+
+/// Writes the machine's memory map into the hand-off, with this loader where it is.
+fn set_memory_map(hand_off: &mut HandOff, map: impl Iterator<Item = (u64, u64, RegionKind)>) {
+    for (base, length, kind) in map {
+        memory_map::add(hand_off, base, length, kind);
+    }
+    let (own, length) = memory::own_image();
+    memory_map::reserve(hand_off, own, length, RegionKind::LOADER);
 }
 
 fn set_command_line(hand_off: &mut HandOff, text: &str) {
@@ -79,7 +81,7 @@ fn load(
     archive: &'static [u8],
     name: &'static str,
     identity: u64,
-    memory: &mut Memory,
+    memory: &mut Memory<'_>,
 ) -> Result<Option<Image>, Failure> {
     let Some((_, range)) = cpio::files(archive).find(|(file, _)| *file == name) else { return Ok(None) };
     let image = image::load(&archive[range], identity, has_no_execute(), memory);
@@ -90,7 +92,7 @@ fn load(
 }
 
 /// Copies every other file to pages of its own.
-fn copy_modules(archive: &'static [u8], memory: &mut Memory) -> Result<(), Failure> {
+fn copy_modules(archive: &'static [u8], memory: &mut Memory<'_>) -> Result<(), Failure> {
     let others = cpio::files(archive).filter(|(name, _)| !matches!(*name, "hypervisor" | "kernel"));
     for (name, range) in others.take(MAX_MODULES) {
         let content = &archive[range];

@@ -32,14 +32,15 @@ pub fn own_image() -> (u64, u64) {
 }
 
 /// RAM, by physical address.
-pub struct Memory {
-    hand_off: &'static mut HandOff,
+pub struct Memory<'a> {
+    hand_off: &'a mut HandOff,
+    kind: RegionKind,
 }
 
-impl Memory {
-    /// The RAM that `hand_off` calls usable.
-    pub fn new(hand_off: &'static mut HandOff) -> Self {
-        Self { hand_off }
+impl<'a> Memory<'a> {
+    /// The RAM that `hand_off` calls usable; what is taken of it becomes `kind`.
+    pub fn new(hand_off: &'a mut HandOff, kind: RegionKind) -> Self {
+        Self { hand_off, kind }
     }
 
     /// Adds a module to the hand-off; beyond the last it is left out.
@@ -52,14 +53,14 @@ impl Memory {
     }
 
     /// The hand-off, with everything marked that was allocated.
-    pub fn into_hand_off(self) -> &'static mut HandOff {
+    pub fn into_hand_off(self) -> &'a mut HandOff {
         self.hand_off
     }
 }
 
-impl PhysicalMemory for Memory {
+impl PhysicalMemory for Memory<'_> {
     fn allocate(&mut self, bytes: u64, alignment: u64) -> Option<u64> {
-        let address = memory_map::carve(self.hand_off, bytes, alignment, LIMIT, RegionKind::LOADER)?;
+        let address = memory_map::carve(self.hand_off, bytes, alignment, LIMIT, self.kind)?;
         self.bytes(address, bytes).fill(0);
         Some(address)
     }

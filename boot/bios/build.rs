@@ -1,4 +1,4 @@
-//! Links the loader as a fixed, low ELF image with a PVH note.
+//! Links the loader as a fixed, low ELF image with a Multiboot2 header and a PVH note.
 
 fn main() {
     let directory = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");

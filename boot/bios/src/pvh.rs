@@ -1,12 +1,16 @@
-//! What the PVH boot protocol hands over (`hvm_start_info` and what it points to), by physical address.
+//! Started by QEMU's `-kernel`: what the PVH boot protocol hands over (`hvm_start_info` and what it points to), by
+//! physical address.
 #![expect(unsafe_code, reason = "the structures are named by physical addresses")]
 
-use handoff::RegionKind;
+use handoff::{HandOff, RegionKind};
+use loader::memory_map;
+
+use crate::{Failure, failure};
 
 /// `hvm_start_info`, version 1.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct StartInfo {
+struct StartInfo {
     magic: u32,
     version: u32,
     flags: u32,
@@ -14,7 +18,7 @@ pub struct StartInfo {
     modules: u64,
     command_line: u64,
     /// Physical address of the ACPI root pointer, or 0.
-    pub rsdp: u64,
+    rsdp: u64,
     memory_map: u64,
     memory_map_count: u32,
     reserved: u32,
@@ -39,16 +43,27 @@ struct MemoryEntry {
     reserved: u32,
 }
 
+/// Fills in `hand_off` from the structure at `address`; the archive.
+pub fn read(address: u32, hand_off: &mut HandOff) -> Result<&'static [u8], Failure> {
+    let info = StartInfo::read(address).ok_or(failure("", "started by neither Multiboot2 nor PVH"))?;
+    hand_off.rsdp = info.rsdp;
+    crate::set_command_line(hand_off, info.command_line());
+    crate::set_memory_map(hand_off, info.memory_map());
+    let (start, archive) = info.archive().ok_or(failure("", "no modules: give the archive with -initrd"))?;
+    memory_map::reserve(hand_off, start, archive.len() as u64, RegionKind::LOADER);
+    Ok(archive)
+}
+
 impl StartInfo {
     /// Reads the structure at `address`; `None` when there is none.
-    pub fn read(address: u32) -> Option<Self> {
+    fn read(address: u32) -> Option<Self> {
         // SAFETY: the boot protocol puts the structure there; all of the first 4 GiB is identity mapped.
         let info: Self = unsafe { core::ptr::with_exposed_provenance::<Self>(address as usize).read() };
         (info.magic == 0x336E_C578 && info.version >= 1).then_some(info)
     }
 
     /// The command line.
-    pub fn command_line(&self) -> &'static str {
+    fn command_line(&self) -> &'static str {
         if self.command_line == 0 {
             return "";
         }
@@ -60,7 +75,7 @@ impl StartInfo {
     }
 
     /// The first module: the archive that `-initrd` named. Its address, and its bytes.
-    pub fn archive(&self) -> Option<(u64, &'static [u8])> {
+    fn archive(&self) -> Option<(u64, &'static [u8])> {
         if self.module_count == 0 {
             return None;
         }
@@ -73,7 +88,7 @@ impl StartInfo {
     }
 
     /// The memory map: address, length, kind.
-    pub fn memory_map(&self) -> impl Iterator<Item = (u64, u64, RegionKind)> {
+    fn memory_map(&self) -> impl Iterator<Item = (u64, u64, RegionKind)> {
         let first = core::ptr::with_exposed_provenance::<MemoryEntry>(self.memory_map as usize);
         (0..self.memory_map_count as usize).map(move |index| {
             // SAFETY: the boot protocol gives an array of that many entries.
