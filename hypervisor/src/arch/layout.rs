@@ -3,7 +3,7 @@
 //! | slot of the root table | what |
 //! |---|---|
 //! | 256, 257 | regions for objects, 1 GiB each |
-//! | 258 | page windows, one a processor |
+//! | 258 | page windows, 2 MiB a processor |
 //! | 259 | stacks and per-processor pages, each with a guard page below it |
 //! | 260 | the local APIC |
 //! | 261 | the framebuffer |
@@ -20,7 +20,7 @@ const PAGE: u64 = 4096;
 pub const REGIONS: u64 = UPPER_HALF;
 /// Bytes of a region.
 pub const REGION_BYTES: u64 = 1 << 30;
-/// First window.
+/// What the windows' tables map.
 const WINDOWS: u64 = UPPER_HALF + 2 * SLOT;
 /// First page of the first processor.
 const PROCESSORS: u64 = UPPER_HALF + 3 * SLOT;
@@ -85,19 +85,37 @@ pub const fn processor_data(processor: usize) -> u64 {
     processor_base(processor)
 }
 
-/// The window of a processor.
-pub const fn window(processor: usize) -> u64 {
-    WINDOWS.wrapping_add((processor as u64).wrapping_mul(PAGE))
+/// Bytes of address space for a processor's window: what one table maps.
+const WINDOW_BYTES: u64 = 2 << 20;
+/// Place of the window among these pages. It is mapped anew for each use, so it must not share a set of a TLB with what
+/// is touched meanwhile: objects begin at multiples of 32 pages and stacks end there. It matters most under QEMU, whose
+/// direct-mapped TLB loses count of its entries when a page is invalidated that another one displaced, and then
+/// grows until flushing it takes longer than all else.
+const WINDOW_PLACE: u64 = 30;
+/// Place of the table itself.
+const WINDOW_TABLE_PLACE: u64 = 511;
+
+/// A page of a processor's windows.
+const fn window_page(processor: usize, place: u64) -> u64 {
+    WINDOWS.wrapping_add((processor as u64).wrapping_mul(WINDOW_BYTES)).wrapping_add(place.wrapping_mul(PAGE))
 }
 
-/// Where the table with the windows' entries is itself mapped.
-pub const WINDOW_TABLE: u64 = WINDOWS + 511 * PAGE;
+/// The window of a processor.
+pub const fn window(processor: usize) -> u64 {
+    window_page(processor, WINDOW_PLACE)
+}
 
-const _: () = assert!(MAX_PROCESSORS < 512);
+/// Where the table with the entry of a processor's window is itself mapped.
+pub const fn window_table(processor: usize) -> u64 {
+    window_page(processor, WINDOW_TABLE_PLACE)
+}
+
+const _: () = assert!((MAX_PROCESSORS as u64) < SLOT / WINDOW_BYTES);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::{INBOX_PAGES, VpPage};
 
     #[test]
     fn stacks_have_a_guard_page_and_do_not_meet() {
@@ -111,8 +129,22 @@ mod tests {
     }
 
     #[test]
-    fn windows_of_all_processors_fit_in_one_table() {
-        assert!(window(MAX_PROCESSORS - 1) < WINDOW_TABLE);
-        assert_eq!(WINDOW_TABLE >> 21, window(0) >> 21);
+    fn each_window_is_in_the_table_that_is_mapped_beside_it() {
+        for processor in 0..MAX_PROCESSORS {
+            assert_eq!(window_table(processor) >> 21, window(processor) >> 21);
+            assert_ne!(window(processor) >> 21, window(processor + 1) >> 21);
+        }
+    }
+
+    #[test]
+    fn a_window_shares_no_set_of_a_small_tlb_with_objects_and_stacks() {
+        let set = |page: u64| page % 64;
+        let window = set(window(MAX_PROCESSORS - 1) >> 12);
+        for index in [0, 1] {
+            let object = crate::layout::vp(1, index).index;
+            let used = crate::layout::vp_page(1, index, VpPage::Inbox).index + INBOX_PAGES;
+            assert!((object..used).all(|page| set(page.into()) != window), "VP {index}");
+        }
+        assert!(Stack::ALL.iter().all(|stack| set((stack.top(0) - PAGE) >> 12) != window));
     }
 }

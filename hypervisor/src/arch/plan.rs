@@ -208,7 +208,7 @@ fn add_processor(builder: &mut Builder<'_>, number: usize, apic_id: u32) -> Resu
         core::ptr::with_exposed_provenance(address as usize),
         number as u32,
         apic_id,
-        Builder::window_entry(number),
+        builder.window(number)?,
         builder.page()?,
         builder.page()?,
     );

@@ -52,12 +52,11 @@ pub struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    /// Maps the image, whose first byte is at `base`, and prepares windows and regions.
+    /// Maps the image, whose first byte is at `base`, and prepares the regions.
     pub fn new(frames: &'a mut Frames, base: Spa) -> Result<Self, Error> {
         let mut this = Self { table: PageTable::new(frames)?, frames };
         this.image(base)?;
         this.regions()?;
-        this.windows()?;
         Ok(this)
     }
 
@@ -88,11 +87,19 @@ impl<'a> Builder<'a> {
         first.ok_or(Error::NotMapped)
     }
 
-    /// Where the entry of a processor's window is mapped.
-    pub fn window_entry(processor: usize) -> *const AtomicU64 {
+    /// Prepares a processor's window, with its table mapped beside it; where its entry is then.
+    pub fn window(&mut self, processor: usize) -> Result<*const AtomicU64, Error> {
+        let beside = layout::window_table(processor);
+        // Any page makes the table; then the table takes its place.
+        let nothing = self.page()?;
+        self.map(beside, nothing, DATA)?;
+        let mut table = self.table.root();
+        for shift in [39, 30, 21] {
+            table = Host::page(Identity.read(table, (beside >> shift) as usize % 512));
+        }
+        self.map(beside, table, DATA)?;
         let index = (layout::window(processor) >> 12) % 512;
-        let address = layout::WINDOW_TABLE.wrapping_add(index.wrapping_mul(8));
-        core::ptr::with_exposed_provenance(address as usize)
+        Ok(core::ptr::with_exposed_provenance(beside.wrapping_add(index.wrapping_mul(8)) as usize))
     }
 
     fn image(&mut self, base: Spa) -> Result<(), Error> {
@@ -119,18 +126,6 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// The table with the windows' entries, mapped as its own last page.
-    fn windows(&mut self) -> Result<(), Error> {
-        // A window makes the table; the page behind it is replaced by each use.
-        let nothing = self.page()?;
-        self.map(layout::WINDOW_TABLE, nothing, DATA)?;
-        let mut table = self.table.root();
-        for shift in [39, 30, 21] {
-            let index = (layout::WINDOW_TABLE >> shift) % 512;
-            table = Host::page(Identity.read(table, index as usize));
-        }
-        self.map(layout::WINDOW_TABLE, table, DATA)
-    }
 }
 
 /// First byte of text, of read-only data, of data, and one above the last.

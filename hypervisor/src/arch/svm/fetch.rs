@@ -15,20 +15,21 @@ impl SvmProcessor {
     /// Finds out the length of the instruction `opcode`, which exited.
     #[inline]
     pub(super) fn note_length(&mut self, opcode: Opcode) {
-        let (rip, cr3) = (self.vmcb.save.rip, self.vmcb.save.cr3);
-        self.length = match self.lengths.get(rip, cr3, opcode) {
+        let save = &self.vmcb.save;
+        let space = if save.cpl == 3 { save.cr3 } else { 0 };
+        self.length = match self.lengths.get(save.rip, space, opcode) {
             Some(length) => length,
-            None => self.fetch_length(opcode),
+            None => self.fetch_length(opcode, space),
         };
     }
 
     #[cold]
-    fn fetch_length(&mut self, opcode: Opcode) -> u8 {
+    fn fetch_length(&mut self, opcode: Opcode, space: u64) -> u8 {
         let (bytes, count) = self.fetch();
         let bytes = bytes.get(..count).unwrap_or_default();
         // Bytes that are no longer there, or other ones: the guest changes its code under itself.
         let length = instruction_length(bytes, opcode, self.in_64_bit_mode()).unwrap_or(opcode.length());
-        self.lengths.put(self.vmcb.save.rip, self.vmcb.save.cr3, opcode, length);
+        self.lengths.put(self.vmcb.save.rip, space, opcode, length);
         length
     }
 

@@ -62,17 +62,21 @@ pub fn instruction_length(bytes: &[u8], opcode: Opcode, in_64_bit_mode: bool) ->
 
 /// The lengths of instructions that exited lately, so that the bytes of one in a loop are fetched once.
 ///
-/// A guest that rewrites its code between two exits so that the same opcode stands there with other prefixes confuses
-/// itself only.
+/// `space` is CR3 for code of user mode. Code of the supervisor is taken to be the same in all address spaces (0): a
+/// guest that has the same opcode at the same place with other prefixes there confuses itself only, and programs
+/// cannot do it to each other.
 #[derive(Clone, Debug)]
 pub struct LengthCache {
-    entries: [Entry; 8],
+    entries: [Entry; LENGTHS],
 }
+
+/// How many are remembered.
+const LENGTHS: usize = 64;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     rip: u64,
-    cr3: u64,
+    space: u64,
     /// 0: empty.
     length: u8,
     opcode: u8,
@@ -87,25 +91,25 @@ impl Default for LengthCache {
 impl LengthCache {
     /// Empty.
     pub const fn new() -> Self {
-        Self { entries: [Entry { rip: 0, cr3: 0, length: 0, opcode: 0 }; 8] }
+        Self { entries: [Entry { rip: 0, space: 0, length: 0, opcode: 0 }; LENGTHS] }
     }
 
     fn slot(rip: u64) -> usize {
-        (rip ^ rip >> 3) as usize % 8
+        (rip ^ rip >> 6 ^ rip >> 12) as usize % LENGTHS
     }
 
-    /// The length of `opcode` at `rip` in the address space `cr3`, when it is known.
+    /// The length of `opcode` at `rip` in the address space `space`, when it is known.
     #[inline]
-    pub fn get(&self, rip: u64, cr3: u64, opcode: Opcode) -> Option<u8> {
+    pub fn get(&self, rip: u64, space: u64, opcode: Opcode) -> Option<u8> {
         let entry = self.entries.get(Self::slot(rip))?;
-        let found = entry.rip == rip && entry.cr3 == cr3 && entry.opcode == opcode as u8 && entry.length != 0;
+        let found = entry.rip == rip && entry.space == space && entry.opcode == opcode as u8 && entry.length != 0;
         found.then_some(entry.length)
     }
 
     /// Remembers it.
-    pub fn put(&mut self, rip: u64, cr3: u64, opcode: Opcode, length: u8) {
+    pub fn put(&mut self, rip: u64, space: u64, opcode: Opcode, length: u8) {
         if let Some(entry) = self.entries.get_mut(Self::slot(rip)) {
-            *entry = Entry { rip, cr3, length, opcode: opcode as u8 };
+            *entry = Entry { rip, space, length, opcode: opcode as u8 };
         }
     }
 }
