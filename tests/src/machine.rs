@@ -1,4 +1,4 @@
-//! A running machine: QEMU, its console and its control socket, ended when it is dropped.
+//! A running machine: an emulator and its console, ended when it is dropped.
 
 use std::os::unix::net::UnixListener;
 use std::process::{Child, ExitStatus, Stdio};
@@ -7,20 +7,40 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::bochs::{self, Bochs};
 use crate::console::Console;
 use crate::control::{Control, Listener};
 use crate::qemu::{Description, Serial};
 
+/// Why a machine ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It powered itself off.
+    PowerOff,
+    /// Something else, in the emulator's words.
+    Other(String),
+}
+
 /// A machine that runs.
 pub struct Machine {
-    child: Child,
+    emulator: Emulator,
     console: Console,
+}
+
+enum Emulator {
+    Qemu(Qemu),
+    Bochs(Bochs),
+}
+
+/// QEMU with its control socket.
+struct Qemu {
+    child: Child,
     control: Control,
     _sockets: TempDir,
 }
 
 impl Machine {
-    /// Starts a machine; its console and its control socket are what this sets them to.
+    /// Starts a machine in QEMU; its console and its control socket are what this sets them to.
     pub fn start(mut description: Description) -> Result<Self> {
         let sockets = tempfile::tempdir().context("no temporary folder")?;
         let serial = sockets.path().join("console");
@@ -34,7 +54,14 @@ impl Machine {
         let control = control.accept();
         let stream = accept(&listener, &mut child)?;
         let console = Console::new(stream.try_clone()?, stream);
-        Ok(Self { child, console, control, _sockets: sockets })
+        Ok(Self { emulator: Emulator::Qemu(Qemu { child, control, _sockets: sockets }), console })
+    }
+
+    /// Starts a machine in Bochs.
+    pub fn start_bochs(description: &bochs::Description) -> Result<Self> {
+        let bochs = Bochs::start(description)?;
+        let console = Console::new(bochs.console()?, bochs.console()?);
+        Ok(Self { emulator: Emulator::Bochs(bochs), console })
     }
 
     /// Its console.
@@ -42,32 +69,56 @@ impl Machine {
         &mut self.console
     }
 
-    /// The process of QEMU.
+    /// The process of the emulator.
     pub fn process(&self) -> u32 {
-        self.child.id()
+        match &self.emulator {
+            Emulator::Qemu(qemu) => qemu.child.id(),
+            Emulator::Bochs(bochs) => bochs.process(),
+        }
     }
 
     /// Waits until the machine has powered itself off.
     pub fn wait_for_power_off(mut self, limit: Duration) -> Result<()> {
-        let Some(status) = wait(&mut self.child, limit)? else {
-            bail!("the machine did not power off in {} seconds; {}", limit.as_secs(), self.console.end());
+        let end = match &mut self.emulator {
+            Emulator::Qemu(qemu) => qemu.wait(limit)?,
+            Emulator::Bochs(bochs) => bochs.wait(limit)?,
         };
-        let reason = self.control.reason();
-        if status.success() && reason.is_power_off() {
-            return Ok(());
+        match end {
+            Some(End::PowerOff) => Ok(()),
+            Some(End::Other(why)) => bail!("the machine ended otherwise: {why}; {}", self.console.end()),
+            None => {
+                bail!("the machine did not power off in {} seconds; {}", limit.as_secs(), self.console.end())
+            }
         }
-        bail!("the machine ended otherwise: {} (QEMU: {status}); {}", reason.name(), self.console.end())
     }
 
-    /// Cuts its power: QEMU is killed and writes back nothing.
+    /// Cuts its power: the emulator is killed and writes back nothing.
     pub fn cut_power(mut self) -> Result<()> {
+        match &mut self.emulator {
+            Emulator::Qemu(qemu) => qemu.kill(),
+            Emulator::Bochs(bochs) => bochs.kill(),
+        }
+    }
+}
+
+impl Qemu {
+    fn wait(&mut self, limit: Duration) -> Result<Option<End>> {
+        let Some(status) = wait(&mut self.child, limit)? else { return Ok(None) };
+        let reason = self.control.reason();
+        Ok(Some(match status.success() && reason.is_power_off() {
+            true => End::PowerOff,
+            false => End::Other(format!("{} (QEMU: {status})", reason.name())),
+        }))
+    }
+
+    fn kill(&mut self) -> Result<()> {
         self.child.kill().context("QEMU can not be killed")?;
         self.child.wait()?;
         Ok(())
     }
 }
 
-impl Drop for Machine {
+impl Drop for Qemu {
     fn drop(&mut self) {
         // It may have ended: then there is nothing to do.
         let _ = self.child.kill();

@@ -71,6 +71,29 @@ pub enum Serial {
     Socket(PathBuf),
 }
 
+/// KVM that nests: what the machine's processor must have.
+#[derive(Clone, Copy, Debug)]
+pub struct Acceleration(&'static str);
+
+impl Acceleration {
+    /// AMD-V of the host.
+    pub fn amd() -> Option<Self> {
+        Self::of("kvm_amd").then_some(Self("+svm,+npt"))
+    }
+
+    /// VT-x of the host.
+    pub fn intel() -> Option<Self> {
+        Self::of("kvm_intel").then_some(Self("+vmx"))
+    }
+
+    fn of(module: &str) -> bool {
+        let nested = format!("/sys/module/{module}/parameters/nested");
+        let nested = std::fs::read_to_string(nested).unwrap_or_default();
+        let usable = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
+        usable && matches!(nested.trim(), "1" | "Y")
+    }
+}
+
 /// A machine.
 #[derive(Clone, Debug)]
 pub struct Description {
@@ -110,14 +133,15 @@ impl Description {
         }
     }
 
-    /// Uses the host's AMD-V where it can be nested.
-    pub fn accelerate_if_possible(&mut self) {
-        let nested = std::fs::read_to_string("/sys/module/kvm_amd/parameters/nested").unwrap_or_default();
-        let usable = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
-        if usable && matches!(nested.trim(), "1" | "Y") {
-            self.acceleration = vec!["-accel".into(), "kvm".into()];
-            self.model = "host,+svm,+npt".to_owned();
-        }
+    /// Runs on the host's own processor.
+    pub fn accelerate(&mut self, acceleration: Acceleration) {
+        self.acceleration = vec!["-accel".into(), "kvm".into()];
+        self.model = format!("host,{}", acceleration.0);
+    }
+
+    /// What QEMU runs the machine with.
+    pub fn accelerator(&self) -> String {
+        self.acceleration.get(1).map_or_else(String::new, |name| name.to_string_lossy().into_owned())
     }
 
     /// The command that starts it.

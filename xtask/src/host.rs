@@ -36,6 +36,21 @@ pub const IMAGE: &[Need] = &[
 pub const RUN: &[Need] =
     &[need("qemu-system-x86_64", "qemu-system-x86"), need("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf")];
 
+/// What images for BIOS machines need.
+pub const ISO: &[Need] = &[
+    need("grub-mkrescue", "grub-common"),
+    need("/usr/lib/grub/i386-pc", "grub-pc-bin"),
+    need("xorriso", "xorriso"),
+    need("mformat", "mtools"),
+];
+/// What running in Bochs needs.
+pub const BOCHS: &[Need] = &[
+    need("bochs-bin", "bochs"),
+    need("/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so", "bochs-term"),
+    need("/usr/share/bochs/BIOS-bochs-latest", "bochsbios"),
+    need("/usr/share/bochs/VGABIOS-lgpl-latest", "vgabios"),
+];
+
 /// The targets of the bare-metal parts.
 const TARGETS: [&str; 2] = ["x86_64-unknown-none", "x86_64-unknown-uefi"];
 
@@ -48,6 +63,7 @@ pub fn require(needs: &[&[Need]]) -> Result<()> {
         .filter(|need| !is_there(need.file))
         .map(|need| need.package)
         .collect();
+    missing.sort_unstable();
     missing.dedup();
     if !missing.is_empty() {
         install(&missing)?;

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use gpt::disk::LogicalBlockSize;
 use gpt::mbr::ProtectiveMBR;
 use gpt::partition_types;
+use machine_tests::bochs::CYLINDER;
 
 use crate::build::{self, Parts, Profile};
 use crate::esp::SystemPartition;
@@ -71,7 +72,7 @@ impl Image {
     /// Writes the partition tables of an empty image.
     fn partition(&self, data_size: u64) -> Result<()> {
         let mut disk = File::options().read(true).write(true).create(true).truncate(true).open(&self.file)?;
-        let length = DATA + data_size + TAIL;
+        let length = (DATA + data_size + TAIL).next_multiple_of(CYLINDER);
         disk.set_len(length)?;
         let sectors = u32::try_from(length / 512 - 1).unwrap_or(u32::MAX);
         ProtectiveMBR::with_lb_size(sectors).overwrite_lba0(&mut disk)?;

@@ -11,6 +11,7 @@ mod esp;
 mod ext4;
 mod host;
 mod image;
+mod iso;
 mod modules;
 mod paths;
 mod run;
@@ -43,19 +44,22 @@ enum Command {
         #[arg(long, default_value = "release")]
         profile: Profile,
     },
-    /// Writes the USB image that a server boots.
+    /// Writes the image that a server boots: for a USB stick (UEFI), or a CD (BIOS).
     Image {
         /// The file to write.
         #[arg(long)]
         out: PathBuf,
+        /// Writes an ISO 9660 image for BIOS machines, without a data volume.
+        #[arg(long)]
+        bios: bool,
         /// The size of the data volume.
-        #[arg(long, default_value = "1G", value_parser = size::parse)]
+        #[arg(long, default_value = "1G", value_parser = size::parse, conflicts_with = "bios")]
         data_size: u64,
         /// The cargo profile of the bare-metal parts.
         #[arg(long, default_value = "release")]
         profile: Profile,
     },
-    /// Boots Bulkhead in QEMU, with its console on this terminal.
+    /// Boots Bulkhead in an emulated machine, with its console on this terminal.
     Run(run::Options),
     /// Runs every check and test.
     Test(test::Options),
@@ -81,7 +85,11 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             host::require(&[host::BUILD])?;
             build::everything(&paths, &profile)?;
         }
-        Command::Image { out, data_size, profile } => {
+        Command::Image { out, bios: true, profile, .. } => {
+            host::require(&[host::BUILD, host::ISO])?;
+            iso::build(&paths, &profile, &out)?;
+        }
+        Command::Image { out, data_size, profile, .. } => {
             host::require(&[host::BUILD, host::IMAGE])?;
             image::build(&paths, &profile, &out, data_size)?;
         }

@@ -1,0 +1,69 @@
+//! A machine that Bochs emulates: an old server with BIOS, IDE disks, a conventional PCI bus, and a processor with VT-x.
+//!
+//! Debian's Bochs has its internal debugger compiled in, which must be told to go on, and a display that wants a
+//! terminal; neither is seen here. One instruction takes one tick of the time-stamp counter, and all clocks of the
+//! machine follow it: a run is the same from time to time, however slow the host is.
+
+mod config;
+mod process;
+
+use std::path::{Path, PathBuf};
+
+pub use process::Bochs;
+
+/// Intel's fourth generation of Core: VT-x with EPT, VPID and unrestricted guest.
+pub const INTEL: &str = "corei7_haswell_4770";
+/// AMD's Ryzen: AMD-V with nested paging and next-RIP save, which QEMU's emulation lacks.
+pub const RYZEN: &str = "ryzen";
+/// Instructions a second of the machine's time; Bochs takes about a second for as many.
+pub const SPEED: u32 = 50_000_000;
+
+/// A machine.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// Memory in MiB, at most 2048 of which Bochs takes at once from the host.
+    pub memory: u64,
+    /// Processors.
+    pub processors: u32,
+    /// Bochs' model of the processor.
+    pub model: String,
+    /// The CD that it boots from.
+    pub cd: PathBuf,
+    /// Its hard disk: a raw image.
+    pub disk: Option<Disk>,
+    /// Whether a reset ends the machine.
+    pub ends_at_reset: bool,
+    /// Where to leave Bochs' messages, of which there are more then.
+    pub log: Option<PathBuf>,
+    /// More lines of configuration.
+    pub extra: Vec<String>,
+}
+
+/// A hard disk.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// The raw image, a whole number of cylinders long.
+    pub file: PathBuf,
+    /// Whether writes are forgotten at the end.
+    pub throwaway: bool,
+}
+
+/// The size of a cylinder: images are a multiple of it.
+pub const CYLINDER: u64 = config::HEADS * config::SECTORS * 512;
+
+impl Description {
+    /// A machine with VT-x, 1 GiB and one processor.
+    #[must_use]
+    pub fn new(cd: &Path) -> Self {
+        Self {
+            memory: 1024,
+            processors: 1,
+            model: INTEL.to_owned(),
+            cd: cd.to_path_buf(),
+            disk: None,
+            ends_at_reset: false,
+            log: None,
+            extra: Vec::new(),
+        }
+    }
+}
