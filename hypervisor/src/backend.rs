@@ -186,7 +186,7 @@ pub trait VirtualProcessorBackend: Sized {
     /// Entries of the second-level table.
     type Format: paging::EntryFormat;
     /// The instruction that makes a hypercall.
-    const HYPERCALL_INSTRUCTION: [u8; 3];
+    fn hypercall_instruction() -> [u8; 3];
 
     /// Makes one in the state of [`Reset::Init`], using `control` (zeroed) as its control page. The second-level table
     /// is set later.

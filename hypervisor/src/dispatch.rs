@@ -134,14 +134,14 @@ impl<M: Machine> Dispatch<'_, M> {
         self.vp.blocked.store(false, Ordering::SeqCst);
         self.vp.stats.add(counter::DISPATCHES, 1);
         let start = self.around.tsc();
-        register_page::load(&state.registers.window, &mut state.backend, &self.vp.inbox);
         state.backend.load();
+        register_page::load(&state.registers.window, &mut state.backend, &self.vp.inbox);
         let mut end = self.enter_until(state);
-        state.backend.unload();
         if end.event == DispatchEvent::INTERCEPT {
             register_page::store(&state.registers.window, &state.backend);
             self.vp.stats.add(counter::INTERCEPTS, 1);
         }
+        state.backend.unload();
         let now = self.around.tsc();
         self.vp.stats.add(counter::RUN_TIME, self.hv.time_at(now).saturating_sub(self.hv.time_at(start)));
         if end.state == DispatchState::BLOCKED {

@@ -44,7 +44,9 @@ impl FakeBackend {
 
 impl VirtualProcessorBackend for FakeBackend {
     type Format = paging::Npt;
-    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
+    fn hypercall_instruction() -> [u8; 3] {
+        [0x0F, 0x01, 0xD9]
+    }
 
     fn new(_control: MappedPage, _kind: Kind) -> Self {
         Self::default()

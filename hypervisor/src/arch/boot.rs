@@ -10,10 +10,8 @@ use spin::{Mutex, Once};
 use crate::arch::acpi::Iommu;
 use crate::arch::layout::Stack;
 use crate::arch::plan::{self, Failure, Plan};
-use crate::arch::svm::permission::msr;
-use crate::arch::svm::{extended, features};
 use crate::arch::x86_machine::X86Machine;
-use crate::arch::{clock, cpu, exception, log, processors, serial};
+use crate::arch::{clock, cpu, exception, extended, log, processors, serial, vendor};
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::say;
 
@@ -92,9 +90,10 @@ fn announce(plan: &Plan, online: usize) {
         Some(Iommu::AmdVi) => "AMD-Vi, not used yet",
     };
     say!(
-        "Bulkhead {} | AMD-V, nested paging, NX | {online} {processors} | {mebibytes} MiB | \
+        "Bulkhead {} | {}, NX | {online} {processors} | {mebibytes} MiB | \
          IOMMU: {iommu}, DMA is not contained",
         env!("CARGO_PKG_VERSION"),
+        vendor::name(),
     );
     let missing = plan.processors.saturating_sub(online).saturating_add(plan.facts.left_out);
     if missing > 0 {
@@ -103,20 +102,17 @@ fn announce(plan: &Plan, online: usize) {
 }
 
 fn start_hypervisor(plan: &Plan, online: usize) -> Result<(), HvStatus> {
-    const GIGABYTE_PAGES: u32 = 1 << 26;
     static OWN: Mutex<[(hv_abi::SpaPage, u64); 2]> = Mutex::new([(hv_abi::SpaPage::new(0).unwrap(), 0); 2]);
     let mut own = OWN.lock();
     for (slot, range) in own.iter_mut().zip(plan.frames.owned()) {
         *slot = range;
     }
     own.sort_unstable_by_key(|(first, _)| *first);
-    let [_, _, _, edx] = cpu::cpuid(0x8000_0001, 0);
-    let syscfg = exception::try_rdmsr(msr::SYSCFG);
     HYPERVISOR.start(BootInfo {
         ram: plan.ram.as_slice(),
         hypervisor: &*own,
-        physical_bits: features::physical_bits(&|leaf| cpu::cpuid(leaf, 0), syscfg),
-        gigabyte_pages: edx & GIGABYTE_PAGES != 0,
+        physical_bits: vendor::physical_bits(),
+        gigabyte_pages: vendor::has_gigabyte_pages(),
         processors: online as u32,
         pages: &mut plan.frames.rest(),
     })

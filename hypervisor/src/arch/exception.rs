@@ -11,6 +11,8 @@ use x86_64::structures::idt::InterruptDescriptorTable;
 
 use crate::arch::layout::Stack;
 use crate::arch::panic::Registers;
+use crate::arch::vmx::world_switch;
+use crate::arch::{per_cpu, vendor};
 
 /// What the entry code leaves on the stack.
 #[derive(Clone, Copy, Debug)]
@@ -191,6 +193,10 @@ extern "C" fn handle(frame: &mut Frame) {
     }
     if frame.vector == NMI {
         NMIS.fetch_add(1, Ordering::Relaxed);
+        if vendor::is_vmx() {
+            per_cpu::this().kicked.store(true, Ordering::Relaxed);
+            frame.rip = world_switch::after_nmi(frame.rip).unwrap_or(frame.rip);
+        }
         return;
     }
     let recovery = if frame.vector == GENERAL_PROTECTION { recovery(frame.rip) } else { None };

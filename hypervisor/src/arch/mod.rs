@@ -1,14 +1,17 @@
 //! Everything that is specific to this kind of machine: x86-64 servers, and the vendors' extensions.
 //!
 //! It owns the way in ([`boot`]), the hypervisor's own address space ([`memory`]), its exceptions, its log, the other
-//! processors, and the backends ([`svm`]). It sits below the seams [`crate::backend`] and [`crate::machine`] and knows
+//! processors, and the backends ([`svm`], [`vmx`]). It sits below the seams [`crate::backend`] and [`crate::machine`] and knows
 //! nothing of partitions. What is pure is compiled for the host too, and tested there.
 
 pub mod acpi;
+pub mod asid;
 pub mod layout;
+pub mod refusal;
 pub mod screen;
 pub mod svm;
 pub mod tsc;
+pub mod vmx;
 
 #[cfg(target_os = "none")]
 pub mod boot;
@@ -20,6 +23,8 @@ pub mod cpu;
 pub mod descriptor;
 #[cfg(target_os = "none")]
 pub mod exception;
+#[cfg(target_os = "none")]
+pub mod extended;
 #[cfg(target_os = "none")]
 pub mod image;
 #[cfg(target_os = "none")]
@@ -41,4 +46,8 @@ pub mod serial;
 #[cfg(target_os = "none")]
 pub mod trampoline;
 #[cfg(target_os = "none")]
+pub mod vendor;
+#[cfg(target_os = "none")]
 pub mod x86_machine;
+#[cfg(target_os = "none")]
+pub mod x86_processor;

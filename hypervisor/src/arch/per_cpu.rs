@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 use hv_abi::SpaPage;
 
 use crate::arch::descriptor::{Gdt, Tss};
-use crate::arch::svm::asid::Asids;
+use crate::arch::asid::Asids;
 
 /// A processor's own page. Others see only the atomics and what never changes once it was made.
 #[repr(C)]
@@ -23,13 +23,15 @@ pub struct PerCpu {
     pub window_entry: *const AtomicU64,
     /// The page with the state that VMLOAD gives back to the hypervisor.
     pub host_state: SpaPage,
-    /// What the processor saves at VMRUN.
+    /// What the processor saves at VMRUN, or VMXON's region.
     pub host_save: SpaPage,
+    /// The current control structure of VT-x; 0: none.
+    pub vmcs: Cell<u64>,
     /// Address-space identifiers.
     pub asids: Asids,
     /// Changes of the hypervisor's own address space that this processor has seen.
     pub flushes_seen: Cell<u64>,
-    /// Somebody wants it out of guest mode.
+    /// An NMI came while the hypervisor ran: no guest is entered before somebody has looked.
     pub kicked: AtomicBool,
     /// It has started.
     pub online: AtomicBool,
@@ -61,6 +63,7 @@ impl PerCpu {
             window_entry,
             host_state,
             host_save,
+            vmcs: Cell::new(0),
             asids: Asids::new(),
             flushes_seen: Cell::new(0),
             kicked: AtomicBool::new(false),

@@ -13,9 +13,8 @@ use crate::arch::layout::{self, MAX_PROCESSORS, Stack};
 use crate::arch::memory::frames::{self, Frames};
 use crate::arch::memory::tables::{self, Builder};
 use crate::arch::per_cpu::PerCpu;
-use crate::arch::svm::enable;
-use crate::arch::svm::features::{self, Refusal};
-use crate::arch::{cpu, image, local_apic, log, trampoline};
+use crate::arch::refusal::Refusal;
+use crate::arch::{cpu, image, local_apic, log, trampoline, vendor};
 use crate::root::RootEntry;
 
 /// The loader's identity map reaches at least this far.
@@ -120,9 +119,7 @@ pub fn make(hand_off: &mut HandOff) -> Result<Plan, Failure> {
         // SAFETY: it is in the part of memory that every loader maps.
         unsafe { log::use_framebuffer(&hand_off.framebuffer) };
     }
-    let read = |leaf| cpu::cpuid(leaf, 0);
-    let vm_cr = || crate::arch::exception::try_rdmsr(crate::arch::svm::permission::msr::VM_CR);
-    enable::set_capabilities(features::check(&read, vm_cr).map_err(Failure::Refused)?);
+    vendor::find().map_err(Failure::Refused)?;
     let base = hand_off.hypervisor.base;
     image::set_base(base);
     let ram = hand_off.regions().iter().filter(|region| region.kind != RegionKind::RESERVED);

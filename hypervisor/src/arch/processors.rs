@@ -9,9 +9,8 @@ use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use crate::arch::layout::{self, Stack};
 use crate::arch::local_apic::{self, Message};
 use crate::arch::per_cpu::PerCpu;
-use crate::arch::svm::{enable, extended};
 use crate::arch::trampoline::Trampoline;
-use crate::arch::{cpu, descriptor, exception, per_cpu};
+use crate::arch::{cpu, descriptor, exception, extended, per_cpu, vendor};
 
 /// A processor's own page.
 pub fn page(processor: usize) -> &'static PerCpu {
@@ -34,7 +33,7 @@ pub fn set_up(processor: usize) {
     unsafe { cpu::wrmsr(cpu::GS_BASE, address) };
     exception::load();
     set_control_registers();
-    enable::on_this_processor(page(processor));
+    vendor::on_this_processor(page(processor));
 }
 
 fn set_control_registers() {

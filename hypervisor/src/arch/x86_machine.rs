@@ -9,7 +9,7 @@ use spin::Once;
 use crate::arch::local_apic::{self, Message};
 use crate::arch::memory::regions::{self, Regions};
 use crate::arch::memory::window;
-use crate::arch::svm::processor::SvmProcessor;
+use crate::arch::x86_processor::X86Processor;
 use crate::arch::{cpu, per_cpu, processors};
 use crate::machine::{Machine, Page};
 
@@ -49,7 +49,7 @@ impl X86Machine {
 }
 
 impl Machine for X86Machine {
-    type Backend = SvmProcessor;
+    type Backend = X86Processor;
 
     #[inline]
     fn with_page<R>(&self, page: SpaPage, f: impl FnOnce(&Page) -> R) -> R {

@@ -110,7 +110,9 @@ fn general(gprs: &mut [u64; 16], name: HvRegisterName) -> Option<&mut u64> {
 
 impl VirtualProcessorBackend for FakeBackend {
     type Format = paging::Npt;
-    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
+    fn hypercall_instruction() -> [u8; 3] {
+        [0x0F, 0x01, 0xD9]
+    }
 
     fn new(control: MappedPage, kind: Kind) -> Self {
         let mut registers = BTreeMap::new();

@@ -217,7 +217,7 @@ fn place_hypercall_page<B: VirtualProcessorBackend>(
     let value = if named { value } else { value & !ENABLE };
     if value & ENABLE != 0 {
         let page = GpaPage::new(HvPageMsr::from(value).gpa_page()).ok_or(Fault)?;
-        let [a, b, c] = B::HYPERCALL_INSTRUCTION;
+        let [a, b, c] = B::hypercall_instruction();
         let code = u64::from_le_bytes([a, b, c, RET, 0xCC, 0xCC, 0xCC, 0xCC]);
         let written = env.with_guest_page(page, |page| {
             (1..512).for_each(|word| page.write(word, INT3));

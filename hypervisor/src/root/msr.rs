@@ -84,7 +84,7 @@ impl RootMsrs {
 
 /// The instruction, then RET.
 fn write_hypercall_page<M: Machine>(hv: &Hypervisor<M>, msr: HvPageMsr) -> Result<(), GeneralProtection> {
-    let [a, b, c] = <M::Backend as VirtualProcessorBackend>::HYPERCALL_INSTRUCTION;
+    let [a, b, c] = M::Backend::hypercall_instruction();
     let stub = u64::from_le_bytes([a, b, c, 0xC3, 0xCC, 0xCC, 0xCC, 0xCC]);
     let page = GpaPage::new(msr.gpa_page()).ok_or(GeneralProtection)?;
     let written = hv.root.memory.with_page(hv.machine, page, true, |p| p.write(0, stub));

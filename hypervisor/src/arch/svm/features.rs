@@ -1,8 +1,8 @@
-//! What this processor has of SVM, and why it is refused.
-
-use core::fmt;
+//! What this processor has of SVM.
 
 use bitflags::bitflags;
+
+use crate::arch::refusal::Refusal;
 
 bitflags! {
     /// CPUID 8000_000A EDX (APM vol. 3, E.4.9): the extensions that are used where they are there.
@@ -18,36 +18,6 @@ bitflags! {
         const FLUSH_BY_ASID = 1 << 6;
         /// An exit reports the instruction's bytes.
         const DECODE_ASSISTS = 1 << 7;
-    }
-}
-
-/// Why the hypervisor does not run here: each is one line for the person at the console.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
-    /// Neither AMD-V nor a backend for another vendor's extension.
-    NoVirtualization,
-    /// VM_CR.SVMDIS.
-    DisabledByFirmware {
-        /// It cannot be unlocked before the next reset.
-        locked: bool,
-    },
-    /// No nested paging.
-    NoNestedPaging,
-    /// No NX.
-    NoExecuteDisable,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoVirtualization => "this processor has no AMD-V, which Bulkhead needs",
-            Self::DisabledByFirmware { .. } => {
-                "AMD-V is disabled by the firmware: enable \"SVM Mode\" (also \"Virtualization\") in its setup; \
-                 a full power cycle may be needed"
-            }
-            Self::NoNestedPaging => "this processor's AMD-V has no nested paging, which Bulkhead needs",
-            Self::NoExecuteDisable => "this processor has no NX (or the firmware hides it), which Bulkhead needs",
-        })
     }
 }
 
@@ -70,7 +40,6 @@ pub struct Capabilities {
 pub fn check(cpuid: Cpuid<'_>, vm_cr: impl FnOnce() -> Option<u64>) -> Result<Capabilities, Refusal> {
     const SVM: u32 = 1 << 2;
     const NX: u32 = 1 << 20;
-    const LOCK: u64 = 1 << 3;
     const SVMDIS: u64 = 1 << 4;
     let [last, ..] = cpuid(0x8000_0000);
     let [_, _, ecx, edx] = if last > 0x8000_0000 { cpuid(0x8000_0001) } else { [0; 4] };
@@ -80,7 +49,7 @@ pub fn check(cpuid: Cpuid<'_>, vm_cr: impl FnOnce() -> Option<u64>) -> Result<Ca
     if let Some(vm_cr) = vm_cr()
         && vm_cr & SVMDIS != 0
     {
-        return Err(Refusal::DisabledByFirmware { locked: vm_cr & LOCK != 0 });
+        return Err(Refusal::SvmDisabled);
     }
     let [_, asids, _, features] = cpuid(0x8000_000A);
     let features = Features::from_bits_truncate(features);
@@ -152,7 +121,7 @@ mod tests {
         let no_svm = (0x8000_0001, [0, 0, 0, 1 << 20]);
         assert_eq!(checked(Some(no_svm), None), Err(Refusal::NoVirtualization));
         assert_eq!(checked(Some((0x8000_0000, [0; 4])), None), Err(Refusal::NoVirtualization));
-        assert_eq!(checked(None, Some(0x18)), Err(Refusal::DisabledByFirmware { locked: true }));
+        assert_eq!(checked(None, Some(0x18)), Err(Refusal::SvmDisabled));
         assert_eq!(checked(Some((0x8000_000A, [1, 16, 0, 0])), None), Err(Refusal::NoNestedPaging));
         assert_eq!(checked(Some((0x8000_0001, [0, 0, 1 << 2, 0])), None), Err(Refusal::NoExecuteDisable));
     }

@@ -2,7 +2,6 @@
 //!
 //! [`processor`] is the virtual processor; what is pure (layouts, maps, lengths, capabilities) is tested on the host.
 
-pub mod asid;
 pub mod features;
 pub mod length;
 pub mod permission;
@@ -14,8 +13,6 @@ pub mod enable;
 pub mod event;
 #[cfg(target_os = "none")]
 pub mod exit;
-#[cfg(target_os = "none")]
-pub mod extended;
 #[cfg(target_os = "none")]
 pub mod fetch;
 #[cfg(target_os = "none")]

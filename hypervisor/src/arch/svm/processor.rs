@@ -8,10 +8,10 @@ use hv_abi::status::HvResult;
 use crate::arch::cpu::{mark, marker};
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
-use crate::arch::svm::asid::Lease;
+use crate::arch::asid::Lease;
 use crate::arch::svm::enable::capabilities;
 use crate::arch::svm::event::NmiState;
-use crate::arch::svm::extended::Extended;
+use crate::arch::extended::Extended;
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::LengthCache;
 use crate::arch::svm::vmcb::{CleanBits, Control, EventInjection, Save, Vmcb, tlb_control};
@@ -61,7 +61,9 @@ impl SvmProcessor {
 impl VirtualProcessorBackend for SvmProcessor {
     type Format = paging::Npt;
     /// VMMCALL.
-    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
+    fn hypercall_instruction() -> [u8; 3] {
+        [0x0F, 0x01, 0xD9]
+    }
 
     fn new(control: MappedPage, kind: Kind) -> Self {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern

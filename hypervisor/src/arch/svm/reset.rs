@@ -2,7 +2,7 @@
 
 use crate::arch::svm::enable::SVME;
 use crate::arch::svm::event::NmiState;
-use crate::arch::svm::extended::Extended;
+use crate::arch::extended::Extended;
 use crate::arch::svm::permission::{GUEST_MSRS, GUEST_PORTS, ROOT_MSRS};
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::{

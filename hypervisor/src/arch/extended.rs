@@ -1,4 +1,4 @@
-//! State that VMRUN does not switch: x87 and vector registers, XCR0, debug registers, TSC_AUX.
+//! State that an entry into a guest does not switch: x87 and vector registers, XCR0, debug registers, TSC_AUX.
 //!
 //! The hypervisor itself uses none of it, so it stays live across exits and is switched only when another VP is put on
 //! the processor.

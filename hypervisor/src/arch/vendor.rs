@@ -1,0 +1,58 @@
+//! Which vendor's extension this machine has: found once, before anything of it is used.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::arch::exception::try_rdmsr;
+use crate::arch::per_cpu::PerCpu;
+use crate::arch::refusal::Refusal;
+use crate::arch::svm::permission::msr;
+use crate::arch::{cpu, svm, vmx};
+
+static IS_VMX: AtomicBool = AtomicBool::new(false);
+
+/// VT-x, not AMD-V.
+#[inline]
+pub fn is_vmx() -> bool {
+    IS_VMX.load(Ordering::Relaxed)
+}
+
+/// Looks for either.
+///
+/// # Errors
+/// Why the hypervisor can not run here.
+pub fn find() -> Result<(), Refusal> {
+    let cpuid = |leaf| cpu::cpuid(leaf, 0);
+    match svm::features::check(&cpuid, || try_rdmsr(msr::VM_CR)) {
+        Err(Refusal::NoVirtualization) => {
+            vmx::enable::set_capabilities(vmx::features::check(&cpuid, &try_rdmsr)?);
+            IS_VMX.store(true, Ordering::Relaxed);
+            Ok(())
+        }
+        found => found.map(svm::enable::set_capabilities),
+    }
+}
+
+/// Turns it on, on this processor.
+pub fn on_this_processor(this: &PerCpu) {
+    if is_vmx() { vmx::enable::on_this_processor(this) } else { svm::enable::on_this_processor(this) }
+}
+
+/// For the person at the console.
+pub fn name() -> &'static str {
+    if is_vmx() { "VT-x, EPT" } else { "AMD-V, nested paging" }
+}
+
+/// Whether second-level tables can map 1 GiB.
+pub fn has_gigabyte_pages() -> bool {
+    const GIGABYTE_PAGES: u32 = 1 << 26;
+    if is_vmx() {
+        return vmx::enable::capabilities().gigabyte_pages;
+    }
+    let [_, _, _, edx] = cpu::cpuid(0x8000_0001, 0);
+    edx & GIGABYTE_PAGES != 0
+}
+
+/// Bits of a physical address.
+pub fn physical_bits() -> u32 {
+    svm::features::physical_bits(&|leaf| cpu::cpuid(leaf, 0), try_rdmsr(msr::SYSCFG))
+}

@@ -1,0 +1,173 @@
+//! Why the guest stopped, from the control structure; and completing the instruction that did it.
+
+use crate::arch::per_cpu;
+use crate::arch::vmx::controls::Primary;
+use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
+use crate::arch::vmx::field::{exit, guest};
+use crate::arch::vmx::processor::VmxProcessor;
+use crate::arch::vmx::qualification::{
+    ControlRegisterAccess, Interruption, NMI_UNBLOCKED, port_access, reason, second_level_fault,
+};
+use crate::arch::vmx::world_switch::{self, Outcome};
+use crate::backend::{Event, Exit, Kind};
+
+/// RFLAGS.TF.
+const TF: u64 = 1 << 8;
+/// DR6.BS.
+const SINGLE_STEP: u64 = 1 << 14;
+/// DR7.GD.
+const GENERAL_DETECT: u64 = 1 << 13;
+/// Vectors.
+const DEBUG: u8 = 1;
+const MACHINE_CHECK: u8 = 18;
+
+impl VmxProcessor {
+    /// What happened, after a run.
+    #[inline]
+    pub(super) fn exit(&mut self) -> Exit {
+        match self.vmcs.read(exit::REASON) {
+            reason::CPUID => self.instruction(Exit::Cpuid),
+            reason::VMCALL => self.instruction(Exit::Hypercall),
+            reason::RDMSR => self.msr(false),
+            reason::WRMSR => self.msr(true),
+            reason::EXTERNAL_INTERRUPT => Exit::PhysicalInterrupt,
+            reason::IO_INSTRUCTION => {
+                let access = port_access(self.vmcs.read(exit::QUALIFICATION));
+                self.instruction(Exit::IoPort(access))
+            }
+            reason::EPT_VIOLATION => self.violation(),
+            reason::HLT => self.instruction(Exit::Halt),
+            reason::INTERRUPT_WINDOW => {
+                self.set_window(None);
+                Exit::InterruptWindow
+            }
+            other => self.rare(other),
+        }
+    }
+
+    /// An instruction did it: notes its length.
+    #[inline]
+    fn instruction(&mut self, exit: Exit) -> Exit {
+        self.length = self.vmcs.read(exit::INSTRUCTION_LENGTH) as u8;
+        exit
+    }
+
+    #[inline]
+    fn msr(&mut self, write: bool) -> Exit {
+        let exit = self.instruction(if write { Exit::MsrWrite } else { Exit::MsrRead });
+        if self.kind == Kind::Root && self.gprs.rcx as u32 >> 16 != 0x4000 { self.root_msr(write) } else { exit }
+    }
+
+    fn violation(&mut self) -> Exit {
+        self.length = 0;
+        let qualification = self.vmcs.read(exit::QUALIFICATION);
+        if qualification & NMI_UNBLOCKED != 0 && !self.pending.is_valid() {
+            self.set_blocking(NMI_BLOCKED, true);
+        }
+        let gpa = self.vmcs.read(exit::GUEST_PHYSICAL_ADDRESS);
+        let linear = self.vmcs.read(exit::GUEST_LINEAR_ADDRESS);
+        Exit::SecondLevelFault(second_level_fault(qualification, gpa, linear))
+    }
+
+    #[cold]
+    fn rare(&mut self, code: u32) -> Exit {
+        self.length = 0;
+        match code {
+            reason::EXCEPTION_OR_NMI => self.exception(),
+            reason::TRIPLE_FAULT => Exit::TripleFault,
+            // Nobody but the hypervisor starts processors over.
+            reason::INIT_SIGNAL | reason::SIPI => Exit::Handled,
+            reason::NMI_WINDOW => {
+                self.set_primary(Primary::NMI_WINDOW_EXITING, false);
+                Exit::Handled
+            }
+            // No performance counters.
+            reason::RDPMC => self.refuse(),
+            reason::XSETBV => self.instruction(Exit::Xsetbv),
+            reason::WBINVD | reason::INVD => self.instruction(Exit::WriteBackInvalidate),
+            reason::CONTROL_REGISTER => self.control_register(),
+            reason::GETSEC
+            | reason::MWAIT
+            | reason::MONITOR
+            | reason::VMCLEAR..=reason::VMXON
+            | reason::INVEPT
+            | reason::INVVPID => Exit::UndefinedInstruction,
+            // A refused entry; a task switch, which only the guest's own 32-bit task gates ask for; tables that make
+            // no sense.
+            _ => Exit::InvalidState,
+        }
+    }
+
+    /// #GP(0).
+    pub(super) fn refuse(&mut self) -> Exit {
+        self.pending = Interruption::of(Event::GENERAL_PROTECTION);
+        Exit::Handled
+    }
+
+    fn control_register(&mut self) -> Exit {
+        self.instruction(Exit::Handled);
+        match ControlRegisterAccess::new(self.vmcs.read(exit::QUALIFICATION)) {
+            ControlRegisterAccess::To(number, register) => self.write_control_register(number, register),
+            ControlRegisterAccess::From(_, register) => self.read_cr8(register),
+            ControlRegisterAccess::Other => Exit::InvalidState,
+        }
+    }
+
+    /// Exceptions are intercepted only so that one that raises itself for ever (#AC, #DB in the processor's own
+    /// pushes) comes here in between; they are passed on. A machine check is the machine's, not the guest's.
+    fn exception(&mut self) -> Exit {
+        let information = self.vmcs.read(exit::INTERRUPTION_INFORMATION);
+        let error_code = self.vmcs.read(exit::INTERRUPTION_ERROR_CODE);
+        let event = Interruption { information, error_code };
+        if event.is_nmi() {
+            world_switch::allow_nmis();
+            return Exit::Nmi;
+        }
+        assert!(event.vector() != MACHINE_CHECK, "#MC, the hardware reports a failure");
+        if event.vector() == DEBUG {
+            // As the processor does when it delivers #DB: the exit left the registers as they were.
+            let causes = self.vmcs.read(exit::QUALIFICATION);
+            self.live.set_dr6(self.live.dr6() & !0xF | causes & 0xE00F);
+            self.vmcs.write(guest::DR7, self.vmcs.read(guest::DR7) & !GENERAL_DETECT);
+        }
+        self.pending = Interruption::of(Event::Exception { vector: event.vector(), error_code: event.error_code() });
+        Exit::Handled
+    }
+
+    /// The guest did not run.
+    #[cold]
+    pub(super) fn not_entered(&mut self, outcome: Outcome) -> Exit {
+        if outcome == Outcome::Kicked {
+            return Exit::Nmi;
+        }
+        // What was to be flushed may not have been.
+        per_cpu::this().asids.restart();
+        Exit::InvalidState
+    }
+
+    /// Moves RIP behind the instruction that exited, as if it had been executed.
+    #[inline]
+    pub(super) fn complete_instruction(&mut self) {
+        let before = self.vmcs.read(guest::RIP);
+        let mut rip = before.wrapping_add(u64::from(self.length));
+        if (before ^ rip) >> 32 != 0 && !self.in_64_bit_mode() {
+            rip &= 0xFFFF_FFFF;
+        }
+        self.vmcs.write(guest::RIP, rip);
+        if self.vmcs.read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 {
+            self.set_blocking(SHADOW, false);
+        }
+        if self.vmcs.read(guest::RFLAGS) & TF != 0 && !self.pending.is_valid() {
+            self.live.set_dr6(self.live.dr6() | SINGLE_STEP);
+            self.pending = Interruption::of(Event::Exception { vector: DEBUG, error_code: None });
+        }
+    }
+
+    /// EFER.LMA and CS.L.
+    pub(super) fn in_64_bit_mode(&self) -> bool {
+        const LMA: u64 = 1 << 10;
+        const LONG: u32 = 1 << 13;
+        self.vmcs.read(guest::IA32_EFER) & LMA != 0 && self.vmcs.read(guest::CS.access_rights) & LONG != 0
+    }
+}
+

@@ -1,0 +1,245 @@
+//! The virtual processor: its control structure, its general registers, and running it.
+#![expect(unsafe_code, reason = "enters the guest")]
+
+use hv_abi::SpaPage;
+use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
+use hv_abi::status::HvResult;
+
+use crate::arch::asid::Lease;
+use crate::arch::cpu::{mark, marker};
+use crate::arch::extended::Extended;
+use crate::arch::memory::regions;
+use crate::arch::per_cpu::{self, PerCpu};
+use crate::arch::vmx::enable::capabilities;
+use crate::arch::vmx::field::{control, exit, guest};
+use crate::arch::vmx::live::Live;
+use crate::arch::vmx::qualification::Interruption;
+use crate::arch::vmx::vmcs::{Vmcs, forget_translations};
+use crate::arch::vmx::world_switch::{self, Outcome};
+use crate::arch::vmx::{event, host};
+use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::machine::MappedPage;
+
+/// A virtual processor on VT-x.
+pub struct VmxProcessor {
+    pub(super) gprs: Gprs,
+    pub(super) vmcs: Vmcs,
+    /// RSP as the control structure has it.
+    rsp: u64,
+    lease: Lease,
+    /// The processor whose state is the host's.
+    host: u32,
+    pub(super) todo: Todo,
+    pub(super) kind: Kind,
+    /// What the next entry delivers.
+    pub(super) pending: Interruption,
+    /// Primary controls.
+    pub(super) primary: u32,
+    /// The vector for which a window is wanted.
+    pub(super) window: Option<u8>,
+    /// CR8 of a guest.
+    pub(super) cr8: u8,
+    /// Length of the instruction that exited; 0: no instruction did.
+    pub(super) length: u8,
+    pub(super) extended: Extended,
+    pub(super) live: Live,
+}
+
+bitflags::bitflags! {
+    /// What is to be done before the next entry.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct Todo: u8 {
+        /// Forget translations.
+        const FLUSH = 1 << 0;
+        /// Read the four entries of PAE's root that CR3 names.
+        const READ_PDPTES = 1 << 1;
+    }
+}
+
+impl VmxProcessor {
+    /// A change of what the guest's translations go by.
+    pub(super) fn translations_changed(&mut self) {
+        self.todo |= Todo::FLUSH | Todo::READ_PDPTES;
+    }
+
+    #[cold]
+    fn prepare(&mut self, this: &PerCpu) {
+        if !this.asids.is_good(&self.lease, this.index) {
+            let (lease, flush) = this.asids.lease(this.index);
+            self.lease = lease;
+            self.vmcs.write(control::VPID, lease.asid as u16);
+            if flush {
+                forget_translations(0);
+            }
+            // What this processor knows of these tables may be of another time.
+            self.todo |= Todo::FLUSH;
+        }
+        if self.todo.contains(Todo::FLUSH) {
+            forget_translations(self.vmcs.read(control::EPT_POINTER));
+        }
+        if self.todo.contains(Todo::READ_PDPTES) {
+            self.read_pdptes();
+        }
+        self.todo = Todo::empty();
+    }
+}
+
+impl VirtualProcessorBackend for VmxProcessor {
+    type Format = paging::Ept;
+    /// VMCALL.
+    fn hypercall_instruction() -> [u8; 3] {
+        [0x0F, 0x01, 0xC1]
+    }
+
+    fn new(control: MappedPage, kind: Kind) -> Self {
+        let controls = capabilities().controls(kind);
+        let mut this = Self {
+            gprs: Gprs::default(),
+            vmcs: Vmcs::new(control, capabilities().revision),
+            rsp: 0,
+            lease: Lease::default(),
+            host: u32::MAX,
+            todo: Todo::empty(),
+            kind,
+            pending: Interruption::NONE,
+            primary: controls.primary,
+            window: None,
+            cr8: 0,
+            length: 0,
+            extended: Extended::new(),
+            live: Live::new(),
+        };
+        this.set_controls(controls);
+        this.reset(Reset::Init);
+        this
+    }
+
+    fn load(&mut self) {
+        self.vmcs.make_current();
+        let this = per_cpu::this();
+        if self.host != this.index {
+            self.host = this.index;
+            host::write_state(&self.vmcs, this);
+        }
+        self.extended.load();
+        self.live.load();
+        match self.kind {
+            Kind::Guest => mark::<{ marker::GUEST }>(),
+            Kind::Root => mark::<{ marker::ROOT }>(),
+        }
+    }
+
+    fn unload(&mut self) {
+        self.live.unload();
+        self.extended.unload();
+        // A guest's VP may be loaded elsewhere next.
+        self.vmcs.put_away(self.kind == Kind::Guest);
+    }
+
+    #[inline]
+    fn run(&mut self) -> Exit {
+        let this = per_cpu::this();
+        if !self.todo.is_empty() || !this.asids.is_good(&self.lease, this.index) {
+            self.prepare(this);
+        }
+        if self.gprs.rsp != self.rsp {
+            self.vmcs.write(guest::RSP, self.gprs.rsp);
+        }
+        if self.pending.is_valid() {
+            self.write_pending();
+        }
+        // SAFETY: the control structure is this VP's and current since `load`, which wrote this processor's state to it;
+        // its second-level tables are the caller's business and hold nothing of the hypervisor's.
+        let outcome = unsafe { world_switch::enter(&mut self.gprs, self.vmcs.is_launched()) };
+        regions::catch_up();
+        if outcome != Outcome::Exit {
+            return self.not_entered(outcome);
+        }
+        self.vmcs.set_launched();
+        self.rsp = self.vmcs.read(guest::RSP);
+        self.gprs.rsp = self.rsp;
+        self.pending = Interruption::NONE;
+        let interrupted = self.vmcs.read(exit::IDT_VECTORING_INFORMATION);
+        if event::is_valid(interrupted) {
+            self.requeue(interrupted);
+        }
+        self.exit()
+    }
+
+    #[inline]
+    fn gprs(&self) -> &Gprs {
+        &self.gprs
+    }
+    #[inline]
+    fn gprs_mut(&mut self) -> &mut Gprs {
+        &mut self.gprs
+    }
+    #[inline]
+    fn rip(&self) -> u64 {
+        self.vmcs.read(guest::RIP)
+    }
+    fn set_rip(&mut self, rip: u64) {
+        self.vmcs.write(guest::RIP, rip);
+    }
+    #[inline]
+    fn rflags(&self) -> u64 {
+        self.vmcs.read(guest::RFLAGS)
+    }
+    fn instruction_length(&self) -> u8 {
+        self.length
+    }
+    fn advance(&mut self) {
+        self.complete_instruction();
+    }
+    /// That of the stack segment (SDM vol. 3C, 26.4.1).
+    #[inline]
+    fn cpl(&self) -> u8 {
+        (self.vmcs.read(guest::SS.access_rights) >> 5 & 3) as u8
+    }
+
+    fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        self.register(name)
+    }
+    #[inline(always)]
+    fn read_known(&self, name: HvRegisterName) -> HvRegisterValue {
+        self.register(name).unwrap_or_default()
+    }
+    fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
+        self.set_register(name, value)
+    }
+
+    fn inject(&mut self, event: Event) {
+        self.pending = Interruption::of(event);
+    }
+    fn pending(&self) -> HvPendingInterruption {
+        self.pending_interruption()
+    }
+    #[inline]
+    fn interruptible(&self) -> bool {
+        const IF: u64 = 1 << 9;
+        self.vmcs.read(guest::RFLAGS) & IF != 0 && self.takes_events()
+    }
+    fn nmi_deliverable(&self) -> bool {
+        !self.is_in_nmi_handler() && self.takes_events()
+    }
+    #[inline]
+    fn request_interrupt_window(&mut self, vector: Option<u8>) {
+        self.set_window(vector);
+    }
+
+    fn set_second_level_root(&mut self, root: SpaPage) {
+        /// Write-back; a walk of four levels.
+        const ATTRIBUTES: u64 = 6 | 3 << 3;
+        self.vmcs.write(control::EPT_POINTER, root.base().get() | ATTRIBUTES);
+        self.flush_second_level();
+    }
+    fn flush_second_level(&mut self) {
+        self.todo |= Todo::FLUSH;
+    }
+    fn reset(&mut self, reset: Reset) {
+        self.put_state(reset);
+    }
+    fn set_xcr0(&mut self, value: u64) -> bool {
+        self.extended.set_xcr0(value)
+    }
+}

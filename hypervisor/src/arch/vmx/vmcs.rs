@@ -1,0 +1,157 @@
+//! A virtual-machine control structure (SDM vol. 3C, chapter 26): its page, and access to its fields.
+//!
+//! VMREAD and VMWRITE reach the processor's current one only. Between `load` and `unload` that is the VP's; at any other
+//! time its holder has it to itself, and an access makes it current for a moment.
+#![expect(unsafe_code, reason = "the instructions of VT-x")]
+
+use core::arch::asm;
+use core::cell::Cell;
+
+use hv_abi::SpaPage;
+
+use crate::arch::per_cpu;
+use crate::arch::vmx::field::{Field, Width};
+use crate::machine::MappedPage;
+
+/// One of them.
+#[derive(Debug)]
+pub struct Vmcs {
+    page: SpaPage,
+    /// It is this processor's current one.
+    current: bool,
+    /// It was entered since it was last cleared: VMRESUME, not VMLAUNCH.
+    launched: Cell<bool>,
+}
+
+/// VMREAD of the current one.
+#[inline(always)]
+fn vmread(field: u64) -> u64 {
+    let value;
+    // SAFETY: reads the current structure; a field that does not exist leaves the register as it is.
+    unsafe { asm!("vmread {}, {}", inout(reg) 0_u64 => value, in(reg) field, options(nomem, nostack)) };
+    value
+}
+
+/// VMWRITE to the current one.
+#[inline(always)]
+fn vmwrite(field: u64, value: u64) {
+    // SAFETY: changes what the next entry loads, not the hypervisor's own state: the host's fields are written by
+    // `host` only.
+    unsafe { asm!("vmwrite {}, {}", in(reg) field, in(reg) value, options(nostack)) };
+}
+
+fn vmptrld(page: u64) {
+    // SAFETY: the page is a control structure that no other processor has as its current one.
+    unsafe { asm!("vmptrld [{}]", in(reg) &page, options(nostack)) };
+}
+
+fn vmclear(page: u64) {
+    // SAFETY: writes back what the processor keeps of a control structure.
+    unsafe { asm!("vmclear [{}]", in(reg) &page, options(nostack)) };
+}
+
+/// Forgets the translations of guest physical addresses by the tables of `pointer`, of all of them where it is 0
+/// (INVEPT).
+pub fn forget_translations(pointer: u64) {
+    const SINGLE_CONTEXT: u64 = 1;
+    const GLOBAL: u64 = 2;
+    let descriptor = [pointer, 0];
+    let kind = if pointer == 0 { GLOBAL } else { SINGLE_CONTEXT };
+    // SAFETY: forgetting translations changes nothing but time.
+    unsafe { asm!("invept {}, [{}]", in(reg) kind, in(reg) &descriptor, options(nostack)) };
+}
+
+impl Vmcs {
+    /// In `control`, a page of zeros that this has to itself.
+    pub fn new(control: MappedPage, revision: u32) -> Self {
+        // SAFETY: the page is mapped as long as this lives.
+        unsafe { control.address.as_ref() }.write(0, u64::from(revision));
+        vmclear(control.page.base().get());
+        Self { page: control.page, current: false, launched: Cell::new(false) }
+    }
+
+    /// Makes it current until [`Vmcs::put_away`].
+    pub fn make_current(&mut self) {
+        let address = self.page.base().get();
+        vmptrld(address);
+        per_cpu::this().vmcs.set(address);
+        self.current = true;
+    }
+
+    /// From here on another may be current; `clear`: on any processor this one as well.
+    pub fn put_away(&mut self, clear: bool) {
+        self.current = false;
+        if clear {
+            self.clear();
+        }
+    }
+
+    fn clear(&self) {
+        let address = self.page.base().get();
+        vmclear(address);
+        self.launched.set(false);
+        let now = &per_cpu::this().vmcs;
+        if now.get() == address {
+            now.set(0);
+        }
+    }
+
+    /// It was entered since it was last cleared.
+    #[inline]
+    pub fn is_launched(&self) -> bool {
+        self.launched.get()
+    }
+
+    /// It has been entered.
+    #[inline]
+    pub fn set_launched(&self) {
+        self.launched.set(true);
+    }
+
+    /// It is this processor's current one, for good reasons: see [`Vmcs::make_current`].
+    pub fn is_current(&self) -> bool {
+        self.current
+    }
+
+    /// A field's value.
+    #[inline(always)]
+    pub fn read<W: Width>(&self, field: Field<W>) -> W::Value {
+        W::from_register(if self.current { vmread(field.encoding()) } else { self.read_away(field.encoding()) })
+    }
+
+    /// Sets a field.
+    #[inline(always)]
+    pub fn write<W: Width>(&self, field: Field<W>, value: W::Value) {
+        let value = W::to_register(value);
+        if self.current {
+            vmwrite(field.encoding(), value);
+        } else {
+            self.write_away(field.encoding(), value);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn read_away(&self, field: u64) -> u64 {
+        self.for_a_moment(|| vmread(field))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_away(&self, field: u64, value: u64) {
+        self.for_a_moment(|| vmwrite(field, value));
+    }
+
+    /// Makes it current for the length of `f`.
+    fn for_a_moment<R>(&self, f: impl FnOnce() -> R) -> R {
+        let before = per_cpu::this().vmcs.get();
+        vmptrld(self.page.base().get());
+        let result = f();
+        self.clear();
+        if before != 0 {
+            vmptrld(before);
+        }
+        result
+    }
+}
+
