@@ -5,13 +5,13 @@ use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 use hv_abi::status::HvResult;
 
+use crate::arch::asid::Lease;
 use crate::arch::cpu::{mark, marker};
+use crate::arch::extended::Extended;
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
-use crate::arch::asid::Lease;
 use crate::arch::svm::enable::capabilities;
 use crate::arch::svm::event::NmiState;
-use crate::arch::extended::Extended;
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::LengthCache;
 use crate::arch::svm::vmcb::{CleanBits, Control, EventInjection, Save, Vmcb, tlb_control};

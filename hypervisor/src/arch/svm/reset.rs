@@ -1,8 +1,8 @@
 //! The states a VP starts from, and what exits.
 
+use crate::arch::extended::Extended;
 use crate::arch::svm::enable::SVME;
 use crate::arch::svm::event::NmiState;
-use crate::arch::extended::Extended;
 use crate::arch::svm::permission::{GUEST_MSRS, GUEST_PORTS, ROOT_MSRS};
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::{

@@ -80,7 +80,8 @@ impl VmxProcessor {
     /// What MOV to CR0 does; `false`: #GP.
     fn move_to_cr0(&mut self, value: u64) -> bool {
         let (now, efer) = (self.cr0(), self.vmcs.read(guest::IA32_EFER));
-        let makes_no_sense = value >> 32 != 0 || value & PG != 0 && value & PE == 0 || value & (NW | CD) == NW;
+        let makes_no_sense =
+            value >> 32 != 0 || value & PG != 0 && value & PE == 0 || value & (NW | CD) == NW;
         if makes_no_sense {
             return false;
         }

@@ -140,7 +140,8 @@ impl AllowedControls {
         let guest = kind == Kind::Guest;
         let pin_based = if guest { PinBased::EXTERNAL_INTERRUPT_EXITING } else { PinBased::empty() };
         let pin_based = pin_based | PinBased::NMI_EXITING | PinBased::VIRTUAL_NMIS;
-        let mut primary = Primary::USE_TSC_OFFSETTING | Primary::USE_MSR_BITMAPS | Primary::ACTIVATE_SECONDARY;
+        let mut primary =
+            Primary::USE_TSC_OFFSETTING | Primary::USE_MSR_BITMAPS | Primary::ACTIVATE_SECONDARY;
         let mut secondary = Secondary::ENABLE_EPT | Secondary::UNRESTRICTED_GUEST;
         if guest {
             primary |= Primary::HLT_EXITING

@@ -55,7 +55,11 @@ impl VmxProcessor {
     #[inline]
     fn msr(&mut self, write: bool) -> Exit {
         let exit = self.instruction(if write { Exit::MsrWrite } else { Exit::MsrRead });
-        if self.kind == Kind::Root && self.gprs.rcx as u32 >> 16 != 0x4000 { self.root_msr(write) } else { exit }
+        if self.kind == Kind::Root && self.gprs.rcx as u32 >> 16 != 0x4000 {
+            self.root_msr(write)
+        } else {
+            exit
+        }
     }
 
     fn violation(&mut self) -> Exit {
@@ -130,7 +134,8 @@ impl VmxProcessor {
             self.live.set_dr6(self.live.dr6() & !0xF | causes & 0xE00F);
             self.vmcs.write(guest::DR7, self.vmcs.read(guest::DR7) & !GENERAL_DETECT);
         }
-        self.pending = Interruption::of(Event::Exception { vector: event.vector(), error_code: event.error_code() });
+        self.pending =
+            Interruption::of(Event::Exception { vector: event.vector(), error_code: event.error_code() });
         Exit::Handled
     }
 
@@ -170,4 +175,3 @@ impl VmxProcessor {
         self.vmcs.read(guest::IA32_EFER) & LMA != 0 && self.vmcs.read(guest::CS.access_rights) & LONG != 0
     }
 }
-

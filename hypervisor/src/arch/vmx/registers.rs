@@ -68,11 +68,8 @@ impl VmxProcessor {
         }
         let vmcs = &self.vmcs;
         if let Some((base, limit)) = table_fields(name) {
-            let table = HvTableRegister {
-                padding: [0; 3],
-                limit: vmcs.read(limit) as u16,
-                base: vmcs.read(base),
-            };
+            let table =
+                HvTableRegister { padding: [0; 3], limit: vmcs.read(limit) as u16, base: vmcs.read(base) };
             return Some(HvRegisterValue::from_table(table));
         }
         if let Some(number) = live_register(name) {

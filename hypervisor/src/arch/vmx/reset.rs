@@ -103,9 +103,7 @@ impl VmxProcessor {
         self.set_cr0(RESET_CR0);
         self.set_cr4(0);
         let vmcs = &self.vmcs;
-        for (base, limit) in
-            [(guest::GDTR_BASE, guest::GDTR_LIMIT), (guest::IDTR_BASE, guest::IDTR_LIMIT)]
-        {
+        for (base, limit) in [(guest::GDTR_BASE, guest::GDTR_LIMIT), (guest::IDTR_BASE, guest::IDTR_LIMIT)] {
             vmcs.write(base, 0);
             vmcs.write(limit, 0xFFFF);
         }

@@ -25,7 +25,13 @@ pub fn attributes(access_rights: u32) -> HvSegmentAttributes {
 /// The granularity that a limit needs: the processor refuses one that the limit contradicts (SDM vol. 3C, 28.3.1.2).
 pub const fn with_granularity(access_rights: u32, limit: u32) -> u32 {
     const GRANULARITY: u32 = 1 << 15;
-    if limit >> 20 != 0 { access_rights | GRANULARITY } else if limit & 0xFFF == 0xFFF { access_rights } else { access_rights & !GRANULARITY }
+    if limit >> 20 != 0 {
+        access_rights | GRANULARITY
+    } else if limit & 0xFFF == 0xFFF {
+        access_rights
+    } else {
+        access_rights & !GRANULARITY
+    }
 }
 
 /// The access rights with which `segment` can be loaded.

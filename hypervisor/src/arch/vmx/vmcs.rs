@@ -116,7 +116,11 @@ impl Vmcs {
     /// A field's value.
     #[inline(always)]
     pub fn read<W: Width>(&self, field: Field<W>) -> W::Value {
-        W::from_register(if self.current { vmread(field.encoding()) } else { self.read_away(field.encoding()) })
+        W::from_register(if self.current {
+            vmread(field.encoding())
+        } else {
+            self.read_away(field.encoding())
+        })
     }
 
     /// Sets a field.
@@ -154,4 +158,3 @@ impl Vmcs {
         result
     }
 }
-
