@@ -1,16 +1,20 @@
 //! PCI: finding functions, their registers and their message-signalled interrupts.
 //!
-//! Configuration space is behind [`ConfigRegionAccess`] of `pci_types`, so that another way to reach it (ports 0xCF8 and
-//! 0xCFC) is another implementation of that trait. Addresses are those that the firmware gave out; nothing is moved.
+//! Configuration space is behind [`ConfigRegionAccess`] of `pci_types`, which each way to reach it implements: mapped
+//! memory ([`Ecam`]), and ports 0xCF8 and 0xCFC on machines without it. Addresses are those that the firmware gave out;
+//! nothing is moved.
 //!
 //! Invariant: a function decodes no memory access while its BARs are being sized.
 #![expect(unsafe_code, reason = "configuration space is reached through its mapping")]
 
 mod ecam;
 mod interrupt;
+mod ports;
 
 pub use ecam::Ecam;
 pub use interrupt::{MessageTable, Route};
+#[cfg(not(test))]
+pub use ports::Ports;
 
 use crate::drivers::StartError;
 use alloc::collections::VecDeque;
@@ -74,6 +78,23 @@ impl Function {
         .filter(|&(address, size)| address != 0 && address.checked_add(size).is_some())
     }
 
+    /// The first port of I/O BAR `slot`; `None`: it is no such BAR, or has no address.
+    #[must_use]
+    pub fn port_bar(&self, slot: u8) -> Option<u16> {
+        let raw = self.read(0x10 + u16::from(slot) * 4);
+        let port = u16::try_from(raw & !3).ok().filter(|&port| port != 0);
+        port.filter(|_| slot < 6 && raw & 1 != 0)
+    }
+
+    /// Which of INTA to INTD (0 to 3) it raises, and what the firmware wrote into its interrupt line register; `None`: it
+    /// raises none.
+    #[must_use]
+    pub fn pin(&self) -> Option<(u8, u8)> {
+        let raw = self.read(0x3C);
+        let pin = (raw >> 8) as u8;
+        (1..=4).contains(&pin).then(|| (pin - 1, raw as u8))
+    }
+
     /// The 32-bit register at `offset` of configuration space.
     #[must_use]
     pub fn read(&self, offset: u16) -> u32 {
@@ -83,22 +104,35 @@ impl Function {
 
     /// Lets it decode memory and be a bus master; no pin interrupts.
     pub fn enable(&self) -> Result<(), StartError> {
-        let missing = StartError::Missing("endpoint header");
-        let mut header =
-            EndpointHeader::from_header(PciHeader::new(self.address), &*self.access).ok_or(missing)?;
         let wanted = CommandRegister::MEMORY_ENABLE
             | CommandRegister::BUS_MASTER_ENABLE
             | CommandRegister::INTERRUPT_DISABLE;
-        header.update_command(&*self.access, |old| old | wanted);
+        self.update_command(|old| old | wanted)
+    }
+
+    /// Lets it decode ports, be a bus master, and raise its pin.
+    pub fn enable_ports(&self) -> Result<(), StartError> {
+        let wanted = CommandRegister::IO_ENABLE | CommandRegister::BUS_MASTER_ENABLE;
+        self.update_command(|old| (old | wanted) - CommandRegister::INTERRUPT_DISABLE)
+    }
+
+    fn update_command(
+        &self,
+        change: impl FnOnce(CommandRegister) -> CommandRegister,
+    ) -> Result<(), StartError> {
+        let missing = StartError::Missing("endpoint header");
+        let mut header =
+            EndpointHeader::from_header(PciHeader::new(self.address), &*self.access).ok_or(missing)?;
+        header.update_command(&*self.access, change);
         Ok(())
     }
 }
 
-/// The functions behind `access` in `segment`, from bus `first` on through every bridge.
+/// The functions behind `access` in `segment`: those on the buses `roots`, and through every bridge.
 #[must_use]
-pub fn functions(access: &Access, segment: u16, first: u8) -> Vec<Function> {
+pub fn functions(access: &Access, segment: u16, roots: impl IntoIterator<Item = u8>) -> Vec<Function> {
     let mut found = Vec::new();
-    let mut buses = VecDeque::from([first]);
+    let mut buses: VecDeque<u8> = roots.into_iter().collect();
     let mut seen = [false; 256];
     while let Some(bus) = buses.pop_front() {
         if core::mem::replace(&mut seen[usize::from(bus)], true) {

@@ -56,7 +56,7 @@ fn functions_behind_bridges_are_found_once() {
         ((5, 0, 0), NVME),
         ((5, 1, 1), NVME),
     ]);
-    let found: Vec<_> = functions(&access, 0, 0)
+    let found: Vec<_> = functions(&access, 0, [0])
         .iter()
         .map(|function| (function.address.bus(), function.address.device(), function.address.function()))
         .collect();
@@ -66,7 +66,7 @@ fn functions_behind_bridges_are_found_once() {
 #[test]
 fn a_bar_is_sized_and_left_as_it_was() {
     let access = access(&[((0, 0, 0), NVME)]);
-    let function = &functions(&access, 0, 0)[0];
+    let function = &functions(&access, 0, [0])[0];
     assert_eq!((function.id, function.class), ((0x1B36, 0x10), (1, 8, 2)));
     assert_eq!(function.memory_bar(0), Some((0x1_FE00_0000, 0x4000)));
     assert_eq!((function.read(0x10), function.read(0x14)), (0xFE00_0004, 1));
