@@ -1,8 +1,9 @@
 //! The console: COM1. Input wakes whoever reads; output is written a FIFO at a time.
 #![expect(unsafe_code, reason = "names the port")]
 
-use crate::interrupts::Interrupt;
-use crate::{executor, time};
+use crate::firmware::routing;
+use crate::interrupts::wire;
+use crate::time;
 use alloc::collections::VecDeque;
 use core::fmt::Write;
 use core::task::{Context, Poll, Waker};
@@ -44,17 +45,12 @@ pub(crate) fn is_there() -> bool {
     PORT.lock().is_some()
 }
 
-/// Takes input from now on; `interrupt` is connected to the port.
-pub(crate) fn listen(interrupt: Interrupt) {
+/// Takes input from now on; the port's interrupt arrives at `input`. `false`: it arrives nowhere.
+pub(crate) fn listen(input: routing::Input) -> bool {
     if let Some(port) = PORT.lock().as_mut() {
         port.enable_interrupts(IER::DATA_READY);
     }
-    executor::spawn(async move {
-        loop {
-            drain();
-            interrupt.wait().await;
-        }
-    });
+    wire::serve(input, drain)
 }
 
 fn drain() {

@@ -23,7 +23,6 @@ mod calls;
 pub mod console;
 pub mod drivers;
 pub mod executor;
-#[cfg(not(test))]
 pub mod firmware;
 pub mod host_log;
 pub mod hypervisor;

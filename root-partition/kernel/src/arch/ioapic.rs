@@ -1,6 +1,9 @@
-//! The IOAPIC: only what has no message-signalled interrupt is connected here.
+//! The IOAPICs: only what has no message-signalled interrupt is connected here.
 
 use crate::drivers::mmio::Registers;
+use crate::firmware::routing::Input;
+use alloc::vec::Vec;
+use spin::Mutex;
 
 const SELECT: usize = 0x00;
 const WINDOW: usize = 0x10;
@@ -10,23 +13,27 @@ const MASKED: u32 = 1 << 16;
 const LEVEL: u32 = 1 << 15;
 const ACTIVE_LOW: u32 = 1 << 13;
 
+/// All of them. Guards their select and window registers; a leaf lock.
+static IOAPICS: Mutex<Vec<IoApic>> = Mutex::new(Vec::new());
+
 /// One IOAPIC.
-pub struct IoApic {
+struct IoApic {
     registers: Registers,
     first: u32,
 }
 
-impl IoApic {
-    /// The IOAPIC at physical `address`, whose first input is global interrupt `first`; all inputs are masked.
-    #[must_use]
-    pub fn new(address: u64, first: u32) -> Option<Self> {
-        let ioapic = Self { registers: crate::drivers::map_registers(address, 0x20)?, first };
-        for input in 0..ioapic.inputs() {
-            ioapic.write(REDIRECTION + input * 2, MASKED);
-        }
+/// Takes over the IOAPICs at these physical addresses, with the number of each one's first input; all inputs are masked.
+pub fn start(found: impl Iterator<Item = (u64, u32)>) {
+    let open = |(address, first)| {
+        let ioapic = IoApic { registers: crate::drivers::map_registers(address, 0x20)?, first };
+        (0..ioapic.inputs()).for_each(|index| ioapic.write(REDIRECTION + index * 2, MASKED));
         Some(ioapic)
-    }
+    };
+    let opened: Vec<_> = found.filter_map(open).collect();
+    IOAPICS.lock().extend(opened);
+}
 
+impl IoApic {
     fn inputs(&self) -> u32 {
         (self.read(VERSION) >> 16 & 0xFF) + 1
     }
@@ -40,21 +47,41 @@ impl IoApic {
         self.registers.write(SELECT, register);
         self.registers.write(WINDOW, value);
     }
+}
 
-    /// Sends global interrupt `input` as `vector` to processor `processor`; `false`: it is not one of this IOAPIC's.
-    pub fn connect(&self, input: u32, vector: u8, processor: u32, level: bool, active_low: bool) -> bool {
-        let Some(index) = input.checked_sub(self.first).filter(|&index| index < self.inputs()) else {
-            return false;
-        };
-        let mut low = u32::from(vector);
-        if level {
-            low |= LEVEL;
-        }
-        if active_low {
-            low |= ACTIVE_LOW;
-        }
-        self.write(REDIRECTION + index * 2 + 1, processor << 24);
-        self.write(REDIRECTION + index * 2, low);
-        true
+/// Changes the low and the high half of the entry of input `number`; `false`: no IOAPIC has it.
+fn update(number: u32, change: impl FnOnce(u32, u32) -> (u32, u32)) -> bool {
+    let ioapics = IOAPICS.lock();
+    let mut inputs = ioapics.iter().filter_map(|ioapic| Some((ioapic, number.checked_sub(ioapic.first)?)));
+    let Some((ioapic, index)) = inputs.find(|(ioapic, index)| *index < ioapic.inputs()) else { return false };
+    let low = REDIRECTION + index * 2;
+    let (old_low, old_high) = (ioapic.read(low), ioapic.read(low + 1));
+    let (new_low, new_high) = change(old_low, old_high);
+    if new_high != old_high {
+        ioapic.write(low + 1, new_high);
     }
+    ioapic.write(low, new_low);
+    true
+}
+
+/// Sends `input` as `vector` to processor `processor`; `false`: no IOAPIC has it.
+pub fn connect(input: Input, vector: u8, processor: u32) -> bool {
+    let mut low = u32::from(vector);
+    if input.level {
+        low |= LEVEL;
+    }
+    if input.active_low {
+        low |= ACTIVE_LOW;
+    }
+    update(input.number, |_, _| (low, processor << 24))
+}
+
+/// Lets nothing of input `number` through for now.
+pub fn mask(number: u32) {
+    update(number, |low, high| (low | MASKED, high));
+}
+
+/// Lets it through again.
+pub fn unmask(number: u32) {
+    update(number, |low, high| (low & !MASKED, high));
 }

@@ -1,6 +1,8 @@
-//! What the firmware's ACPI tables say about the machine: interrupt controllers, configuration space, power.
+//! What the firmware's tables say about the machine: interrupt controllers and wires, configuration space, clocks, power.
 
+pub mod mp;
 pub mod power;
+pub mod routing;
 mod s5;
 #[cfg(not(test))]
 mod tables;

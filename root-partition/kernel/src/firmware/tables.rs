@@ -2,11 +2,13 @@
 #![expect(unsafe_code, reason = "tables are found by physical address")]
 
 use super::power::{PowerRegisters, Register};
-use super::s5;
+use super::routing::{Input, Override, Routing};
+use super::{mp, s5};
 use crate::drivers::EcamRange;
 use acpi::address::{AddressSpace, GenericAddress};
 use acpi::sdt::SdtHeader;
 use acpi::sdt::fadt::Fadt;
+use acpi::sdt::hpet::HpetTable;
 use acpi::sdt::madt::{Madt, MadtEntry, Polarity, TriggerMode, parse_mps_inti_flags};
 use acpi::sdt::mcfg::Mcfg;
 use acpi::{AcpiTables, Handler, PciAddress, PhysicalMapping, RawPhysicalMapping};
@@ -15,36 +17,45 @@ use core::ptr::NonNull;
 
 /// The longest table that is looked at.
 const TABLE_MAX: usize = 1 << 20;
-
-/// Where an interrupt of the ISA bus arrives at the IOAPICs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct IsaInterrupt {
-    pub(crate) irq: u8,
-    pub(crate) input: u32,
-    pub(crate) level: bool,
-    pub(crate) active_low: bool,
-}
+/// Of a generic address structure (ACPI 6.5, 5.2.3.2).
+const SYSTEM_MEMORY: u8 = 0;
 
 /// What the tables say.
 #[derive(Debug, Default)]
 pub(crate) struct Firmware {
-    /// Physical address and first input of each IOAPIC.
-    pub(crate) ioapics: Vec<(u64, u32)>,
-    /// ISA interrupts that are not what their number says.
-    pub(crate) overrides: Vec<IsaInterrupt>,
+    /// The IOAPICs.
+    pub(crate) ioapics: Vec<IoApicAt>,
+    /// Where interrupts arrive that are no messages.
+    pub(crate) routing: Routing,
     /// Processors that can be used.
     pub(crate) processors: u32,
     /// Ranges of configuration space.
     pub(crate) ecam: Vec<EcamRange>,
     /// Power registers.
     pub(crate) power: PowerRegisters,
+    /// The counter of the power management timer, and whether it has 32 bits.
+    pub(crate) pm_timer: Option<(Register, bool)>,
+    /// Physical address of the high precision event timer.
+    pub(crate) hpet: Option<u64>,
+}
+
+/// An IOAPIC.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IoApicAt {
+    /// Its identifier.
+    pub(crate) id: u8,
+    /// Physical address of its registers.
+    pub(crate) address: u64,
+    /// The number of its first input.
+    pub(crate) first: u32,
 }
 
 /// Reads them; `rsdp` is the root pointer's physical address. What is missing or wrong is left out.
 pub(crate) fn read(rsdp: u64) -> Firmware {
     let mut firmware = Firmware::default();
     if rsdp == 0 {
-        log::warn!("no ACPI tables: no PCI devices, no power-off");
+        log::warn!("no ACPI tables: no power-off");
+        firmware.assume();
         return firmware;
     }
     // SAFETY: the boot loader found the root pointer there.
@@ -68,7 +79,17 @@ pub(crate) fn read(rsdp: u64) -> Firmware {
     }
     if let Some(fadt) = tables.find_table::<Fadt>() {
         firmware.power = power(&fadt, &tables);
+        let flags = fadt.flags;
+        let counter = fadt.pm_timer_block().ok().flatten().and_then(register);
+        let counter = counter.filter(|register| *register != Register::Port(0));
+        firmware.pm_timer = counter.map(|counter| (counter, flags.pm_timer_is_32_bit()));
     }
+    if let Some(hpet) = tables.find_table::<HpetTable>() {
+        let address = hpet.base_address;
+        firmware.hpet = (address.address_space == SYSTEM_MEMORY).then_some(address.address);
+    }
+    let ioapics: Vec<_> = firmware.ioapics.iter().map(|ioapic| (ioapic.id, ioapic.first)).collect();
+    firmware.routing.pins = multiprocessor_table().map_or(Vec::new(), |table| mp::pins(table, &ioapics));
     firmware
 }
 
@@ -76,17 +97,19 @@ fn read_madt(madt: &PhysicalMapping<Physical, Madt>, firmware: &mut Firmware) {
     const ENABLED: u32 = 1;
     for entry in madt.get().entries() {
         match entry {
-            MadtEntry::IoApic(entry) => {
-                firmware.ioapics.push((u64::from(entry.io_apic_address), entry.global_system_interrupt_base))
-            }
+            MadtEntry::IoApic(entry) => firmware.ioapics.push(IoApicAt {
+                id: entry.io_apic_id,
+                address: u64::from(entry.io_apic_address),
+                first: entry.global_system_interrupt_base,
+            }),
             MadtEntry::InterruptSourceOverride(entry) => {
                 let Ok((polarity, trigger)) = parse_mps_inti_flags(entry.flags) else { continue };
-                firmware.overrides.push(IsaInterrupt {
-                    irq: entry.irq,
-                    input: entry.global_system_interrupt,
+                let input = Input {
+                    number: entry.global_system_interrupt,
                     level: trigger == TriggerMode::Level,
                     active_low: polarity == Polarity::ActiveLow,
-                });
+                };
+                firmware.routing.overrides.push(Override { irq: entry.irq, input });
             }
             MadtEntry::LocalApic(entry) if entry.flags & ENABLED != 0 => firmware.processors += 1,
             MadtEntry::LocalX2Apic(entry) if entry.flags & ENABLED != 0 => firmware.processors += 1,
@@ -96,11 +119,28 @@ fn read_madt(madt: &PhysicalMapping<Physical, Madt>, firmware: &mut Firmware) {
 }
 
 impl Firmware {
-    /// How an ISA interrupt arrives.
-    pub(crate) fn isa(&self, irq: u8) -> IsaInterrupt {
-        let found = self.overrides.iter().find(|entry| entry.irq == irq).copied();
-        found.unwrap_or(IsaInterrupt { irq, input: u32::from(irq), level: false, active_low: false })
+    /// What every PC with an IOAPIC had before there were tables: it, and the timer's wire on input 2.
+    fn assume(&mut self) {
+        const IOAPIC: u64 = 0xFEC0_0000;
+        self.ioapics.push(IoApicAt { id: 0, address: IOAPIC, first: 0 });
+        let input = Input { number: 2, level: false, active_low: false };
+        self.routing.overrides.push(Override { irq: 0, input });
+        self.processors = 1;
     }
+}
+
+/// The multiprocessor table, where firmware still writes one: its pointer is in the extended BIOS data area or in the
+/// BIOS's own memory.
+fn multiprocessor_table() -> Option<&'static [u8]> {
+    /// Where the BIOS keeps the segment of the extended data area.
+    const EXTENDED_SEGMENT: u64 = 0x40E;
+    let segment = *slice(EXTENDED_SEGMENT, 2)?.first_chunk::<2>()?;
+    let extended = u64::from(u16::from_le_bytes(segment)) << 4;
+    let areas = [(extended, 0x400), (0xF_0000, 0x1_0000)];
+    let in_memory = |&(start, _): &(u64, usize)| (0x8_0000..0x10_0000).contains(&start);
+    let mut found = areas.iter().filter(|area| in_memory(area));
+    let table = found.find_map(|&(start, length)| mp::find(slice(start, length)?))?;
+    slice(table, mp::length(slice(table, 6)?)?)
 }
 
 fn register(address: GenericAddress) -> Option<Register> {
@@ -142,10 +182,15 @@ fn power(fadt: &Fadt, tables: &AcpiTables<Physical>) -> PowerRegisters {
 /// The AML behind the header of the table at `address`.
 fn bytes(address: usize, length: u32) -> &'static [u8] {
     let length = (length as usize).clamp(size_of::<SdtHeader>(), TABLE_MAX);
-    let Some(table) = view(address, length) else { return &[] };
-    // SAFETY: the table was mapped for good, and firmware does not change it.
-    let table = unsafe { core::slice::from_raw_parts(table.as_ptr(), length) };
-    &table[size_of::<SdtHeader>()..]
+    let table = slice(address as u64, length).unwrap_or_default();
+    table.get(size_of::<SdtHeader>()..).unwrap_or_default()
+}
+
+/// What firmware wrote at physical `address`.
+fn slice(address: u64, length: usize) -> Option<&'static [u8]> {
+    let memory = view(usize::try_from(address).ok()?, length)?;
+    // SAFETY: mapped for good, and firmware does not change its tables.
+    Some(unsafe { core::slice::from_raw_parts(memory.as_ptr(), length) })
 }
 
 /// Where physical memory that the firmware wrote is mapped.

@@ -3,10 +3,12 @@
 //! A device's interrupt sets a flag and wakes who waits for it, no more. Handlers run only where no lock is held (see
 //! the crate's documentation).
 
-use crate::arch::apic;
+pub mod wire;
+
+use crate::arch::{apic, ioapic};
 use alloc::vec::Vec;
 use core::future::poll_fn;
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use core::task::{Context, Poll, Waker};
 use spin::Mutex;
 
@@ -18,13 +20,23 @@ pub(crate) const SPURIOUS: u8 = 0xFF;
 const FIRST: u8 = 0x30;
 const LAST: u8 = 0xEF;
 
+/// [`Slot::level_input`] of a vector that no level-triggered input has.
+const NONE: u32 = u32::MAX;
+
 struct Slot {
     raised: AtomicBool,
+    /// The IOAPICs' input that raises it by level.
+    level_input: AtomicU32,
     /// Guards who waits. A leaf lock.
     waker: Mutex<Option<Waker>>,
 }
 
-static SLOTS: [Slot; 256] = [const { Slot { raised: AtomicBool::new(false), waker: Mutex::new(None) } }; 256];
+impl Slot {
+    const NEW: Self =
+        Self { raised: AtomicBool::new(false), level_input: AtomicU32::new(NONE), waker: Mutex::new(None) };
+}
+
+static SLOTS: [Slot; 256] = [const { Slot::NEW }; 256];
 /// The next vector that was never given out.
 static NEXT: AtomicU8 = AtomicU8::new(FIRST);
 /// Vectors that came back.
@@ -87,7 +99,9 @@ impl Interrupt {
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        *SLOTS[usize::from(self.vector)].waker.lock() = None;
+        let slot = &SLOTS[usize::from(self.vector)];
+        slot.level_input.store(NONE, Ordering::Relaxed);
+        *slot.waker.lock() = None;
         RETURNED.lock().push(self.vector);
     }
 }
@@ -97,11 +111,16 @@ pub fn dispatch(vector: u8) {
     if vector == SPURIOUS {
         return;
     }
+    let slot = &SLOTS[usize::from(vector)];
+    let input = slot.level_input.load(Ordering::Relaxed);
+    if input != NONE {
+        // Before the end of the interrupt: it would come again at once.
+        ioapic::mask(input);
+    }
     apic::end_of_interrupt();
     if vector == TIMER {
         return crate::time::expire();
     }
-    let slot = &SLOTS[usize::from(vector)];
     slot.raised.store(true, Ordering::Relaxed);
     let waker = slot.waker.lock().take();
     if let Some(waker) = waker {
