@@ -28,8 +28,14 @@ impl DmaBuffer {
     /// At least `length` bytes; `None`: no such run of free memory.
     #[must_use]
     pub fn allocate(length: usize) -> Option<Self> {
+        Self::allocate_below(length, u64::MAX)
+    }
+
+    /// As [`DmaBuffer::allocate`], below physical address `limit`.
+    #[must_use]
+    pub fn allocate_below(length: usize, limit: u64) -> Option<Self> {
         let count = length.div_ceil(4096).max(1);
-        let pages = Pages::allocate(count)?;
+        let pages = Pages::allocate_below(count, limit)?;
         let base = physical(pages.address())?;
         Some(Self { pages, base, length: count * 4096 })
     }
@@ -143,7 +149,8 @@ struct Pages(NonNull<u8>, std::alloc::Layout);
 
 #[cfg(test)]
 impl Pages {
-    fn allocate(count: usize) -> Option<Self> {
+    /// Host memory is where it is: no limit.
+    fn allocate_below(count: usize, _limit: u64) -> Option<Self> {
         let layout = std::alloc::Layout::from_size_align(count * 4096, 4096).ok()?;
         // SAFETY: the layout is not empty.
         let base = unsafe { std::alloc::alloc_zeroed(layout) };

@@ -43,9 +43,17 @@ impl<'a> Buddy<'a> {
 
     /// Takes `count` consecutive frames, the first at a multiple of `count` rounded up to a power of two.
     pub fn allocate(&mut self, count: usize) -> Option<usize> {
+        self.allocate_below(count, usize::MAX)
+    }
+
+    /// As [`Buddy::allocate`], frames with numbers below `limit` only.
+    pub fn allocate_below(&mut self, count: usize, limit: usize) -> Option<usize> {
         let order = count.max(1).checked_next_power_of_two()?.trailing_zeros() as usize;
-        let found = (order..=ORDER_MAX).find(|&order| self.head(order) != NONE)?;
-        let start = self.head(found) as usize;
+        let last = limit.checked_sub(count)?;
+        // The lowest part of a block is what is taken of it.
+        let mut blocks =
+            (order..=ORDER_MAX).filter_map(|order| Some((order, self.first_until(order, last)?)));
+        let (found, start) = blocks.next()?;
         self.unlink(start, found);
         for order in (order..found).rev() {
             self.link(start + (1 << order), order);
@@ -56,6 +64,13 @@ impl<'a> Buddy<'a> {
             self.release(start + count, tail);
         }
         Some(start)
+    }
+
+    /// The first in the list of free blocks of `order` that starts at `last` or before.
+    fn first_until(&self, order: usize, last: usize) -> Option<usize> {
+        let next = |&frame: &usize| self.frames.get(frame).map(|frame| frame.next as usize);
+        let mut list = core::iter::successors(Some(self.head(order) as usize), next);
+        list.by_ref().take_while(|&frame| frame != NONE as usize).find(|&frame| frame <= last)
     }
 
     /// Gives back (or adds) `count` frames from `start` on.
@@ -145,6 +160,19 @@ mod tests {
         assert_eq!((run, buddy.free_frames()), (0, 31));
         buddy.release(run, 33);
         assert_eq!(buddy.allocate(64), Some(0));
+    }
+
+    #[test]
+    fn low_frames_are_given_to_who_needs_them() {
+        let mut frames = [Frame::TAKEN; 64];
+        let mut buddy = Buddy::new(&mut frames);
+        buddy.release(0, 64);
+        assert_eq!(buddy.allocate_below(4, 3), None);
+        let low: Vec<_> = std::iter::from_fn(|| buddy.allocate_below(3, 16)).collect();
+        assert!(low.len() == 4 && low.iter().all(|start| start + 3 <= 16), "{low:?}");
+        assert_eq!(buddy.free_frames(), 64 - 12);
+        assert!(buddy.allocate(32).is_some());
+        assert_eq!(buddy.allocate_below(1, 1 << 40).map(|start| start < 64), Some(true));
     }
 
     proptest! {

@@ -30,6 +30,13 @@ pub(crate) fn take(count: usize) -> Option<u64> {
     Some((frame * PAGE_SIZE) as u64)
 }
 
+/// As [`take`], below physical address `limit`.
+fn take_below(count: usize, limit: u64) -> Option<u64> {
+    let limit = usize::try_from(limit / PAGE_SIZE as u64).ok()?;
+    let frame = FRAMES.lock().as_mut()?.allocate_below(count, limit)?;
+    Some((frame * PAGE_SIZE) as u64)
+}
+
 /// Gives back what [`take`] gave.
 pub(crate) fn give_back(address: u64, count: usize) {
     if let Some(frames) = FRAMES.lock().as_mut() {
@@ -61,10 +68,20 @@ impl Pages {
     /// Takes `count` consecutive frames and zeroes them. The first is aligned to `count` rounded up to a power of two.
     #[must_use]
     pub fn allocate(count: usize) -> Option<Self> {
-        let address = take(count)?;
+        take(count).map(|address| Self::zeroed(address, count))
+    }
+
+    /// As [`Pages::allocate`], below physical address `limit`.
+    #[must_use]
+    pub fn allocate_below(count: usize, limit: u64) -> Option<Self> {
+        take_below(count, limit).map(|address| Self::zeroed(address, count))
+    }
+
+    /// Owns frames that were taken.
+    fn zeroed(address: u64, count: usize) -> Self {
         // SAFETY: these frames are in the direct map, and from now on ours alone.
         unsafe { direct_map(address).write_bytes(0, count * PAGE_SIZE) };
-        Some(Self { address, count })
+        Self { address, count }
     }
 
     /// Physical address of the first.
