@@ -1,7 +1,7 @@
 //! From the hand-off to the executor.
 #![expect(unsafe_code, reason = "reads the hand-off and takes over memory")]
 
-use crate::arch::{apic, ioapic::IoApic};
+use crate::arch::{apic, ioapic};
 use crate::firmware::Firmware;
 use crate::memory::buddy::Frame;
 use crate::{
@@ -86,19 +86,20 @@ pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
     arch::enable_protections();
     let mapped = arch::tsc();
     apic::start(interrupts::TIMER, interrupts::SPURIOUS).expect("the local APIC can be mapped");
-    time::start(hypervisor::clock().unwrap_or_else(time::calibrate));
     host_log::start();
+    let firmware = FIRMWARE.call_once(|| firmware::read(hand_off().rsdp));
+    time::start(hypervisor::clock().unwrap_or_else(|| time::calibrate(firmware)));
     let micros = [entered, mapped, arch::tsc()].map(|tsc| time::at(tsc) / 10);
     log::debug!("entered at {} us, memory at {} us, clock at {} us", micros[0], micros[1], micros[2]);
-    let firmware = FIRMWARE.call_once(|| firmware::read(hand_off().rsdp));
     firmware::power::start(firmware.power);
     mask_legacy_controllers();
+    ioapic::start(firmware.ioapics.iter().map(|ioapic| (ioapic.address, ioapic.first)));
     match time::wall::read_cmos().and_then(time::wall::filetime) {
         Some(filetime) => time::set_utc(filetime),
         None => log::warn!("the CMOS clock cannot be read"),
     }
-    if console::is_there() {
-        connect_console(firmware);
+    if console::is_there() && !console::listen(firmware.routing.isa(console::COM1_IRQ)) {
+        log::warn!("COM1 has no interrupt: no console input");
     }
     hypervisor::start();
     log::info!("{} MiB of {} MiB free", memory::free_bytes() >> 20, ram().0 >> 20);
@@ -161,23 +162,9 @@ fn mask_legacy_controllers() {
     }
 }
 
-fn connect_console(firmware: &Firmware) {
-    let Some(interrupt) = interrupts::allocate() else { return };
-    let isa = firmware.isa(console::COM1_IRQ);
-    let connected = firmware
-        .ioapics
-        .iter()
-        .filter_map(|&(address, first)| IoApic::new(address, first))
-        .any(|io| io.connect(isa.input, interrupt.vector(), apic::id(), isa.level, isa.active_low));
-    if !connected {
-        log::warn!("COM1 has no interrupt: no console input");
-    }
-    console::listen(interrupt);
-}
-
 /// What needs the executor.
 async fn finish(firmware: &'static Firmware) {
-    drivers::start(&firmware.ecam).await;
+    drivers::start(firmware).await;
     let disks = crate::block::volumes().iter().filter(|volume| volume.parent.is_none()).count();
     let console = if console::is_there() { "console on COM1" } else { "no console" };
     let plural = if disks == 1 { "" } else { "s" };

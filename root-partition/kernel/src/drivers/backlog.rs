@@ -35,7 +35,8 @@ pub struct OwnedRequest {
 }
 
 impl OwnedRequest {
-    fn new(request: &Request<'_>) -> Self {
+    /// A copy.
+    pub fn new(request: &Request<'_>) -> Self {
         let Request { operation, offset, length, segments } = *request;
         Self { operation, offset, length, segments: segments.to_vec() }
     }

@@ -1,4 +1,4 @@
-//! Drivers of the root partition: NVMe and virtio-blk, behind [`block::Device`](crate::block::Device).
+//! Drivers of the root partition: NVMe, virtio-blk and ATA, behind [`block::Device`](crate::block::Device).
 //!
 //! A driver is an object that submits, and a task that completes: the task waits for the device's interrupt, takes
 //! everything that is done, and tells whoever asked. Interrupt handlers touch no driver state.
@@ -6,6 +6,7 @@
 //! Invariants: a device reads and writes only memory of a [`dma::DmaBuffer`] and the segments of requests that are in
 //! flight; what a device reports (indices, identifiers, sizes) is checked like any other input.
 
+mod ata;
 mod backlog;
 pub mod dma;
 pub mod mmio;
@@ -15,9 +16,11 @@ mod virtio;
 #[cfg(not(test))]
 mod probe;
 #[cfg(not(test))]
+pub use probe::EcamRange;
+#[cfg(not(test))]
 pub(crate) use probe::map as map_registers;
 #[cfg(not(test))]
-pub use probe::{EcamRange, start};
+pub(crate) use probe::start;
 
 /// Why a device could not be started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

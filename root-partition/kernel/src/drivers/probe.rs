@@ -2,15 +2,18 @@
 #![expect(unsafe_code, reason = "maps device registers")]
 
 use super::mmio::Registers;
-use super::{nvme, virtio};
+use super::{ata, nvme, virtio};
+use crate::firmware::Firmware;
 use crate::interrupts::Interrupt;
-use crate::pci::{self, Access, Ecam, Function};
+use crate::pci::{self, Access, Ecam, Function, Ports};
 use alloc::format;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
 
 /// NVMe controllers: mass storage, non-volatile memory, NVM Express.
 const CLASS_NVME: (u8, u8, u8) = (1, 8, 2);
+/// IDE controllers: mass storage, IDE; the programming interface says how they work.
+const CLASS_IDE: (u8, u8) = (1, 1);
 /// Virtio block devices: transitional, modern.
 const VIRTIO_BLOCK: [(u16, u16); 2] = [(0x1AF4, 0x1001), (0x1AF4, 0x1042)];
 
@@ -45,16 +48,33 @@ pub struct EcamRange {
     pub last_bus: u8,
 }
 
+/// How many disks of each kind were found.
+#[derive(Default)]
+struct Numbers {
+    nvme: usize,
+    virtio: usize,
+    ata: usize,
+}
+
 /// Starts every disk that can be found; returns when all of them are registered.
-pub async fn start(ranges: &[EcamRange]) {
-    let mut numbers = (0, 0);
-    for range in ranges {
+pub(crate) async fn start(firmware: &Firmware) {
+    let mut numbers = Numbers::default();
+    for range in &firmware.ecam {
         let Some(access) = open(range) else {
             log::error!("PCI segment {}: its configuration space cannot be mapped", range.segment);
             continue;
         };
-        for function in pci::functions(&access, range.segment, range.first_bus) {
-            start_one(&function, &mut numbers).await;
+        for function in pci::functions(&access, range.segment, [range.first_bus]) {
+            start_one(&function, firmware, &mut numbers).await;
+        }
+    }
+    if firmware.ecam.is_empty()
+        && let Some(ports) = Ports::find()
+    {
+        // Nothing but AML names the buses that lead down from the processors, so all are looked at.
+        let access: Access = Arc::new(ports);
+        for function in pci::functions(&access, 0, 0..=u8::MAX) {
+            start_one(&function, firmware, &mut numbers).await;
         }
     }
 }
@@ -65,13 +85,15 @@ fn open(range: &EcamRange) -> Option<Access> {
     Some(Arc::new(Ecam::new(registers, range.segment, range.first_bus)))
 }
 
-async fn start_one(function: &Function, (nvme_number, virtio_number): &mut (usize, usize)) {
+async fn start_one(function: &Function, firmware: &Firmware, numbers: &mut Numbers) {
     let result = if function.class == CLASS_NVME {
-        *nvme_number += 1;
-        nvme::start(function, *nvme_number - 1).await
+        numbers.nvme += 1;
+        nvme::start(function, numbers.nvme - 1).await
+    } else if (function.class.0, function.class.1) == CLASS_IDE {
+        ata::start(function, &firmware.routing, &mut numbers.ata).await
     } else if VIRTIO_BLOCK.contains(&function.id) {
-        *virtio_number += 1;
-        virtio::start(function, format!("virtio{}", *virtio_number - 1)).await
+        numbers.virtio += 1;
+        virtio::start(function, format!("virtio{}", numbers.virtio - 1)).await
     } else {
         return log::debug!("{}: {:?}, no driver", function.address, function.device_type());
     };

@@ -1,0 +1,398 @@
+//! A channel: the requests that wait for its drives, and the one command that runs.
+//!
+//! Invariants: while a command runs, nothing but [`Channel::advance`] touches the channel's registers; when none runs and
+//! the channel works, no request waits.
+
+use super::command::{self, Command, SECTOR, status};
+use super::identify::{Identity, Mode};
+use super::ports::{Ports, Register};
+use super::transfer::{Memory, Step};
+use crate::block::{Completion, Error, Operation, Request};
+use crate::drivers::backlog::{OwnedRequest, Slots, Waiter};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::task::{Context, Poll, Waker};
+use spin::Mutex;
+
+/// The most bytes of one command: what 28-bit commands can say.
+pub const TRANSFER_MAX: u64 = 256 * SECTOR;
+/// The most segments of one request.
+pub const SEGMENTS_MAX: usize = 64;
+/// How many commands in a row may time out before a drive is no longer served by DMA.
+const TIMEOUTS_MAX: u8 = 2;
+/// How many interrupts may be lost before every command is looked after closely.
+const LOST_MAX: u8 = 3;
+/// How often a command must have been seen done before its interrupt counts as lost.
+const SIGHTINGS: u8 = 2;
+
+/// What became of a request.
+type Done = (Waiter, Result<(), Error>);
+
+/// A channel.
+pub struct Channel<P> {
+    ports: P,
+    identities: [Option<Identity>; 2],
+    /// Guards the registers and the queues; never held while a completion is called.
+    pub(super) state: Mutex<State>,
+}
+
+/// What changes.
+pub struct State {
+    drives: [Drive; 2],
+    /// Nothing: no command runs.
+    pub(super) active: Option<Active>,
+    /// The drive that was served last.
+    last: usize,
+    condition: Condition,
+    /// The channel's own memory.
+    pub(super) memory: Memory,
+    /// Who is woken when a command begins.
+    watcher: Option<Waker>,
+    /// How many interrupts were lost.
+    lost: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Condition {
+    Works,
+    /// It is being reset: requests wait.
+    IsReset,
+    /// Its drives did not come back: requests fail.
+    IsDead,
+}
+
+struct Drive {
+    /// Its one slot is that of the command that runs.
+    requests: Slots<Waiter>,
+    mode: Mode,
+    /// How many commands in a row timed out.
+    timeouts: u8,
+}
+
+/// The command that runs.
+pub struct Active {
+    drive: usize,
+    slot: u16,
+    pub(super) step: Step,
+    /// A flush has to follow.
+    then_flush: bool,
+    /// What the watcher has seen of it: since when it runs, and how often it was done without having been collected.
+    since: Option<u64>,
+    sightings: u8,
+}
+
+impl Active {
+    /// It got on: the time that it may take begins anew.
+    pub(super) fn got_on(&mut self) {
+        (self.since, self.sightings) = (None, 0);
+    }
+}
+
+impl<P: Ports> Channel<P> {
+    /// A channel with the drives that were found.
+    pub fn new(ports: P, identities: [Option<Identity>; 2], memory: Memory) -> Self {
+        let drives = identities.map(|identity| {
+            let dma = identity.is_some_and(|identity| identity.dma) && ports.has_master();
+            Drive { requests: Slots::new(1), mode: if dma { Mode::Dma } else { Mode::Pio }, timeouts: 0 }
+        });
+        let state = State {
+            drives,
+            active: None,
+            last: 0,
+            condition: Condition::Works,
+            memory,
+            watcher: None,
+            lost: 0,
+        };
+        Self { ports, identities, state: Mutex::new(state) }
+    }
+
+    /// Its registers.
+    pub fn ports(&self) -> &P {
+        &self.ports
+    }
+
+    /// Lets it raise interrupts, and ends one that came before.
+    pub fn enable_interrupts(&self) {
+        self.ports.write(Register::Control, 0);
+        self.ports.read(Register::Command);
+    }
+
+    /// Nobody tells when a command is done.
+    pub fn has_no_interrupt(&self) {
+        self.state.lock().lost = LOST_MAX;
+    }
+
+    /// How `drive` is served.
+    pub fn mode(&self, drive: usize) -> Option<Mode> {
+        self.state.lock().drives.get(drive).map(|drive| drive.mode)
+    }
+
+    /// Starts a request of `drive`, or keeps it until its turn comes.
+    pub fn submit(&self, drive: usize, request: &Request<'_>, completion: Arc<dyn Completion>, tag: u64) {
+        let waiter = Waiter::new(completion, tag);
+        let done = self.submit_or_refuse(drive, request, waiter);
+        if let Some((waiter, result)) = done {
+            waiter.complete(result);
+        }
+    }
+
+    fn submit_or_refuse(&self, drive: usize, request: &Request<'_>, waiter: Waiter) -> Option<Done> {
+        let Some(Some(identity)) = self.identities.get(drive) else { return Some((waiter, Err(Error::Io))) };
+        if request.operation == Operation::Flush && identity.flush.is_none() {
+            // It writes through, or had its cache turned off.
+            return Some((waiter, Ok(())));
+        }
+        let mut state = self.state.lock();
+        let is_idle = state.active.is_none() && state.condition == Condition::Works;
+        if state.condition == Condition::IsDead {
+            return Some((waiter, Err(Error::Io)));
+        }
+        let requests = &mut state.drives.get_mut(drive)?.requests;
+        match if is_idle { requests.take() } else { None } {
+            Some(slot) => self.start(&mut state, (drive, slot), request, waiter),
+            None => {
+                requests.queue(request, waiter);
+                None
+            }
+        }
+    }
+
+    /// Puts a request into its slot and begins it. Gives back whose request is malformed.
+    fn start(
+        &self,
+        state: &mut State,
+        (drive, slot): (usize, u16),
+        request: &Request<'_>,
+        waiter: Waiter,
+    ) -> Option<Done> {
+        state.last = drive;
+        state.drives.get_mut(drive)?.requests.put(slot, waiter);
+        if self.begin(state, (drive, slot), request).is_none() {
+            let waiter = state.drives.get_mut(drive)?.requests.finish(slot)?;
+            return Some((waiter, Err(Error::Invalid)));
+        }
+        None
+    }
+
+    /// Begins the first or only command of a request; `None`: it is malformed.
+    fn begin(&self, state: &mut State, (drive, slot): (usize, u16), request: &Request<'_>) -> Option<()> {
+        let identity = self.identities.get(drive)?.as_ref()?;
+        let mode = state.drives.get(drive)?.mode;
+        let command = Command::new(request, identity, mode)?;
+        let step = match (request.operation, mode) {
+            (Operation::Flush, _) => Step::Plain,
+            (_, Mode::Dma) => state.memory.prepare(request)?,
+            (operation, Mode::Pio) => Step::Pio {
+                write: operation != Operation::Read,
+                done: 0,
+                request: OwnedRequest::new(request),
+            },
+        };
+        let then_flush = request.operation == (Operation::Write { fua: true }) && identity.flush.is_some();
+        self.issue(state, (drive, slot), command, step, then_flush);
+        Some(())
+    }
+
+    /// Gives a command to its drive.
+    fn issue(
+        &self,
+        state: &mut State,
+        (drive, slot): (usize, u16),
+        command: Command,
+        step: Step,
+        then_flush: bool,
+    ) {
+        self.ports.write(Register::Device, command::device(drive));
+        self.ports.settle();
+        let is_free = self.ports.read(Register::Control) & (status::BSY | status::DRQ) == 0;
+        // A drive that takes no command times out, and is reset then.
+        let step = if is_free { step } else { Step::Stuck };
+        if is_free {
+            step.before_command(&self.ports, &state.memory);
+            command.issue(&self.ports, drive);
+            step.after_command(&self.ports);
+        }
+        let writes_by_pio = matches!(step, Step::Pio { write: true, .. });
+        state.active = Some(Active { drive, slot, step, then_flush, since: None, sightings: 0 });
+        if writes_by_pio {
+            self.send_first_sector(state);
+        }
+        if let Some(watcher) = state.watcher.take() {
+            watcher.wake();
+        }
+    }
+
+    /// No interrupt says when a drive takes the first sector of a write by PIO: most do at once. The watcher looks after
+    /// one that does not.
+    fn send_first_sector(&self, state: &mut State) {
+        const LOOKS: u32 = 20;
+        self.ports.settle();
+        if (0..LOOKS).any(|_| self.ports.read(Register::Control) & status::BSY == 0) {
+            // An error is seen here as well, and shows again when the interrupt comes.
+            self.advance(state);
+        }
+    }
+
+    /// Serves the channel after an interrupt: completes what is done, and begins what waited for it.
+    pub fn drain(&self) {
+        loop {
+            let mut done = Vec::new();
+            {
+                let mut state = self.state.lock();
+                if let Some(result) = self.advance(&mut state) {
+                    self.finish(&mut state, result, &mut done);
+                }
+            }
+            if done.is_empty() {
+                return;
+            }
+            for (waiter, result) in done {
+                waiter.complete(result);
+            }
+        }
+    }
+
+    /// Looks at the command that runs, and moves its next sector by PIO; its result, when it is done.
+    fn advance(&self, state: &mut State) -> Option<Result<(), Error>> {
+        let State { active, memory, condition, .. } = state;
+        match active {
+            Some(active) => active.advance(&self.ports, memory),
+            None => {
+                if *condition == Condition::Works {
+                    // Whatever it wanted to say, that ends its interrupt.
+                    self.ports.read(Register::Command);
+                }
+                None
+            }
+        }
+    }
+
+    /// The command that runs has ended with `result`.
+    fn finish(&self, state: &mut State, result: Result<(), Error>, done: &mut Vec<Done>) {
+        let Some(active) = state.active.take() else { return };
+        if result.is_ok() && active.then_flush {
+            let flush = self.begin(state, (active.drive, active.slot), &Request::FLUSH);
+            if flush.is_some() {
+                return;
+            }
+        }
+        if let Some(drive) = state.drives.get_mut(active.drive) {
+            drive.timeouts = 0;
+            done.extend(drive.requests.finish(active.slot).map(|waiter| (waiter, result)));
+        }
+        self.start_next(state, done);
+    }
+
+    /// Begins the next request that waits; that of the other drive before another of the one that was served last.
+    fn start_next(&self, state: &mut State, done: &mut Vec<Done>) {
+        let last = state.last;
+        for drive in [last ^ 1, last] {
+            while let Some((slot, request, waiter)) =
+                state.drives.get_mut(drive).and_then(|drive| drive.requests.take_queued())
+            {
+                match self.start(state, (drive, slot), &request.request(), waiter) {
+                    Some(refused) => done.push(refused),
+                    None => return,
+                }
+            }
+        }
+    }
+
+    /// Ready when a command runs.
+    pub fn poll_busy(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.state.lock();
+        if state.active.is_some() {
+            return Poll::Ready(());
+        }
+        state.watcher = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether interrupts cannot be relied on.
+    pub fn is_looked_after(&self) -> bool {
+        self.state.lock().lost >= LOST_MAX
+    }
+
+    /// Looks at the command that runs, if any: serves it where no interrupt does. `true`: it takes too long; the channel
+    /// has to be reset.
+    pub fn look(&self, now: u64) -> bool {
+        let is_lost = {
+            let mut state = self.state.lock();
+            let looked_after = state.lost >= LOST_MAX;
+            let Some(active) = state.active.as_mut() else { return false };
+            let since = *active.since.get_or_insert(now);
+            if active.is_done(&self.ports) {
+                active.sightings = active.sightings.saturating_add(1);
+            } else if now.saturating_sub(since) > active.step.patience() {
+                return true;
+            }
+            let is_lost = active.sightings >= if looked_after { 1 } else { SIGHTINGS };
+            if is_lost && !looked_after {
+                state.lost += 1;
+                log::warn!("ata: an interrupt was lost");
+            }
+            is_lost
+        };
+        if is_lost {
+            self.drain();
+        }
+        false
+    }
+
+    /// Fails the command that runs, because the channel is about to be reset. Requests wait from now on.
+    pub fn begin_reset(&self) {
+        let mut failed = None;
+        {
+            let mut state = self.state.lock();
+            state.condition = Condition::IsReset;
+            if let Some(active) = state.active.take() {
+                active.step.stop(&self.ports);
+                if let Some(drive) = state.drives.get_mut(active.drive) {
+                    drive.note_timeout(matches!(active.step, Step::Dma { .. }));
+                    failed = drive.requests.finish(active.slot);
+                }
+            }
+        }
+        if let Some(waiter) = failed {
+            waiter.complete(Err(Error::Io));
+        }
+    }
+
+    /// Ends a reset: `came_back`, or the channel is dead and all its requests fail.
+    pub fn end_reset(&self, came_back: bool) {
+        let mut done = Vec::new();
+        {
+            let mut state = self.state.lock();
+            if came_back {
+                self.enable_interrupts();
+                state.condition = Condition::Works;
+                self.start_next(&mut state, &mut done);
+            } else {
+                state.condition = Condition::IsDead;
+                for drive in &mut state.drives {
+                    while let Some((slot, _, waiter)) = drive.requests.take_queued() {
+                        drive.requests.put(slot, waiter);
+                        done.extend(drive.requests.finish(slot).map(|waiter| (waiter, Err(Error::Io))));
+                    }
+                }
+            }
+        }
+        for (waiter, result) in done {
+            waiter.complete(result);
+        }
+    }
+}
+
+impl Drive {
+    fn note_timeout(&mut self, by_dma: bool) {
+        self.timeouts = self.timeouts.saturating_add(1);
+        if by_dma && self.timeouts >= TIMEOUTS_MAX {
+            log::warn!("ata: DMA times out: PIO from now on");
+            self.mode = Mode::Pio;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
