@@ -32,11 +32,12 @@ struct Slot {
 }
 
 impl Slot {
-    const NEW: Self =
-        Self { raised: AtomicBool::new(false), level_input: AtomicU32::new(NONE), waker: Mutex::new(None) };
+    const fn new() -> Self {
+        Self { raised: AtomicBool::new(false), level_input: AtomicU32::new(NONE), waker: Mutex::new(None) }
+    }
 }
 
-static SLOTS: [Slot; 256] = [const { Slot::NEW }; 256];
+static SLOTS: [Slot; 256] = [const { Slot::new() }; 256];
 /// The next vector that was never given out.
 static NEXT: AtomicU8 = AtomicU8::new(FIRST);
 /// Vectors that came back.

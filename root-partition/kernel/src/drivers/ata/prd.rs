@@ -31,7 +31,7 @@ pub fn build(
         while at < end {
             let next = end.min((at / BOUNDARY + 1) * BOUNDARY);
             // 64 KiB is written as 0.
-            let entry = at & 0xFFFF_FFFF | (next - at) % BOUNDARY << 32;
+            let entry = at & 0xFFFF_FFFF | ((next - at) % BOUNDARY) << 32;
             if let Some(entry) = last.replace(entry) {
                 set(count, entry);
                 count += 1;
