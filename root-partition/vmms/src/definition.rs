@@ -17,6 +17,7 @@
 
 use crate::path::DataPath;
 use crate::size::Size;
+use crate::toml_file::{self, Mistake};
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -24,8 +25,6 @@ use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use syscall::{VM_DISKS_MAX, VM_MEMORY_GRANULE, VM_VPS_MAX};
 
-/// The longest definition that is read, in bytes.
-pub const DEFINITION_MAX: usize = 64 << 10;
 /// The longest kernel command line, in bytes.
 pub const CMDLINE_MAX: usize = 4096;
 
@@ -66,43 +65,13 @@ pub struct Disk {
     pub read_only: bool,
 }
 
-/// Where a definition is wrong.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DefinitionError {
-    /// The line, from 1 on; 0 for the file as a whole.
-    pub line: usize,
-    /// What is wrong there.
-    pub message: String,
-}
-
-impl core::fmt::Display for DefinitionError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self.line {
-            0 => f.write_str(&self.message),
-            line => write!(f, "line {line}: {}", self.message),
-        }
-    }
-}
-
 impl Definition {
     /// The definition in the file `bytes`.
     ///
     /// # Errors
     /// Where and why it is none.
-    pub fn parse(bytes: &[u8]) -> Result<Self, DefinitionError> {
-        let line_of =
-            |at: usize| bytes.get(..at).unwrap_or(bytes).iter().filter(|&&byte| byte == b'\n').count() + 1;
-        if bytes.len() > DEFINITION_MAX {
-            return Err(DefinitionError { line: 0, message: "it is too long for a definition".to_owned() });
-        }
-        let text = core::str::from_utf8(bytes).map_err(|error| DefinitionError {
-            line: line_of(error.valid_up_to()),
-            message: "it is not UTF-8 text".to_owned(),
-        })?;
-        toml::from_str(text).map_err(|error| DefinitionError {
-            line: error.span().map_or(0, |span| line_of(span.start)),
-            message: error.message().replace('\n', "; "),
-        })
+    pub fn parse(bytes: &[u8]) -> Result<Self, Mistake> {
+        toml_file::parse(bytes)
     }
 
     /// The file.

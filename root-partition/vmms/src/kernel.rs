@@ -1,5 +1,6 @@
 //! The seams of vmms on the real kernel.
 
+use crate::config::{Configuration, Origin, SYSTEM_PARTITION};
 use crate::store::{Device, Ext4Volume, Layout, VolumeError};
 use crate::system::{Attachment, System, Waitable};
 use alloc::string::String;
@@ -13,8 +14,6 @@ use syscall::{
 /// GPT partition type "Linux filesystem data", as it stands in the table.
 const LINUX_DATA: [u8; 16] =
     [0xAF, 0x3D, 0xC6, 0x0F, 0x83, 0x84, 0x72, 0x47, 0x8E, 0x79, 0x3D, 0x69, 0xD8, 0x47, 0x7D, 0xE4];
-/// The name of the data volume's partition.
-const NAME: &[u8] = b"data";
 /// Bytes of heap that are taken at once.
 const HEAP: usize = 4 << 20;
 /// Bytes that the file system reads or writes in one system call.
@@ -32,7 +31,7 @@ impl Waitable for Process {
     }
 }
 
-/// The partition of the data volume.
+/// A partition of a disk.
 #[derive(Debug)]
 pub struct Partition {
     file: File,
@@ -73,21 +72,39 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// The kernel as vmms finds it when it starts, and the data volume.
-    pub fn open() -> (Self, Result<Ext4Volume<Partition>, VolumeError>) {
+    /// The kernel as vmms finds it when it starts, what the host was told, and the data volume.
+    pub fn open() -> (Self, Configuration, Result<Ext4Volume<Partition>, VolumeError>) {
         // The heap never shrinks: with this piece from the start, `memory free` stays what it is when VMs come and go.
         drop(core::hint::black_box(Vec::<u8>::with_capacity(HEAP)));
         let mut kernel =
             Self { system: runtime::System::inherited(), console: Console::inherited(), partition: None };
-        let volume = kernel.mount();
+        let blocks = kernel.system.blocks();
+        let configuration = Configuration::load(kernel.system_partitions(blocks.as_deref().unwrap_or(&[])));
+        let level = match configuration.origin {
+            Origin::Refused(_) => LogLevel::Error,
+            Origin::Defaults | Origin::File(_) => LogLevel::Info,
+        };
+        runtime::log(level, &alloc::format!("configuration: {}", configuration.origin));
+        let name = &configuration.settings.data_volume;
+        let volume = blocks.map_err(|_| VolumeError::Io).and_then(|blocks| kernel.mount(&blocks, name));
         if let Err(error) = &volume {
             runtime::log(LogLevel::Error, &alloc::format!("data volume: {error}"));
         }
-        (kernel, volume)
+        (kernel, configuration, volume)
     }
 
-    fn mount(&mut self) -> Result<Ext4Volume<Partition>, VolumeError> {
-        let blocks = self.system.blocks().map_err(|_| VolumeError::Io)?;
+    /// The EFI system partitions, with the names of their disks.
+    fn system_partitions(&self, blocks: &[BlockInfo]) -> impl Iterator<Item = (String, Partition)> {
+        let found = blocks.iter().enumerate().filter(|(_, block)| block.partition_type == SYSTEM_PARTITION);
+        found.filter_map(|(index, block)| {
+            let file = self.system.open_block(index).ok()?;
+            let disk = blocks.get(block.parent as usize).map_or("a disk".into(), name);
+            Some((disk, Partition { file, length: block.bytes }))
+        })
+    }
+
+    fn mount(&mut self, blocks: &[BlockInfo], wanted: &str) -> Result<Ext4Volume<Partition>, VolumeError> {
+        let is_data = |block: &BlockInfo| block.partition_type == LINUX_DATA && name(block) == wanted;
         let found = blocks.iter().enumerate().find(|(_, block)| is_data(block));
         let (index, block) = found.ok_or(VolumeError::NoVolume)?;
         let open = || self.system.open_block(index).map_err(|_| VolumeError::Io);
@@ -98,9 +115,10 @@ impl Kernel {
     }
 }
 
-fn is_data(block: &BlockInfo) -> bool {
+/// The name of a disk or partition.
+fn name(block: &BlockInfo) -> String {
     let name = block.name.split(|&byte| byte == 0).next().unwrap_or_default();
-    block.partition_type == LINUX_DATA && name == NAME
+    String::from_utf8_lossy(name).into_owned()
 }
 
 impl System for Kernel {

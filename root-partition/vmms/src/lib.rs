@@ -8,7 +8,8 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`editor`], [`command`] | keys to lines, lines to commands |
-//! | [`definition`], [`name`], [`path`], [`size`] | what a person writes, checked |
+//! | [`definition`], [`toml_file`], [`name`], [`path`], [`size`] | what a person writes, checked |
+//! | [`config`] | what the host was told on its system partition |
 //! | [`store`], [`disk`] | the data volume, and which bytes of it are a disk's |
 //! | [`vm`] | the life of each VM |
 //! | [`cli`] | commands carried out, in one loop |
@@ -19,6 +20,7 @@ extern crate alloc;
 
 pub mod cli;
 pub mod command;
+pub mod config;
 pub mod definition;
 pub mod disk;
 pub mod editor;
@@ -29,4 +31,5 @@ pub mod size;
 pub mod store;
 pub mod system;
 pub mod table;
+pub mod toml_file;
 pub mod vm;

@@ -8,8 +8,8 @@ use vmms::kernel::Kernel;
 runtime::entry!(main);
 
 fn main() {
-    let (kernel, volume) = Kernel::open();
-    let mut cli = Cli::new(kernel, volume);
+    let (kernel, configuration, volume) = Kernel::open();
+    let mut cli = Cli::new(kernel, configuration, volume);
     cli.begin();
     runtime::mark_prompt();
     cli.run();

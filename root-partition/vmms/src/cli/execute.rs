@@ -100,7 +100,7 @@ impl<S: System, V: Volume> Cli<S, V> {
         let info = self.manager.system.host_info().map_err(|error| error.to_string())?;
         let space = self.manager.volume.as_ref().map(|volume| volume.space());
         let command_line = self.manager.system.command_line();
-        self.lines(report::host(&info, space, &command_line));
+        self.lines(report::host(&info, space, &self.configuration.origin, &command_line));
         Ok(())
     }
 

@@ -17,6 +17,7 @@ mod shutdown;
 mod tests;
 
 use crate::command::{complete, parse};
+use crate::config::{Configuration, Origin};
 use crate::editor::{Editor, Keys};
 use crate::name::Name;
 use crate::path::DataPath;
@@ -32,7 +33,7 @@ use names::StoreNames;
 use shutdown::Shutdown;
 use syscall::WaitEntry;
 
-/// What a line is asked for with.
+/// What a line is asked for with, where the host has no name of its own.
 pub const PROMPT: &str = "bulkhead> ";
 /// Ctrl-C.
 const CANCEL: u8 = 0x03;
@@ -61,6 +62,7 @@ enum Mode {
 /// The command line.
 pub struct Cli<S: System, V: Volume> {
     manager: Manager<S, V>,
+    configuration: Configuration,
     editor: Editor,
     keys: Keys,
     mode: Mode,
@@ -73,27 +75,44 @@ pub struct Cli<S: System, V: Volume> {
 
 impl<S: System, V: Volume> Cli<S, V> {
     /// A command line for the VMs on `volume`; why there is none, if so.
-    pub fn new(system: S, volume: Result<V, VolumeError>) -> Self {
-        let mut out = Vec::new();
-        if let Err(error) = &volume {
-            out.extend(alloc::format!("error: {error}\r\n").bytes());
-        }
-        let manager = Manager::new(system, volume.ok());
-        let editor = Editor::new(PROMPT);
-        Self {
-            manager,
-            editor,
+    pub fn new(system: S, configuration: Configuration, volume: Result<V, VolumeError>) -> Self {
+        let prompt = configuration.settings.host_name.as_ref().map(|name| alloc::format!("{name}> "));
+        let why = volume.as_ref().err().copied();
+        let mut cli = Self {
+            manager: Manager::new(system, volume.ok()),
+            configuration,
+            editor: Editor::new(prompt.unwrap_or_else(|| PROMPT.to_owned())),
             keys: Keys::default(),
             mode: Mode::Prompt,
             typed: VecDeque::new(),
-            out,
+            out: Vec::new(),
             job: None,
+        };
+        cli.report(why);
+        cli
+    }
+
+    /// Says what is not as it should be from the start.
+    fn report(&mut self, no_volume: Option<VolumeError>) {
+        if let Origin::Refused(why) = &self.configuration.origin {
+            let line = alloc::format!("{why}; the defaults are used");
+            self.error(&line);
+        }
+        match no_volume {
+            Some(VolumeError::NoVolume) => {
+                let name = &self.configuration.settings.data_volume;
+                let line =
+                    alloc::format!("there is no data volume (an ext4 partition that is named `{name}`)");
+                self.error(&line);
+            }
+            Some(error) => self.error(&alloc::format!("{error}")),
+            None => {}
         }
     }
 
     /// Starts what starts with the host and shows the prompt.
     pub fn begin(&mut self) {
-        let vms = self.manager.vms().iter();
+        let vms = self.manager.vms().iter().filter(|_| self.configuration.settings.autostart);
         let autostart: Vec<Name> = vms
             .filter(|vm| vm.definition.as_ref().is_ok_and(|definition| definition.autostart))
             .map(|vm| vm.name.clone())

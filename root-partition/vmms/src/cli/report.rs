@@ -1,5 +1,6 @@
 //! What commands print.
 
+use crate::config::Origin;
 use crate::definition::Definition;
 use crate::name::Name;
 use crate::size::Size;
@@ -182,7 +183,12 @@ pub fn stats(counters: &[u64; VM_COUNTERS], status: &VmStatus) -> Vec<String> {
 }
 
 /// `host info`.
-pub fn host(info: &HostInfo, space: Option<Space>, command_line: &str) -> Vec<String> {
+pub fn host(
+    info: &HostInfo,
+    space: Option<Space>,
+    configuration: &Origin,
+    command_line: &str,
+) -> Vec<String> {
     let end = info.processor_name.iter().position(|&byte| byte == 0).unwrap_or(info.processor_name.len());
     let processor = String::from_utf8_lossy(info.processor_name.get(..end).unwrap_or_default());
     let mut lines = alloc::vec![
@@ -203,6 +209,7 @@ pub fn host(info: &HostInfo, space: Option<Space>, command_line: &str) -> Vec<St
         }
         None => lines.push(field("data volume", "none")),
     }
+    lines.push(field("configuration", configuration));
     lines.push(field("command line", command_line));
     lines
 }

@@ -2,8 +2,10 @@
 
 use super::fake::{Fake, World};
 use super::{Cli, PROMPT};
+use crate::config::{Configuration, Origin, Settings};
+use crate::name::Name;
 use crate::store::tests::{Disk, Image, path};
-use crate::store::{Ext4Volume, Volume};
+use crate::store::{Ext4Volume, Volume, VolumeError};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use syscall::HostAction;
@@ -24,6 +26,10 @@ impl Host {
     }
 
     fn with(definitions: &[(&str, &[u8])]) -> Self {
+        Self::configured(definitions, Configuration::default())
+    }
+
+    fn configured(definitions: &[(&str, &[u8])], configuration: Configuration) -> Self {
         let image = Image::new(32);
         let mut volume = image.volume();
         for directory in ["data:/kernels", "data:/disks", "data:/vms"] {
@@ -40,7 +46,7 @@ impl Host {
         world.memory_free.set(1 << 30);
         world.listens.set(true);
         *world.disk.borrow_mut() = Some(image.disk());
-        let mut cli = Cli::new(Fake(Rc::clone(&world)), Ok(image.volume()));
+        let mut cli = Cli::new(Fake(Rc::clone(&world)), configuration, Ok(image.volume()));
         cli.begin();
         Self { world, cli, image }
     }
@@ -290,7 +296,7 @@ fn a_disk_is_the_same_by_any_of_its_names() {
     let both = format!("{text}\n[[disk]]\npath = \"data:/disks/link.raw\"\n");
     let mut host = Host::with(&[("both", both.as_bytes()), ("demo", DEMO), ("twin", twin.as_bytes())]);
     host.image.run("debugfs", &["-w", "-R", "ln /disks/demo.raw /disks/link.raw"]);
-    host.cli = Cli::new(Fake(Rc::clone(&host.world)), Ok(host.image.volume()));
+    host.cli = Cli::new(Fake(Rc::clone(&host.world)), Configuration::default(), Ok(host.image.volume()));
     host.cli.begin();
     let refused = host.command("vm start both");
     assert_eq!(refused, "error: data:/disks/link.raw is the same file as data:/disks/demo.raw\n");
@@ -447,15 +453,36 @@ fn autostart_starts_with_the_host() {
 }
 
 #[test]
+fn what_the_host_was_told_is_done() {
+    let text = String::from_utf8(DEMO.to_vec()).unwrap().replace("vps = 1", "vps = 1\nautostart = true");
+    let settings =
+        Settings { host_name: Some(Name::parse("rack7").unwrap()), autostart: false, ..Settings::default() };
+    let configuration = Configuration { settings, origin: Origin::File("a.toml on nvme0".into()) };
+    let mut host = Host::configured(&[("demo", text.as_bytes())], configuration);
+    let shown = host.types("vm list\rhost info\r");
+    assert!(shown.contains("\ndemo  off "));
+    assert!(shown.contains("\nconfiguration: a.toml on nvme0\n"));
+    assert!(shown.ends_with("\nrack7> "));
+}
+
+#[test]
+fn a_refused_configuration_is_told_in_one_line() {
+    let origin = Origin::Refused("a.toml on nvme0: line 3: odd".into());
+    let host = Host::configured(&[], Configuration { origin, ..Configuration::default() });
+    let told = "error: a.toml on nvme0: line 3: odd; the defaults are used\r\n".to_owned() + PROMPT;
+    assert_eq!(*host.world.shown.borrow(), told);
+}
+
+#[test]
 fn without_a_volume_everything_else_works() {
     let world = Rc::new(World::default());
     let mut cli: Cli<Fake, Ext4Volume<Disk>> =
-        Cli::new(Fake(Rc::clone(&world)), Err(crate::store::VolumeError::NoVolume));
+        Cli::new(Fake(Rc::clone(&world)), Configuration::default(), Err(VolumeError::NoVolume));
     cli.begin();
     world.typed.borrow_mut().extend(b"vm list\rhost info\rfile list data:/\rvm stats x\rnonsense\rhelp\r");
     cli.turn();
     let shown = world.shown.borrow();
-    assert!(shown.starts_with("error: there is no data volume"));
+    assert!(shown.starts_with("error: there is no data volume (an ext4 partition that is named `data`)\r\n"));
     assert!(shown.contains("memory free: 0 KiB\r\n") && shown.contains("processor: EPYC\r\n"));
     assert!(shown.contains("error: there is no VM x\r\n") && shown.contains("vm create NAME"));
 }

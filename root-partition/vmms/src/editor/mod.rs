@@ -27,7 +27,7 @@ pub struct Completion {
 /// Edits lines.
 #[derive(Clone, Debug)]
 pub struct Editor {
-    prompt: &'static str,
+    prompt: String,
     line: Line,
     history: VecDeque<String>,
     /// Which line of the history is shown; the history's length for the new one.
@@ -40,7 +40,7 @@ pub struct Editor {
 impl Editor {
     /// An editor with this prompt.
     #[must_use]
-    pub fn new(prompt: &'static str) -> Self {
+    pub fn new(prompt: String) -> Self {
         Self {
             prompt,
             line: Line::default(),

@@ -72,7 +72,7 @@ struct Person {
 
 impl Person {
     fn new() -> Self {
-        let (editor, mut screen) = (Editor::new("> "), Screen::default());
+        let (editor, mut screen) = (Editor::new("> ".into()), Screen::default());
         let mut out = Vec::new();
         editor.draw(&mut out);
         screen.show(&out);

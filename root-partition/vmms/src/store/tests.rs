@@ -4,7 +4,7 @@ use super::{Device, Ext4Volume, Volume, VolumeError};
 use crate::path::DataPath;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use syscall::Error;
@@ -12,7 +12,6 @@ use syscall::Error;
 /// An image in a file, deleted at the end.
 pub struct Image {
     pub path: PathBuf,
-    length: u64,
 }
 
 impl Image {
@@ -20,9 +19,8 @@ impl Image {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("vmms-{}-{number}.img", std::process::id()));
-        let length = mebibytes << 20;
-        File::create(&path).unwrap().set_len(length).unwrap();
-        let image = Self { path, length };
+        File::create(&path).unwrap().set_len(mebibytes << 20).unwrap();
+        let image = Self { path };
         image.run("mke2fs", &["-q", "-F", "-t", "ext4", "-L", "data"]);
         image
     }
@@ -32,7 +30,7 @@ impl Image {
     }
 
     pub fn disk(&self) -> Disk {
-        Disk { file: File::options().read(true).write(true).open(&self.path).unwrap(), length: self.length }
+        Disk::open(&self.path)
     }
 
     /// Runs a program of e2fsprogs on the image; what it says.
@@ -65,6 +63,14 @@ impl Drop for Image {
 pub struct Disk {
     pub file: File,
     length: u64,
+}
+
+impl Disk {
+    pub fn open(path: &Path) -> Self {
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let length = file.metadata().unwrap().len();
+        Self { file, length }
+    }
 }
 
 impl Device for Disk {

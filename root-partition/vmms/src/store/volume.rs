@@ -40,7 +40,7 @@ pub enum VolumeError {
 impl fmt::Display for VolumeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoVolume => "there is no data volume (an ext4 partition that is named `data`)",
+            Self::NoVolume => "there is no data volume",
             Self::NotFound => "no such file or directory",
             Self::Exists => "it is there already",
             Self::NotADirectory => "not a directory",

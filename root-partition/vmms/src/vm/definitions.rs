@@ -1,11 +1,12 @@
 //! The definitions on the data volume: `data:/vms/NAME/NAME.toml`.
 
 use super::{Manager, Vm, unknown};
-use crate::definition::{DEFINITION_MAX, Definition, DefinitionError};
+use crate::definition::Definition;
 use crate::name::Name;
 use crate::path::DataPath;
 use crate::store::{EntryKind, Volume, VolumeError};
 use crate::system::System;
+use crate::toml_file::{LENGTH_MAX, Mistake};
 use alloc::string::{String, ToString};
 use syscall::LogLevel;
 
@@ -34,10 +35,10 @@ impl<S: System, V: Volume> Manager<S, V> {
         for entry in entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
             // A directory of another name is nobody's.
             let Ok(name) = Name::parse(&entry.name) else { continue };
-            let definition = match volume.read(&file(&name), DEFINITION_MAX) {
+            let definition = match volume.read(&file(&name), LENGTH_MAX) {
                 Ok(bytes) => Definition::parse(&bytes),
                 Err(VolumeError::NotFound) => continue,
-                Err(error) => Err(DefinitionError { line: 0, message: error.to_string() }),
+                Err(error) => Err(Mistake { line: 0, message: error.to_string() }),
             };
             if let Err(error) = &definition {
                 self.system.log(LogLevel::Warn, &alloc::format!("{}: {error}", file(&name)));

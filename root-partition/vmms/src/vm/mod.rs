@@ -12,10 +12,11 @@ mod step;
 pub use definitions::DIRECTORY;
 pub use instance::State;
 
-use crate::definition::{Definition, DefinitionError};
+use crate::definition::Definition;
 use crate::name::Name;
 use crate::store::Volume;
 use crate::system::System;
+use crate::toml_file::Mistake;
 use alloc::string::String;
 use alloc::vec::Vec;
 use instance::{Instance, Timer};
@@ -39,7 +40,7 @@ pub struct Vm<S: System> {
     /// Its name.
     pub name: Name,
     /// What its file says.
-    pub definition: Result<Definition, DefinitionError>,
+    pub definition: Result<Definition, Mistake>,
     instance: Option<Instance<S>>,
 }
 
