@@ -38,6 +38,11 @@ fn a_virtio_disk_will_do() -> Result<()> {
         bulkhead.cli().run("file list data:/kernels")?.contains("vmlinuz"),
         "the data volume is not read"
     );
+    let info = bulkhead.cli().run("host info")?;
+    ensure!(
+        info.contains("configuration: \\bulkhead\\bulkhead.toml on virtio0"),
+        "the configuration is not read: {info}"
+    );
     bulkhead.shut_down()?;
     Ok(())
 }

@@ -35,6 +35,12 @@ impl SystemPartition<'_> {
         Ok(())
     }
 
+    /// Puts the host's configuration on it, in which everything is commented out.
+    pub fn configure(&self) -> Result<()> {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("files/bulkhead.toml");
+        self.copy(&file, "::/bulkhead/bulkhead.toml")
+    }
+
     fn copy(&self, file: &Path, to: &str) -> Result<()> {
         self.mtools("mcopy", &["-o", &file.to_string_lossy(), to])
     }

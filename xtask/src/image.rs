@@ -60,6 +60,7 @@ impl Image {
         image.partition(data_size).with_context(|| format!("{}: can not be partitioned", file.display()))?;
         image.system().format()?;
         image.system().fill(parts)?;
+        image.system().configure()?;
         let data = image.data();
         data.format("bulkhead-data", data_size, None)?;
         for (file, path) in sample.files() {
