@@ -20,8 +20,8 @@ multiboot2_header:
     .long 0xE85250D6, 0         /* magic; architecture: i386, protected mode */
     .long multiboot2_end - multiboot2_header
     .long -(0xE85250D6 + (multiboot2_end - multiboot2_header))
-    .short 5, 1                 /* a framebuffer, where there is one: any size, 32 bits a pixel */
-    .long 20, 0, 0, 32
+    .short 5, 1                 /* a framebuffer, where there is one; GRUB heeds the depth with a size only */
+    .long 20, 1024, 768, 32
     .align 8
     .short 6, 0                 /* modules begin at pages */
     .long 8
