@@ -9,6 +9,7 @@ pub mod bochs;
 pub mod cli;
 pub mod console;
 pub mod control;
+pub mod kind;
 pub mod machine;
 pub mod pty;
 pub mod qemu;

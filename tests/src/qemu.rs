@@ -18,6 +18,8 @@ pub const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-m
 pub enum Boot {
     /// UEFI firmware, from the first disk.
     Uefi,
+    /// SeaBIOS, from a CD.
+    Cd(PathBuf),
     /// QEMU's `-kernel` on a file with a PVH note.
     Pvh {
         /// The file.
@@ -186,6 +188,10 @@ impl Description {
                     command.arg("-drive");
                     command.arg(format!("if=pflash,format=raw,unit={unit},{access},file={file}"));
                 }
+            }
+            Boot::Cd(image) => {
+                command.args(["-vga", "std", "-drive"]);
+                command.arg(joined("media=cdrom,format=raw,readonly=on,file=", image));
             }
             Boot::Pvh { kernel, module, command_line } => {
                 command.arg("-kernel").arg(kernel).arg("-append").arg(command_line);

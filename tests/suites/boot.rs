@@ -15,8 +15,7 @@ use crate::machines::{Bulkhead, IMAGE, firmware_machine};
 /// Where the system partition is in an image, for mtools.
 const SYSTEM_PARTITION: &str = "@@1M";
 
-#[test]
-fn a_usb_stick_boots_over_uefi() -> Result<()> {
+pub fn a_usb_stick_boots_over_uefi() -> Result<()> {
     let artifacts = Artifacts::find()?;
     let disk = |bus| Disk { file: artifacts.file(IMAGE), format: "raw", bus, throwaway: true };
     let mut machine = firmware_machine(vec![disk(Bus::Usb), disk(Bus::Nvme)])?;
@@ -31,8 +30,7 @@ fn a_usb_stick_boots_over_uefi() -> Result<()> {
     machine.wait_for_power_off(PATIENCE)
 }
 
-#[test]
-fn a_virtio_disk_will_do() -> Result<()> {
+pub fn a_virtio_disk_will_do() -> Result<()> {
     let mut bulkhead = Bulkhead::boot_from(Bus::Virtio)?;
     ensure!(
         bulkhead.cli().run("file list data:/kernels")?.contains("vmlinuz"),
@@ -47,8 +45,7 @@ fn a_virtio_disk_will_do() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn processors_that_lack_something_are_refused() -> Result<()> {
+pub fn processors_that_lack_something_are_refused() -> Result<()> {
     let cases = [
         (MODEL.replace("+svm", "-svm"), "no AMD-V"),
         (MODEL.replace("+npt", "-npt"), "no nested paging"),
@@ -69,8 +66,7 @@ fn processors_that_lack_something_are_refused() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_missing_or_damaged_file_is_named_and_the_firmware_goes_on() -> Result<()> {
+pub fn a_missing_or_damaged_file_is_named_and_the_firmware_goes_on() -> Result<()> {
     let artifacts = Artifacts::find()?;
     let folder = tempfile::tempdir()?;
     let image = folder.path().join("image");

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use machine_tests::cli::{Cli, PATIENCE};
+use machine_tests::kind::Kind;
 
 use crate::machines::{Bulkhead, accepted, create_linux};
 
@@ -22,10 +23,8 @@ fn scratch(cli: &mut Cli<'_>, size: &str) -> Result<()> {
     Ok(())
 }
 
-#[test]
-#[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
-fn random_data_is_the_same_after_everything_was_off() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn random_data_is_the_same_after_everything_was_off(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     scratch(&mut cli, "64MiB")?;
     cli.shell("dd if=/dev/urandom of=/dev/sda bs=1M count=64", LONG)?;
@@ -45,10 +44,8 @@ fn random_data_is_the_same_after_everything_was_off() -> Result<()> {
     Ok(())
 }
 
-#[test]
-#[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
-fn what_was_synced_is_there_after_a_power_cut() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn what_was_synced_is_there_after_a_power_cut(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     scratch(&mut cli, "16MiB")?;
     cli.0.type_line("i=0; while :; do echo block $i | dd of=/dev/sda bs=4k seek=$i conv=sync,fsync 2>/dev/null; echo SYNCED $i; i=$((i+1)); done")?;
@@ -64,10 +61,8 @@ fn what_was_synced_is_there_after_a_power_cut() -> Result<()> {
     Ok(())
 }
 
-#[test]
-#[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
-fn two_machines_run_at_once_on_their_own_disks() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn two_machines_run_at_once_on_their_own_disks(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     for name in ["left", "right"] {
         let disk = format!("data:/disks/{name}.vhd");

@@ -16,8 +16,7 @@ fn echo() -> Result<Machine> {
     Ok(machine)
 }
 
-#[test]
-fn a_console_carries_lines_both_ways() -> Result<()> {
+pub fn a_console_carries_lines_both_ways() -> Result<()> {
     let mut machine = echo()?;
     for number in 0..50 {
         machine.console().type_line(&format!("line {number}"))?;
@@ -26,16 +25,14 @@ fn a_console_carries_lines_both_ways() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_machine_that_goes_on_has_not_powered_off() -> Result<()> {
+pub fn a_machine_that_goes_on_has_not_powered_off() -> Result<()> {
     let error = echo()?.wait_for_power_off(Duration::from_millis(500)).err();
     let error = error.map(|error| error.to_string()).unwrap_or_default();
     ensure!(error.contains("did not power off") && error.contains("ECHO"), "the error is: {error}");
     Ok(())
 }
 
-#[test]
-fn a_machine_that_resets_is_told_from_one_that_powers_off() -> Result<()> {
+pub fn a_machine_that_resets_is_told_from_one_that_powers_off() -> Result<()> {
     let kernel = Artifacts::find()?.part("test-guest");
     let boot = Boot::Pvh { kernel, module: None, command_line: "triple-fault".to_owned() };
     let mut description = Description::new(boot, Serial::Pipes);

@@ -18,8 +18,7 @@ fn output(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-#[test]
-fn partitions_and_volumes_are_sound() -> Result<()> {
+pub fn partitions_and_volumes_are_sound() -> Result<()> {
     let image = Artifacts::find()?.file(IMAGE);
     let table = output(Command::new("sgdisk").arg("-v").arg(&image))?;
     ensure!(table.contains("No problems found"), "{table}");
@@ -34,8 +33,7 @@ fn partitions_and_volumes_are_sound() -> Result<()> {
 }
 
 /// A disk file has all its blocks, and they were written: Bulkhead sends data straight to them.
-#[test]
-fn disks_on_the_volume_have_no_holes() -> Result<()> {
+pub fn disks_on_the_volume_have_no_holes() -> Result<()> {
     let image = Artifacts::find()?.file(IMAGE);
     let volume = format!("{}{DATA}", image.display());
     let extents = output(Command::new("debugfs").args(["-R", "dump_extents -l /disks/demo.vhd", &volume]))?;

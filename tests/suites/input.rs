@@ -1,6 +1,7 @@
 //! Bad input gets one line that says what was wrong, and changes nothing.
 
 use anyhow::{Result, ensure};
+use machine_tests::kind::Kind;
 
 use crate::machines::{Bulkhead, accepted, create_guest, expect_echo, expect_memory_back, free_memory};
 
@@ -23,9 +24,8 @@ const MISTAKES: [(&str, &str); 12] = [
 /// Kernels that are none.
 const KERNELS: [&str; 4] = ["truncated", "random", "empty", "welcome"];
 
-#[test]
-fn mistakes_get_one_line() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn mistakes_get_one_line(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     let before = (cli.run("vm list")?, free_memory(&mut cli)?);
     for (command, why) in MISTAKES {
@@ -35,9 +35,8 @@ fn mistakes_get_one_line() -> Result<()> {
     expect_memory_back(&mut cli, before.1)
 }
 
-#[test]
-fn a_file_that_is_no_kernel_is_refused() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn a_file_that_is_no_kernel_is_refused(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     create_guest(&mut cli, "neighbour", "echo")?;
     accepted(&mut cli, "vm start neighbour")?;
@@ -62,9 +61,8 @@ fn a_file_that_is_no_kernel_is_refused() -> Result<()> {
     expect_echo(&mut cli, "neighbour", "all is well")
 }
 
-#[test]
-fn more_memory_than_there_is_is_refused() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn more_memory_than_there_is_is_refused(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     let free = free_memory(&mut cli)?;
     let made = cli.run("vm create fat --memory 1024GiB --vps 1 --kernel data:/kernels/test-guest")?;
@@ -74,9 +72,8 @@ fn more_memory_than_there_is_is_refused() -> Result<()> {
     expect_memory_back(&mut cli, free)
 }
 
-#[test]
-fn malformed_definitions_are_named_with_their_line() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn malformed_definitions_are_named_with_their_line(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     for (name, why) in [("unknown-key", "colour"), ("negative-size", "-5"), ("not-toml", "line 2")] {
         ensure!(cli.state(name)? == "invalid", "'{name}' is not invalid");
@@ -87,9 +84,8 @@ fn malformed_definitions_are_named_with_their_line() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn damaged_vhds_are_refused() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn damaged_vhds_are_refused(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     let free = free_memory(&mut cli)?;
     for (disk, why) in [("bad-checksum", "checksum"), ("too-large", "size")] {

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use machine_tests::cli::{Cli, PATIENCE};
+use machine_tests::kind::Kind;
 
 use crate::machines::{Bulkhead, accepted, create_guest, expect_echo, expect_memory_back, free_memory};
 
 const LONG: Duration = Duration::from_secs(600);
 const CYCLES: u32 = 200;
 
-#[test]
-fn a_hostile_guest_is_survived() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn a_hostile_guest_is_survived(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     create_guest(&mut cli, "neighbour", "echo")?;
     accepted(&mut cli, "vm start neighbour")?;
@@ -29,9 +29,8 @@ fn a_hostile_guest_is_survived() -> Result<()> {
     expect_memory_back(&mut cli, free)
 }
 
-#[test]
-fn a_guest_that_spins_or_triple_faults_is_alone_with_it() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn a_guest_that_spins_or_triple_faults_is_alone_with_it(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     create_guest(&mut cli, "neighbour", "echo")?;
     create_guest(&mut cli, "spinner", "spin")?;
@@ -47,9 +46,8 @@ fn a_guest_that_spins_or_triple_faults_is_alone_with_it() -> Result<()> {
     cli.wait_for_state("spinner", "off", PATIENCE)
 }
 
-#[test]
-fn a_worker_that_crashes_takes_down_its_machine_only() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn a_worker_that_crashes_takes_down_its_machine_only(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     create_guest(&mut cli, "neighbour", "echo")?;
     accepted(&mut cli, "vm start neighbour")?;
@@ -79,9 +77,8 @@ fn live(cli: &mut Cli<'_>) -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn two_hundred_lives_of_a_machine_lose_no_page() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot()?;
+pub fn two_hundred_lives_of_a_machine_lose_no_page(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     // Heaps grow once.
     for _ in 0..2 {

@@ -1,38 +1,48 @@
 //! The machines that the suites use.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use machine_tests::artifacts::Artifacts;
+use machine_tests::bochs;
 use machine_tests::cli::{Cli, PATIENCE};
+use machine_tests::kind::Kind;
 use machine_tests::machine::Machine;
 use machine_tests::qemu::{Boot, Bus, Description, Disk, Serial};
 use tempfile::TempDir;
 
 /// The image that the suites share; what a test writes is on top of it.
 pub const IMAGE: &str = "test.img";
+/// The CD that starts Bulkhead at once, and the one that starts the root kernel on the bare machine.
+pub const CD: &str = "test.iso";
+pub const BARE_CD: &str = "bare.iso";
+/// The CD for people.
+pub const PEOPLE_CD: &str = "bulkhead.iso";
+
+/// Where a machine is, and what its disk is connected to.
+#[derive(Clone, Copy)]
+enum Place {
+    Qemu(Bus),
+    /// With this model of a processor, and an IDE disk.
+    Bochs(&'static str),
+}
 
 /// A machine with Bulkhead on a disk of its own, at the prompt.
 pub struct Bulkhead {
     machine: Machine,
-    artifacts: Artifacts,
-    folder: TempDir,
-    bus: Bus,
+    off: Off,
 }
 
 impl Bulkhead {
-    /// Boots it the quick way, its disk on an NVMe controller.
-    pub fn boot() -> Result<Self> {
-        Self::boot_from(Bus::Nvme)
+    /// Boots it the quick way.
+    pub fn boot(kind: Kind) -> Result<Self> {
+        Off::new(kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs))?.boot()
     }
 
-    /// The same with the disk on another bus.
+    /// Boots it in QEMU with the disk on another bus.
     pub fn boot_from(bus: Bus) -> Result<Self> {
-        let artifacts = Artifacts::find()?;
-        let folder = tempfile::tempdir().context("no temporary folder")?;
-        artifacts.own_disk(IMAGE, folder.path())?;
-        let machine = Self::start(&artifacts, &folder, bus)?;
-        Ok(Self { machine, artifacts, folder, bus })
+        Off::new(Place::Qemu(bus))?.boot()
     }
 
     /// Its command line.
@@ -44,22 +54,13 @@ impl Bulkhead {
     pub fn shut_down(mut self) -> Result<Off> {
         self.cli().0.type_line("host shutdown")?;
         self.machine.wait_for_power_off(PATIENCE)?;
-        Ok(Off { artifacts: self.artifacts, folder: self.folder, bus: self.bus })
+        Ok(self.off)
     }
 
     /// Cuts the power; its disk stays.
     pub fn cut_power(self) -> Result<Off> {
         self.machine.cut_power()?;
-        Ok(Off { artifacts: self.artifacts, folder: self.folder, bus: self.bus })
-    }
-
-    fn start(artifacts: &Artifacts, folder: &TempDir, bus: Bus) -> Result<Machine> {
-        let file = folder.path().join("disk.qcow2");
-        let mut description = Description::new(artifacts.pvh(""), Serial::Pipes);
-        description.disks = vec![Disk { file, format: "qcow2", bus, throwaway: false }];
-        let mut machine = Machine::start(description)?;
-        Cli(machine.console()).ready()?;
-        Ok(machine)
+        Ok(self.off)
     }
 }
 
@@ -67,21 +68,49 @@ impl Bulkhead {
 pub struct Off {
     artifacts: Artifacts,
     folder: TempDir,
-    bus: Bus,
+    disk: PathBuf,
+    place: Place,
 }
 
 impl Off {
-    /// Boots it again.
+    fn new(place: Place) -> Result<Self> {
+        let artifacts = Artifacts::find()?;
+        let folder = tempfile::tempdir().context("no temporary folder")?;
+        let disk = match place {
+            Place::Qemu(_) => artifacts.own_disk(IMAGE, folder.path())?,
+            Place::Bochs(_) => artifacts.own_copy(IMAGE, folder.path())?,
+        };
+        Ok(Self { artifacts, folder, disk, place })
+    }
+
+    /// Boots it.
     pub fn boot(self) -> Result<Bulkhead> {
-        let machine = Bulkhead::start(&self.artifacts, &self.folder, self.bus)?;
-        Ok(Bulkhead { machine, artifacts: self.artifacts, folder: self.folder, bus: self.bus })
+        let file = self.disk.clone();
+        let mut machine = match self.place {
+            Place::Qemu(bus) => {
+                let mut description = Description::new(self.artifacts.pvh(""), Serial::Pipes);
+                description.disks = vec![Disk { file, format: "qcow2", bus, throwaway: false }];
+                Machine::start(description)?
+            }
+            Place::Bochs(model) => {
+                let mut description = bochs::Description::new(&self.artifacts.file(CD));
+                description.model = model.to_owned();
+                description.disk = Some(bochs::Disk { file, throwaway: false });
+                Machine::start_bochs(&description)?
+            }
+        };
+        Cli(machine.console()).ready()?;
+        Ok(Bulkhead { machine, off: self })
     }
 
     /// Its disk as a raw image.
-    pub fn raw_disk(&self) -> Result<std::path::PathBuf> {
+    pub fn raw_disk(&self) -> Result<PathBuf> {
+        if matches!(self.place, Place::Bochs(_)) {
+            return Ok(self.disk.clone());
+        }
         let raw = self.folder.path().join("disk.raw");
         let mut command = std::process::Command::new("qemu-img");
-        command.args(["convert", "-O", "raw"]).arg(self.folder.path().join("disk.qcow2")).arg(&raw);
+        command.args(["convert", "-O", "raw"]).arg(&self.disk).arg(&raw);
         let status = command.status().context("qemu-img: can not be started")?;
         if !status.success() {
             bail!("qemu-img failed ({status})");

@@ -1,5 +1,10 @@
 //! The whole-machine suites. `cargo xtask test machine` builds what they need and runs them.
+//!
+//! Tests are written once, as functions of a machine; what runs where is listed here. A test's name begins with the
+//! machine's: `amd::story::a_guest_keeps_what_it_wrote`.
 
+mod bios;
+mod bochs;
 mod boot;
 mod disk;
 mod driver;
@@ -8,3 +13,103 @@ mod input;
 mod isolation;
 mod machines;
 mod story;
+
+use machine_tests::kind::Kind;
+
+/// Makes a machine's tests: of suites that are written for every machine, and of its own.
+macro_rules! machine {
+    (
+        $machine:ident = $kind:expr;
+        shared { $($suite:ident { $($(#[$attribute:meta])* $test:ident,)* })* }
+        own { $($own:ident { $($own_test:ident,)* })* }
+    ) => {
+        mod $machine {
+            $(mod $suite {
+                $(#[test] $(#[$attribute])* fn $test() -> anyhow::Result<()> { crate::$suite::$test($kind) })*
+            })*
+            $(mod $own {
+                $(#[test] fn $own_test() -> anyhow::Result<()> { crate::$own::$own_test() })*
+            })*
+        }
+    };
+}
+
+machine! {
+    amd = crate::Kind::Amd;
+    shared {
+        bios {
+            a_cd_boots,
+        }
+        disk {
+            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
+            random_data_is_the_same_after_everything_was_off,
+            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
+            what_was_synced_is_there_after_a_power_cut,
+            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
+            two_machines_run_at_once_on_their_own_disks,
+        }
+        input {
+            mistakes_get_one_line,
+            a_file_that_is_no_kernel_is_refused,
+            more_memory_than_there_is_is_refused,
+            malformed_definitions_are_named_with_their_line,
+            damaged_vhds_are_refused,
+        }
+        isolation {
+            a_hostile_guest_is_survived,
+            a_guest_that_spins_or_triple_faults_is_alone_with_it,
+            a_worker_that_crashes_takes_down_its_machine_only,
+            two_hundred_lives_of_a_machine_lose_no_page,
+        }
+        story {
+            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
+            a_guest_keeps_what_it_wrote,
+        }
+    }
+    own {
+        // UEFI, USB and virtio: QEMU has them, Bochs has not.
+        boot {
+            a_usb_stick_boots_over_uefi,
+            a_virtio_disk_will_do,
+            processors_that_lack_something_are_refused,
+            a_missing_or_damaged_file_is_named_and_the_firmware_goes_on,
+        }
+        // The driver of QEMU itself.
+        driver {
+            a_console_carries_lines_both_ways,
+            a_machine_that_goes_on_has_not_powered_off,
+            a_machine_that_resets_is_told_from_one_that_powers_off,
+        }
+        // No machine is booted.
+        image {
+            partitions_and_volumes_are_sound,
+            disks_on_the_volume_have_no_holes,
+        }
+    }
+}
+
+// Bochs, where whatever needs a guest waits for VT-x.
+machine! {
+    intel = crate::Kind::Intel;
+    shared {
+        bochs {
+            the_root_kernel_boots_on_the_bare_machine,
+            a_console_carries_lines_both_ways,
+            a_machine_that_goes_on_has_not_powered_off,
+            a_machine_that_resets_is_told_from_one_that_powers_off,
+            a_machine_that_bochs_refuses_is_no_machine,
+        }
+    }
+    own {}
+}
+
+// Bochs again: the boot only, since QEMU has AMD-V too, and is quicker.
+machine! {
+    ryzen = crate::Kind::Ryzen;
+    shared {
+        bios {
+            a_cd_boots,
+        }
+    }
+    own {}
+}

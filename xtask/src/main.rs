@@ -12,6 +12,7 @@ mod ext4;
 mod host;
 mod image;
 mod iso;
+mod kind;
 mod modules;
 mod paths;
 mod run;

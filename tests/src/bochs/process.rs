@@ -45,8 +45,10 @@ impl Bochs {
         std::fs::write(folder.path().join("debugger"), format!("{stop}c\nquit\n"))?;
         let output = File::create(folder.path().join("output"))?;
         // Whoever started the machine takes it along when it is killed; Bochs heeds no other signal.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", BOCHS, "-q", "-f", "config", "-rc", "debugger"]);
+        // It has the terminal open from the beginning, so that reading fails as soon as it has ended, however early.
+        let mut command = Command::new("sh");
+        command.args(["-c", "exec 3<>\"$0\"; exec setpriv --pdeathsig KILL \"$@\""]).arg(&terminal);
+        command.args([BOCHS, "-q", "-f", "config", "-rc", "debugger"]);
         command.current_dir(folder.path()).env("TERM", "vt100");
         command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
         let child = command.spawn().context("bochs-bin: can not be started")?;

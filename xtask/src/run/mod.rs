@@ -17,6 +17,7 @@ use machine_tests::machine::End;
 use machine_tests::qemu::Acceleration;
 
 use crate::build::{self, Profile};
+use crate::kind::Machine;
 use crate::paths::Paths;
 use crate::{host, size};
 use disk::{Addition, parse_addition};
@@ -72,17 +73,6 @@ pub struct Options {
     /// The size of the data volume of a new disk.
     #[arg(long, default_value = "1G", value_parser = size::parse)]
     data_size: u64,
-}
-
-/// A kind of machine.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Machine {
-    /// AMD-V, UEFI, NVMe: QEMU.
-    Amd,
-    /// VT-x, BIOS, IDE: Bochs, or QEMU where the host has VT-x to nest.
-    Intel,
-    /// AMD-V, BIOS, IDE: Bochs.
-    Ryzen,
 }
 
 /// Whether the host's processor is used.

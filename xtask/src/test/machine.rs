@@ -9,9 +9,11 @@ use super::inputs;
 use crate::build;
 use crate::host::{self, Need};
 use crate::image::Image;
+use crate::iso::{self, Menu};
 use crate::paths::Paths;
 use crate::sample::Sample;
 use crate::step;
+use machine_tests::kind::Kind;
 
 /// The size of the data volume that the tests use.
 const DATA: u64 = 1 << 30;
@@ -22,21 +24,37 @@ const NEEDS: &[Need] = &[
     host::need("fsck.vfat", "dosfstools"),
 ];
 
+/// The machines that have tests.
+const KINDS: [Kind; 3] = [Kind::Amd, Kind::Intel, Kind::Ryzen];
+
 /// Builds everything, then runs the suites.
 pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
-    host::require(&[host::BUILD, host::IMAGE, host::RUN, NEEDS])?;
+    host::require(&[host::BUILD, host::IMAGE, host::RUN, host::ISO, host::BOCHS, NEEDS])?;
     let parts = build::everything(paths, &options.profile)?;
     let sample = Sample::prepare(paths)?;
     let image = paths.work.join("test.img");
     step::say("Writing", image.display());
     let image = Image::create(&image, &parts, &sample, DATA)?;
     inputs::add(paths, &image, &parts, &sample)?;
+    let at_once = Menu::AtOnce("");
+    let cds = [
+        ("test.iso", parts.archive(), &at_once),
+        ("bare.iso", parts.bare_archive(), &at_once),
+        ("bulkhead.iso", parts.archive(), &Menu::People),
+    ];
+    for (name, archive, menu) in cds {
+        iso::write(paths, &paths.work.join(name), &parts, &archive, menu)?;
+    }
     let mut command = cargo(paths, "test");
     command.env(machine_tests::artifacts::FOLDER, &paths.work);
     command.args(["--package", "machine-tests", "--test", "machine", "--"]);
     command.args(["--test-threads", &options.machines.to_string()]);
     if let Some(filter) = &options.filter {
         command.arg(filter);
+    }
+    if let Some(machine) = options.machine {
+        let others = KINDS.iter().filter(|&&kind| kind != machine.kind());
+        command.args(others.flat_map(|kind| ["--skip".to_owned(), format!("{}::", kind.name())]));
     }
     Counts::of(&mut command)
 }

@@ -12,6 +12,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 
 use crate::build::Profile;
+use crate::kind::Machine;
 use crate::paths::Paths;
 use crate::step;
 use counts::Counts;
@@ -34,6 +35,9 @@ pub struct Options {
     /// The cargo profile of the bare-metal parts in machines.
     #[arg(long, default_value = "release")]
     profile: Profile,
+    /// Whole machines of this kind only.
+    #[arg(long)]
+    machine: Option<Machine>,
     /// Machines that run at the same time.
     #[arg(long, default_value_t = 2)]
     machines: usize,
@@ -50,7 +54,7 @@ enum Stage {
     Loom,
     /// Fuzz targets, each for a bounded time.
     Fuzz,
-    /// Whole machines in QEMU.
+    /// Whole machines in QEMU and Bochs.
     Machine,
 }
 

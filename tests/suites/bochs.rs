@@ -1,0 +1,78 @@
+//! The driver of Bochs itself, and the root kernel on that bare machine: what it says about a machine is so.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use machine_tests::artifacts::Artifacts;
+use machine_tests::bochs::Description;
+use machine_tests::cli::{Cli, PATIENCE};
+use machine_tests::kind::Kind;
+use machine_tests::machine::Machine;
+
+use crate::machines::BARE_CD;
+
+fn described(on: Kind) -> Result<Description> {
+    let mut description = Description::new(&Artifacts::find()?.file(BARE_CD));
+    description.model = on.bochs_model().unwrap_or_default().to_owned();
+    Ok(description)
+}
+
+fn bare(on: Kind) -> Result<Machine> {
+    let mut machine = Machine::start_bochs(&described(on)?)?;
+    Cli(machine.console()).ready()?;
+    Ok(machine)
+}
+
+/// The error of a machine that did not power off.
+fn failure(machine: Machine, limit: Duration) -> String {
+    machine.wait_for_power_off(limit).err().map(|error| error.to_string()).unwrap_or_default()
+}
+
+pub fn the_root_kernel_boots_on_the_bare_machine(on: Kind) -> Result<()> {
+    let mut machine = bare(on)?;
+    let info = Cli(machine.console()).run("host info")?;
+    ensure!(info.contains("hypervisor: none") && info.contains("processors: 1\n"), "{info}");
+    // One tick an instruction: whatever CPUID claims, the clock was measured.
+    ensure!(info.contains("time-stamp counter: 50 MHz"), "{info}");
+    Cli(machine.console()).0.type_line("host shutdown")?;
+    machine.wait_for_power_off(PATIENCE)
+}
+
+pub fn a_console_carries_lines_both_ways(on: Kind) -> Result<()> {
+    let mut machine = bare(on)?;
+    let mut cli = Cli(machine.console());
+    for number in 0..50 {
+        cli.refused(&format!("nonsense-{number}"), &format!("nonsense-{number}"))?;
+    }
+    Ok(())
+}
+
+pub fn a_machine_that_goes_on_has_not_powered_off(on: Kind) -> Result<()> {
+    let error = failure(bare(on)?, Duration::from_millis(500));
+    ensure!(error.contains("did not power off") && error.contains("bulkhead> "), "the error is: {error}");
+    Ok(())
+}
+
+pub fn a_machine_that_resets_is_told_from_one_that_powers_off(on: Kind) -> Result<()> {
+    let mut description = described(on)?;
+    description.ends_at_reset = true;
+    let mut machine = Machine::start_bochs(&description)?;
+    let mut cli = Cli(machine.console());
+    cli.ready()?;
+    cli.0.type_line("host reboot")?;
+    let error = failure(machine, PATIENCE);
+    ensure!(error.contains("ended otherwise: reset"), "the error is: {error}");
+    Ok(())
+}
+
+pub fn a_machine_that_bochs_refuses_is_no_machine(on: Kind) -> Result<()> {
+    let mut description = described(on)?;
+    description.model = "abacus".to_owned();
+    let mut machine = Machine::start_bochs(&description)?;
+    let error = machine.console().expect("bulkhead> ", PATIENCE).err();
+    let error = error.map(|error| error.to_string()).unwrap_or_default();
+    ensure!(error.contains("the machine ended before"), "the error is: {error}");
+    let error = failure(machine, PATIENCE);
+    ensure!(error.contains("ended otherwise: config:3: cpu directive"), "the error is: {error}");
+    Ok(())
+}
