@@ -1,15 +1,16 @@
-//! The driver of Bochs itself, and the root kernel on that bare machine: what it says about a machine is so.
+//! The driver of Bochs itself, on the bare machine: what it says about a machine is so. And the processors that only
+//! Bochs has.
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use machine_tests::artifacts::Artifacts;
 use machine_tests::bochs::Description;
 use machine_tests::cli::{Cli, PATIENCE};
 use machine_tests::kind::Kind;
 use machine_tests::machine::Machine;
 
-use crate::machines::BARE_CD;
+use crate::machines::{BARE_CD, CD};
 
 fn described(on: Kind) -> Result<Description> {
     let mut description = Description::new(&Artifacts::find()?.file(BARE_CD));
@@ -32,8 +33,7 @@ pub fn the_root_kernel_boots_on_the_bare_machine(on: Kind) -> Result<()> {
     let mut machine = bare(on)?;
     let info = Cli(machine.console()).run("host info")?;
     ensure!(info.contains("hypervisor: none") && info.contains("processors: 1\n"), "{info}");
-    // One tick an instruction: whatever CPUID claims, the clock was measured.
-    ensure!(info.contains("time-stamp counter: 50 MHz"), "{info}");
+    ensure!(is_measured(&info), "{info}");
     Cli(machine.console()).0.type_line("host shutdown")?;
     machine.wait_for_power_off(PATIENCE)
 }
@@ -75,4 +75,44 @@ pub fn a_machine_that_bochs_refuses_is_no_machine(on: Kind) -> Result<()> {
     let error = failure(machine, PATIENCE);
     ensure!(error.contains("ended otherwise: config:3: cpu directive"), "the error is: {error}");
     Ok(())
+}
+
+/// Two of Intel's processors that have VT-x, but not enough of it.
+pub fn processors_that_lack_something_are_refused(on: Kind) -> Result<()> {
+    for (model, why) in [("core2_penryn_t9600", "no EPT"), ("corei5_lynnfield_750", "no unrestricted guest")]
+    {
+        let mut machine = with_hypervisor(on, model)?;
+        machine.console().expect("Bulkhead: ", PATIENCE).with_context(|| model.to_owned())?;
+        let line = machine.console().expect("\n", PATIENCE)?;
+        ensure!(line.contains(why), "{model}: {line}");
+        machine.console().expect_not("Bulkhead: ", Duration::from_millis(300))?;
+    }
+    Ok(())
+}
+
+/// One without x2APIC, and one whose CPUID claims a time stamp counter of 1.5 GHz, which it has not.
+pub fn older_and_newer_processors_will_do(on: Kind) -> Result<()> {
+    for model in ["corei5_arrandale_m520", "corei7_icelake_u"] {
+        let mut machine = with_hypervisor(on, model)?;
+        let mut cli = Cli(machine.console());
+        let log = cli.ready().with_context(|| model.to_owned())?;
+        ensure!(log.contains(on.described()), "{model}: the first line is not there: {log}");
+        let info = cli.run("host info")?;
+        ensure!(is_measured(&info), "{model}: {info}");
+        cli.0.type_line("host shutdown")?;
+        machine.wait_for_power_off(PATIENCE)?;
+    }
+    Ok(())
+}
+
+/// Whether the frequency is the real one, of a tick an instruction, whatever CPUID claims.
+fn is_measured(info: &str) -> bool {
+    ["49 MHz", "50 MHz"].iter().any(|right| info.contains(&format!("time-stamp counter: {right}")))
+}
+
+fn with_hypervisor(on: Kind, model: &str) -> Result<Machine> {
+    let mut description = described(on)?;
+    description.cd = Artifacts::find()?.file(CD);
+    description.model = model.to_owned();
+    Machine::start_bochs(&description)
 }

@@ -47,7 +47,7 @@ pub fn a_virtio_disk_will_do() -> Result<()> {
 
 pub fn processors_that_lack_something_are_refused() -> Result<()> {
     let cases = [
-        (MODEL.replace("+svm", "-svm"), "no AMD-V"),
+        (MODEL.replace("+svm", "-svm"), "neither AMD-V nor VT-x"),
         (MODEL.replace("+npt", "-npt"), "no nested paging"),
         (format!("{MODEL},-nx"), "no NX"),
         ("qemu64".to_owned(), "no nested paging"),

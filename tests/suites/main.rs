@@ -88,16 +88,21 @@ machine! {
     }
 }
 
-// Bochs, where whatever needs a guest waits for VT-x.
+// Bochs. What needs a disk waits for the root kernel's driver of IDE disks.
 machine! {
     intel = crate::Kind::Intel;
     shared {
+        bios {
+            a_cd_boots,
+        }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,
             a_console_carries_lines_both_ways,
             a_machine_that_goes_on_has_not_powered_off,
             a_machine_that_resets_is_told_from_one_that_powers_off,
             a_machine_that_bochs_refuses_is_no_machine,
+            processors_that_lack_something_are_refused,
+            older_and_newer_processors_will_do,
         }
     }
     own {}
