@@ -41,11 +41,8 @@ machine! {
             a_cd_boots,
         }
         disk {
-            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
             random_data_is_the_same_after_everything_was_off,
-            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
             what_was_synced_is_there_after_a_power_cut,
-            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
             two_machines_run_at_once_on_their_own_disks,
         }
         input {
@@ -62,7 +59,6 @@ machine! {
             two_hundred_lives_of_a_machine_lose_no_page,
         }
         story {
-            #[ignore = "a Linux guest that boots quietly stands still in real time; see the README"]
             a_guest_keeps_what_it_wrote,
         }
     }

@@ -26,6 +26,8 @@ const DEFINITION: &str = include_str!("../files/demo.toml");
 const INITTAB: &str = include_str!("../files/inittab");
 /// The shell on its console.
 const CONSOLE: &str = include_str!("../files/console");
+/// Who the guest's root is: the shell's prompt has a tilde where it is at home.
+const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n";
 /// What the sample disk says.
 const WELCOME: &str =
     "Welcome to Bulkhead. This file is on a fixed VHD on the data volume; write beside it what you like.\n";
@@ -112,6 +114,7 @@ fn initial_ram_disk(paths: &Paths, kernel: &Kernel) -> Result<Vec<u8>> {
     }
     archive.add("init", &Entry::Link("/sbin/init".to_owned()));
     archive.add("etc/inittab", &Entry::File(INITTAB.into(), false));
+    archive.add("etc/passwd", &Entry::File(PASSWD.into(), false));
     archive.add("etc/console", &Entry::File(CONSOLE.into(), true));
     archive.add("etc/rc", &Entry::File(Sample::first_script().into(), true));
     let modules = Modules::find(&kernel.modules).in_load_order(&MODULES)?;
