@@ -64,35 +64,33 @@ pub(super) fn length(process: &Process, [file, ..]: Arguments) -> Result<u64, Er
     process.object::<Arc<File>>(file).map(|file| file.length())
 }
 
-pub(super) async fn read(
-    process: &Process,
-    [file, offset, bytes, length, ..]: Arguments,
-) -> Result<u64, Error> {
-    let file = process.object::<Arc<File>>(file)?;
-    let slice = UserSlice::new(bytes, length, 1)?;
-    let mut done = 0;
-    while done < length {
-        let part = slice.part(done, PIECE);
-        let segments = process.space().segments(part, true)?;
-        let at = offset.checked_add(done).ok_or(Error::InvalidArgument)?;
-        file.read(at, &segments, Arc::clone(process.space())).await?;
-        done += part.length();
-    }
-    Ok(length)
+pub(super) async fn read(process: &Process, arguments: Arguments) -> Result<u64, Error> {
+    transfer(process, arguments, true).await
 }
 
-pub(super) async fn write(
+pub(super) async fn write(process: &Process, arguments: Arguments) -> Result<u64, Error> {
+    transfer(process, arguments, false).await
+}
+
+/// Moves bytes from a file to the program's memory when it `reads`, else from there to the file.
+async fn transfer(
     process: &Process,
     [file, offset, bytes, length, ..]: Arguments,
+    reads: bool,
 ) -> Result<u64, Error> {
     let file = process.object::<Arc<File>>(file)?;
     let slice = UserSlice::new(bytes, length, 1)?;
     let mut done = 0;
     while done < length {
         let part = slice.part(done, PIECE);
-        let segments = process.space().segments(part, false)?;
+        let segments = process.space().segments(part, reads)?;
         let at = offset.checked_add(done).ok_or(Error::InvalidArgument)?;
-        file.write(at, &segments, Arc::clone(process.space())).await?;
+        let keep = Arc::clone(process.space());
+        if reads {
+            file.read(at, &segments, keep).await?;
+        } else {
+            file.write(at, &segments, keep).await?;
+        }
         done += part.length();
     }
     Ok(length)

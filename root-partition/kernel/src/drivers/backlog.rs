@@ -7,6 +7,7 @@ use crate::block::{Completion, Error, Operation, PhysicalSegment, Request, Sourc
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use arrayvec::ArrayVec;
 
 /// Who to tell about a request.
 pub struct Waiter {
@@ -23,6 +24,26 @@ impl Waiter {
     /// Tells.
     pub fn complete(self, result: Result<(), Error>) {
         self.completion.complete(self.tag, result);
+    }
+}
+
+/// The most completions that are collected under one lock.
+const BATCH: usize = 32;
+
+/// Requests that are done, and how each ended.
+pub type Done = ArrayVec<(Waiter, Result<(), Error>), BATCH>;
+
+/// Tells all whose requests `collect` finds done, until it finds no more; it returns those whose requests were malformed.
+/// Whatever it locks is free again when they are told.
+pub fn complete_all(mut collect: impl FnMut(&mut Done) -> Vec<Waiter>) {
+    let mut done = Done::new();
+    loop {
+        let refused = collect(&mut done);
+        if done.is_empty() && refused.is_empty() {
+            return;
+        }
+        done.drain(..).for_each(|(waiter, result)| waiter.complete(result));
+        refused.into_iter().for_each(|waiter| waiter.complete(Err(Error::Invalid)));
     }
 }
 

@@ -5,12 +5,11 @@ use super::identify::Namespace;
 use super::prp;
 use crate::block::{Completion, Error, Operation, Request};
 use crate::drivers::StartError;
-use crate::drivers::backlog::{Slots, Waiter};
+use crate::drivers::backlog::{Done, Slots, Waiter, complete_all};
 use crate::drivers::dma::DmaBuffer;
 use crate::drivers::mmio::Registers;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use arrayvec::ArrayVec;
 use core::sync::atomic::{Ordering, fence};
 use spin::Mutex;
 
@@ -18,8 +17,6 @@ use spin::Mutex;
 const DEPTH_MAX: u16 = 256;
 /// The most commands in flight.
 const SLOTS_MAX: u16 = 128;
-/// How many requests are completed between two looks at the queue.
-const BATCH: usize = 32;
 /// Bytes of a slot's page.
 const PAGE: usize = 4096;
 
@@ -166,23 +163,11 @@ impl IoQueue {
 
     /// Completes everything that the controller has done.
     pub fn drain(&self) {
-        let mut done = ArrayVec::<_, BATCH>::new();
-        loop {
-            let refused = self.collect(&mut done);
-            if done.is_empty() && refused.is_empty() {
-                return;
-            }
-            for (waiter, result) in done.drain(..) {
-                waiter.complete(result);
-            }
-            for waiter in refused {
-                waiter.complete(Err(Error::Invalid));
-            }
-        }
+        complete_all(|done| self.collect(done));
     }
 
     /// Takes up to a batch of completions, and starts what waited for their slots. Returns whose request was malformed.
-    fn collect(&self, done: &mut ArrayVec<(Waiter, Result<(), Error>), BATCH>) -> Vec<Waiter> {
+    fn collect(&self, done: &mut Done) -> Vec<Waiter> {
         let mut refused = Vec::new();
         let mut state = self.state.lock();
         let before = state.head;

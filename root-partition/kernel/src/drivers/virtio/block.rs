@@ -3,13 +3,12 @@
 use super::queue::{Queue, Table};
 use crate::block::{Completion, Device, Error, Info, Limits, Operation, Request};
 use crate::drivers::StartError;
-use crate::drivers::backlog::{Slots, Waiter};
+use crate::drivers::backlog::{Done, Slots, Waiter, complete_all};
 use crate::drivers::dma::DmaBuffer;
 use crate::drivers::mmio::Registers;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use arrayvec::ArrayVec;
 use spin::Mutex;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -56,8 +55,6 @@ mod kind {
 const SECTOR: u64 = 512;
 /// The most requests in flight.
 const SLOTS_MAX: u16 = 128;
-/// How many requests are completed between two looks at the queue.
-const BATCH: usize = 32;
 /// The most bytes of one request.
 const TRANSFER_MAX: u64 = 4 << 20;
 
@@ -168,24 +165,12 @@ impl VirtioBlock {
 
     /// Completes everything that the device has done.
     pub fn drain(&self) {
-        let mut done = ArrayVec::<_, BATCH>::new();
-        loop {
-            let refused = self.collect(&mut done);
-            if done.is_empty() && refused.is_empty() {
-                return;
-            }
-            for (waiter, result) in done.drain(..) {
-                waiter.complete(result);
-            }
-            for waiter in refused {
-                waiter.complete(Err(Error::Invalid));
-            }
-        }
+        complete_all(|done| self.collect(done));
     }
 
     /// Takes up to a batch of finished requests, and starts what waited for their slots. Returns whose request was
     /// malformed.
-    fn collect(&self, done: &mut ArrayVec<(Waiter, Result<(), Error>), BATCH>) -> Vec<Waiter> {
+    fn collect(&self, done: &mut Done) -> Vec<Waiter> {
         let mut refused = Vec::new();
         let mut state = self.state.lock();
         let mut added = false;
