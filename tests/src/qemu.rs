@@ -38,8 +38,12 @@ pub enum Bus {
     Nvme,
     /// A virtio-blk device.
     Virtio,
+    /// A virtio-blk device that has no message-signalled interrupts.
+    VirtioByWire,
     /// A USB stick.
     Usb,
+    /// The IDE controller of an older board, which has no MSI and no configuration space in memory.
+    Ide,
 }
 
 /// A disk of the machine.
@@ -151,7 +155,8 @@ impl Description {
         // Whoever started the machine takes it along when it is killed.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "TERM", QEMU]);
-        command.args(["-machine", "q35", "-display", "none", "-nic", "none", "-monitor", "none"]);
+        let board = if self.disks.iter().any(|disk| disk.bus == Bus::Ide) { "pc" } else { "q35" };
+        command.args(["-machine", board, "-display", "none", "-nic", "none", "-monitor", "none"]);
         command.args(["-no-user-config", "-nodefaults"]).args(&self.acceleration);
         command.args([
             "-cpu",
@@ -214,6 +219,8 @@ fn add_disk(command: &mut Command, index: usize, disk: &Disk) {
     let device = match disk.bus {
         Bus::Nvme => format!("nvme,serial=bulkhead{index}"),
         Bus::Virtio => "virtio-blk-pci".to_owned(),
+        Bus::VirtioByWire => "virtio-blk-pci,vectors=0".to_owned(),
+        Bus::Ide => "ide-hd".to_owned(),
         Bus::Usb => {
             command.args(["-device", "qemu-xhci"]);
             "usb-storage".to_owned()

@@ -10,7 +10,7 @@ use machine_tests::cli::{Cli, PATIENCE};
 use machine_tests::machine::Machine;
 use machine_tests::qemu::{Bus, Description, Disk, MODEL, Serial};
 
-use crate::machines::{Bulkhead, IMAGE, firmware_machine};
+use crate::machines::{Bulkhead, IMAGE, accepted, create_guest, expect_echo, firmware_machine};
 
 /// Where the system partition is in an image, for mtools.
 const SYSTEM_PARTITION: &str = "@@1M";
@@ -42,6 +42,31 @@ pub fn a_virtio_disk_will_do() -> Result<()> {
         "the configuration is not read: {info}"
     );
     bulkhead.shut_down()?;
+    Ok(())
+}
+
+pub fn a_device_without_message_signalled_interrupts_will_do() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot_from(Bus::VirtioByWire)?;
+    ensure!(
+        bulkhead.cli().run("file list data:/kernels")?.contains("vmlinuz"),
+        "the data volume is not read"
+    );
+    bulkhead.shut_down()?;
+    Ok(())
+}
+
+/// The board has no configuration space in memory either, and more memory than its controller reaches.
+pub fn an_ide_disk_will_do_and_keeps_what_it_was_given() -> Result<()> {
+    let mut bulkhead = Bulkhead::boot_from(Bus::Ide)?;
+    let log = bulkhead.cli().run("host log")?;
+    ensure!(log.contains("ata0: QEMU HARDDISK, DMA"), "the disk is not served by DMA: {log}");
+    ensure!(!log.contains("lost"), "its interrupts do not arrive: {log}");
+    create_guest(&mut bulkhead.cli(), "kept", "echo")?;
+    let mut again = bulkhead.cut_power()?.boot()?;
+    ensure!(again.cli().state("kept")? == "off", "what was written is gone");
+    accepted(&mut again.cli(), "vm start kept")?;
+    expect_echo(&mut again.cli(), "kept", "hello")?;
+    again.shut_down()?;
     Ok(())
 }
 

@@ -90,6 +90,10 @@ impl Off {
             Place::Qemu(bus) => {
                 let mut description = Description::new(self.artifacts.pvh(""), Serial::Pipes);
                 description.disks = vec![Disk { file, format: "qcow2", bus, throwaway: false }];
+                if bus == Bus::Ide {
+                    // Such a controller reaches 4 GiB, so let there be more.
+                    description.memory = 6 << 10;
+                }
                 Machine::start(description)?
             }
             Place::Bochs(model) => {

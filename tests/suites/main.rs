@@ -63,10 +63,12 @@ machine! {
         }
     }
     own {
-        // UEFI, USB and virtio: QEMU has them, Bochs has not.
+        // UEFI, USB, virtio and more than 4 GiB: QEMU has them, Bochs has not.
         boot {
             a_usb_stick_boots_over_uefi,
             a_virtio_disk_will_do,
+            a_device_without_message_signalled_interrupts_will_do,
+            an_ide_disk_will_do_and_keeps_what_it_was_given,
             processors_that_lack_something_are_refused,
             a_missing_or_damaged_file_is_named_and_the_firmware_goes_on,
         }

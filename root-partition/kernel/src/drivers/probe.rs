@@ -2,9 +2,10 @@
 #![expect(unsafe_code, reason = "maps device registers")]
 
 use super::mmio::Registers;
-use super::{ata, nvme, virtio};
+use super::{StartError, ata, nvme, virtio};
 use crate::firmware::Firmware;
-use crate::interrupts::Interrupt;
+use crate::firmware::routing::{Input, Routing};
+use crate::interrupts::{Interrupt, wire};
 use crate::pci::{self, Access, Ecam, Function, Ports};
 use alloc::format;
 use alloc::sync::Arc;
@@ -33,6 +34,26 @@ pub fn serve(interrupt: Interrupt, drain: impl Fn() + Send + 'static) {
             drain();
         }
     });
+}
+
+/// As [`serve`], for a device that has nothing but its pin.
+///
+/// # Errors
+/// `Missing`: it has none, or nobody says where it arrives.
+pub fn serve_pin(
+    function: &Function,
+    routing: &Routing,
+    drain: impl Fn() + Send + Sync + 'static,
+) -> Result<(), StartError> {
+    let input = pin(function, routing).ok_or(StartError::Missing("interrupt"))?;
+    function.enable_pin()?;
+    if wire::serve(input, drain) { Ok(()) } else { Err(StartError::Missing("interrupt")) }
+}
+
+/// Where the pin of `function` arrives; `None`: it has none, or nobody says.
+pub fn pin(function: &Function, routing: &Routing) -> Option<Input> {
+    let (pin, line) = function.pin()?;
+    routing.pin(function.address.bus(), function.address.device(), pin, line)
 }
 
 /// A range of configuration space, as an entry of the MCFG table names it.
@@ -93,7 +114,7 @@ async fn start_one(function: &Function, firmware: &Firmware, numbers: &mut Numbe
         ata::start(function, &firmware.routing, &mut numbers.ata).await
     } else if VIRTIO_BLOCK.contains(&function.id) {
         numbers.virtio += 1;
-        virtio::start(function, format!("virtio{}", numbers.virtio - 1)).await
+        virtio::start(function, &firmware.routing, format!("virtio{}", numbers.virtio - 1)).await
     } else {
         return log::debug!("{}: {:?}, no driver", function.address, function.device_type());
     };

@@ -2,12 +2,12 @@
 //!
 //! 1. ISA: input number = IRQ, edge, active high, but for the overrides of the MADT (ACPI 6.5, 5.2.12.5).
 //! 2. A PCI pin: what the table of the multiprocessor specification says ([`super::mp`]), where firmware still writes
-//!    one; behind a bridge that it does not list, the bridge's own pin after the usual rotation. Otherwise the ISA IRQ in
-//!    the function's interrupt line register, level-triggered: firmware routed the pin there for operating systems that
-//!    use the 8259s, and on most chipsets that wire reaches the IOAPIC as well.
+//!    one. Otherwise the ISA IRQ in the function's interrupt line register, level-triggered: firmware routed the pin there
+//!    for operating systems that use the 8259s, and on most chipsets that wire reaches the IOAPIC as well.
 //!
-//! Not covered: machines that tell the routing in AML (`_PRT`) only, and whose IOAPIC does not see the ISA wires. Nothing
-//! but IDE controllers in native mode depends on a pin here, and their driver looks for lost interrupts itself.
+//! Not covered: machines that tell the routing in AML (`_PRT`) only, and whose IOAPIC does not see the ISA wires. Little
+//! depends on a pin: IDE controllers in native mode, whose driver looks for lost interrupts itself, and virtio devices
+//! without MSI-X.
 
 use super::mp::PinRoute;
 use alloc::vec::Vec;

@@ -110,6 +110,11 @@ impl Function {
         self.update_command(|old| old | wanted)
     }
 
+    /// Lets it raise its pin.
+    pub fn enable_pin(&self) -> Result<(), StartError> {
+        self.update_command(|old| old - CommandRegister::INTERRUPT_DISABLE)
+    }
+
     /// Lets it decode ports, be a bus master, and raise its pin.
     pub fn enable_ports(&self) -> Result<(), StartError> {
         let wanted = CommandRegister::IO_ENABLE | CommandRegister::BUS_MASTER_ENABLE;

@@ -8,6 +8,7 @@ use super::watch::watch;
 use super::{Ata, probe};
 use crate::block;
 use crate::drivers::StartError;
+use crate::drivers::probe::pin;
 use crate::firmware::routing::{Input, Routing};
 use crate::interrupts::wire;
 use crate::pci::Function;
@@ -52,9 +53,7 @@ fn channel(function: &Function, routing: &Routing, index: u8) -> Option<(IoPorts
     let command = function.port_bar(index * 2)?;
     // The control register is the third of the four ports of its BAR.
     let control = function.port_bar(index * 2 + 1)?.checked_add(2)?;
-    let (bus, device) = (function.address.bus(), function.address.device());
-    let input = function.pin().and_then(|(pin, line)| routing.pin(bus, device, pin, line));
-    Some((IoPorts { command, control, master }, input))
+    Some((IoPorts { command, control, master }, pin(function, routing)))
 }
 
 async fn start_channel(ports: IoPorts, input: Option<Input>, number: &mut usize) -> Result<(), StartError> {

@@ -9,6 +9,7 @@ use pci_types::capability::PciCapability;
 /// Types of virtio structures (4.1.4).
 const PCI_CAP_COMMON_CFG: u8 = 1;
 const PCI_CAP_NOTIFY_CFG: u8 = 2;
+const PCI_CAP_ISR_CFG: u8 = 3;
 const PCI_CAP_DEVICE_CFG: u8 = 4;
 
 /// Offsets in the common configuration structure (4.1.4.3).
@@ -48,6 +49,8 @@ pub struct Transport {
     common: Registers,
     notify: Registers,
     notify_multiplier: usize,
+    /// The interrupt status, for a device whose interrupts come by its pin.
+    pub interrupt_status: Option<Registers>,
     /// The device-specific configuration.
     pub device: Registers,
 }
@@ -62,12 +65,14 @@ impl Transport {
         map: impl Fn(u64, u64) -> Option<Registers>,
     ) -> Result<Self, StartError> {
         let (mut common, mut notify, mut device, mut notify_multiplier) = (None, None, None, 0);
+        let mut interrupt_status = None;
         for capability in function.capabilities() {
             let PciCapability::Vendor(at) = capability else { continue };
             let kind = (function.read(at.offset) >> 24) as u8;
             let place = match kind {
                 PCI_CAP_COMMON_CFG => &mut common,
                 PCI_CAP_NOTIFY_CFG => &mut notify,
+                PCI_CAP_ISR_CFG => &mut interrupt_status,
                 PCI_CAP_DEVICE_CFG => &mut device,
                 _ => continue,
             };
@@ -89,6 +94,7 @@ impl Transport {
             common: common.ok_or(StartError::Missing("common configuration"))?,
             notify: notify.ok_or(StartError::Missing("notification structure"))?,
             notify_multiplier,
+            interrupt_status,
             device: device.ok_or(StartError::Missing("device configuration"))?,
         })
     }
@@ -131,8 +137,8 @@ impl Transport {
         Ok(features)
     }
 
-    /// Makes queue `index`, of at most `size_max` descriptors, with interrupts to entry `vector` of the MSI-X table. Its
-    /// size, and the register that notifies the device of it.
+    /// Makes queue `index`, of at most `size_max` descriptors, with interrupts to entry `vector` of the MSI-X table, or to
+    /// the pin. Its size, and the register that notifies the device of it.
     ///
     /// # Errors
     /// `Missing`: there is no such queue; `Failed`: the device has no resources for the vector.
@@ -140,7 +146,7 @@ impl Transport {
         &self,
         index: u16,
         size_max: u16,
-        vector: u16,
+        vector: Option<u16>,
     ) -> Result<(Queue, u16, Registers), StartError> {
         self.common.write(common::QUEUE_SELECT, index);
         let offered: u16 = self.common.read(common::QUEUE_SIZE);
@@ -150,6 +156,7 @@ impl Transport {
         }
         let queue = Queue::new(size)?;
         self.common.write(common::QUEUE_SIZE, size);
+        let vector = vector.unwrap_or(NO_VECTOR);
         self.common.write(common::QUEUE_MSIX_VECTOR, vector);
         if self.common.read::<u16>(common::QUEUE_MSIX_VECTOR) != vector {
             return Err(StartError::Failed("interrupt vector"));

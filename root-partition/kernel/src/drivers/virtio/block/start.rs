@@ -3,8 +3,9 @@
 use super::{VirtioBlock, feature};
 use crate::block;
 use crate::drivers::StartError;
-use crate::drivers::probe::{map, serve};
+use crate::drivers::probe::{map, serve, serve_pin};
 use crate::drivers::virtio::transport::Transport;
+use crate::firmware::routing::Routing;
 use crate::pci::{Function, Route};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -19,21 +20,33 @@ const REQUIRED: u64 = feature::VERSION_1 | feature::RING_INDIRECT_DESC;
 ///
 /// # Errors
 /// Why it cannot be used.
-pub async fn start(function: &Function, name: String) -> Result<(), StartError> {
+pub async fn start(function: &Function, routing: &Routing, name: String) -> Result<(), StartError> {
     function.enable()?;
     let transport = Transport::find(function, map)?;
     let features = transport.negotiate(WANTED, REQUIRED)?;
-    let mut route = function.route(map)?;
-    if !matches!(route, Route::Table(_)) {
-        return Err(StartError::Missing("MSI-X"));
-    }
-    let interrupt = crate::interrupts::allocate().ok_or(StartError::OutOfMemory)?;
-    function.connect(&mut route, 0, interrupt.address(), interrupt.data())?;
-    let queue = transport.set_up_queue(0, QUEUE_MAX, 0)?;
+    let interrupt = match function.route(map) {
+        Ok(mut route @ Route::Table(_)) => {
+            let interrupt = crate::interrupts::allocate().ok_or(StartError::OutOfMemory)?;
+            function.connect(&mut route, 0, interrupt.address(), interrupt.data())?;
+            Some(interrupt)
+        }
+        _ => None,
+    };
+    let queue = transport.set_up_queue(0, QUEUE_MAX, interrupt.is_some().then_some(0))?;
     let disk = Arc::new(VirtioBlock::new(name, queue, &transport.device, features)?);
-    transport.start();
     let served = Arc::clone(&disk);
-    serve(interrupt, move || served.drain());
+    match interrupt {
+        Some(interrupt) => serve(interrupt, move || served.drain()),
+        None => {
+            let status = transport.interrupt_status.ok_or(StartError::Missing("interrupt status"))?;
+            serve_pin(function, routing, move || {
+                // Reading it lets go of the wire.
+                let _: u8 = status.read(0);
+                served.drain();
+            })?;
+        }
+    }
+    transport.start();
     block::register(disk).await;
     Ok(())
 }
