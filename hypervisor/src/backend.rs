@@ -7,10 +7,12 @@ use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 use hv_abi::status::HvResult;
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 use crate::machine::MappedPage;
 
 /// The general registers, in the processor's own order (also that of the register page).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 #[expect(missing_docs, reason = "the registers' own names")]
 pub struct Gprs {
@@ -35,17 +37,13 @@ pub struct Gprs {
 impl Gprs {
     /// In the order of the register page.
     #[inline]
-    pub const fn to_array(&self) -> [u64; 16] {
-        [
-            self.rax, self.rcx, self.rdx, self.rbx, self.rsp, self.rbp, self.rsi, self.rdi, self.r8, self.r9,
-            self.r10, self.r11, self.r12, self.r13, self.r14, self.r15,
-        ]
+    pub const fn as_array(&self) -> &[u64; 16] {
+        zerocopy::transmute_ref!(self)
     }
-    /// From the order of the register page.
+    /// In the order of the register page.
     #[inline]
-    pub const fn from_array(a: [u64; 16]) -> Self {
-        let [rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15] = a;
-        Self { rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15 }
+    pub fn as_array_mut(&mut self) -> &mut [u64; 16] {
+        zerocopy::transmute_mut!(self)
     }
 }
 
@@ -217,8 +215,8 @@ pub trait VirtualProcessorBackend: Sized {
 
     /// A register of the TLFS that lives here (not the APIC's, the SynIC's, the timers').
     fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue>;
-    /// Reads one that is here, of a name that is known where this is called: an implementor inlines it, so that it comes
-    /// to one load.
+    /// Reads one that is here, between `load` and `unload`, of a name that is known where this is called: an implementor
+    /// inlines it, so that it comes to one load.
     #[inline(always)]
     fn read_known(&self, name: HvRegisterName) -> HvRegisterValue {
         self.read_register(name).unwrap_or_default()

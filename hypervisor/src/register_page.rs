@@ -6,7 +6,7 @@
 use hv_abi::register_page::{HvRegisterPageDirty, REGISTER_PAGE_VERSION};
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 
-use crate::backend::{Gprs, VirtualProcessorBackend};
+use crate::backend::VirtualProcessorBackend;
 use crate::machine::Page;
 use crate::platform::VpInbox;
 
@@ -59,7 +59,7 @@ fn load_groups<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, dirty: 
         for (index, value) in (word::GENERAL..).zip(&mut values) {
             *value = page.read(index);
         }
-        *backend.gprs_mut() = Gprs::from_array(values);
+        *backend.gprs_mut().as_array_mut() = values;
     }
     if dirty.instruction_pointer() {
         backend.set_rip(page.read(word::RIP));
@@ -87,7 +87,7 @@ fn load_groups<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, dirty: 
 /// load.
 #[inline(always)]
 pub fn store<B: VirtualProcessorBackend>(page: &Page, backend: &B) {
-    for (index, value) in (word::GENERAL..).zip(backend.gprs().to_array()) {
+    for (index, value) in (word::GENERAL..).zip(*backend.gprs().as_array()) {
         page.write(index, value);
     }
     page.write(word::RIP, backend.rip());

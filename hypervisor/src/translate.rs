@@ -66,9 +66,9 @@ pub fn translate<M: Machine>(
     let walk = if cr0 & CR0_PG == 0 {
         Walk::Found { gpa: address & 0xFFFF_FFFF, rights: WRITABLE | USER }
     } else {
-        let word =
+        let mut word =
             |gpa: Gpa| memory.with_page(machine, gpa.page(), false, |page| page.read(gpa.offset() / 8));
-        walk(word, register(HvRegisterName::Cr3), address, cr4, efer)
+        walk(&mut word, register(HvRegisterName::Cr3), address, cr4, efer)
     };
     let (gpa, rights) = match walk {
         Walk::Failed(code) => return Ok(failed(code)),
@@ -121,7 +121,7 @@ fn mode(cr4: u64, efer: u64) -> Mode {
 /// The guest physical address of `address` by the guest's tables; `word` reads the 64-bit word with a guest physical
 /// address in it. Rights are not looked at.
 pub fn physical_address(
-    word: impl FnMut(Gpa) -> Option<u64>,
+    word: &mut dyn FnMut(Gpa) -> Option<u64>,
     [cr0, cr3, cr4, efer]: [u64; 4],
     address: u64,
 ) -> Option<Gpa> {
@@ -134,7 +134,8 @@ pub fn physical_address(
     }
 }
 
-fn walk(mut word: impl FnMut(Gpa) -> Option<u64>, cr3: u64, address: u64, cr4: u64, efer: u64) -> Walk {
+/// One copy for all callers: it is long, and the words cost more than the calls.
+fn walk(word: &mut dyn FnMut(Gpa) -> Option<u64>, cr3: u64, address: u64, cr4: u64, efer: u64) -> Walk {
     let mode = mode(cr4, efer);
     // The root of PAE's three levels is 32-byte aligned and holds four entries, without rights.
     let pae = mode.levels == 3;
@@ -145,7 +146,7 @@ fn walk(mut word: impl FnMut(Gpa) -> Option<u64>, cr3: u64, address: u64, cr4: u
         let mask = if pae && level == 2 { 3 } else { (1_u64 << mode.index_bits).wrapping_sub(1) };
         let index = address.wrapping_shr(shift) & mask;
         let at = table.wrapping_add(index.wrapping_mul(mode.entry_bytes));
-        let Some(entry) = read_entry(&mut word, at, mode.entry_bytes) else {
+        let Some(entry) = read_entry(word, at, mode.entry_bytes) else {
             return Walk::Failed(TranslateResult::GPA_UNMAPPED);
         };
         if entry & PRESENT == 0 {
@@ -170,7 +171,7 @@ fn walk(mut word: impl FnMut(Gpa) -> Option<u64>, cr3: u64, address: u64, cr4: u
     Walk::Failed(TranslateResult::INVALID_PAGE_TABLE_FLAGS)
 }
 
-fn read_entry(word: &mut impl FnMut(Gpa) -> Option<u64>, at: u64, bytes: u64) -> Option<u64> {
+fn read_entry(word: &mut dyn FnMut(Gpa) -> Option<u64>, at: u64, bytes: u64) -> Option<u64> {
     let word = word(Gpa::new(at)?)?;
     let upper_half = bytes == 4 && at & 4 != 0;
     Some(match bytes {

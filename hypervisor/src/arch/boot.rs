@@ -107,7 +107,7 @@ fn start_hypervisor(plan: &Plan, online: usize) -> Result<(), HvStatus> {
     for (slot, range) in own.iter_mut().zip(plan.frames.owned()) {
         *slot = range;
     }
-    own.sort_unstable_by_key(|(first, _)| *first);
+    plan::sort(&mut *own);
     HYPERVISOR.start(BootInfo {
         ram: plan.ram.as_slice(),
         hypervisor: &*own,

@@ -5,9 +5,10 @@
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use spin::Once;
 use x86_64::VirtAddr;
-use x86_64::structures::idt::InterruptDescriptorTable;
+use x86_64::instructions::segmentation::{CS, Segment};
+use x86_64::instructions::tables::lidt;
+use x86_64::structures::DescriptorTablePointer;
 
 use crate::arch::layout::Stack;
 use crate::arch::panic::Registers;
@@ -154,32 +155,36 @@ const STUB: u64 = 16;
 /// The vectors that have their own stack.
 const OWN_STACK: [(u8, Stack); 3] = [(8, Stack::DoubleFault), (2, Stack::Nmi), (18, Stack::MachineCheck)];
 
-/// Loads the table, made by whoever comes first.
+/// The gates of all exceptions: two words each, the same on every processor.
+static GATES: [AtomicU64; 2 * EXCEPTIONS] = [const { AtomicU64::new(0) }; 2 * EXCEPTIONS];
+/// Vectors of exceptions. Others do not come: the hypervisor takes no interrupts.
+const EXCEPTIONS: usize = 32;
+
+/// Fills the table and loads it.
 pub fn load() {
-    static TABLE: Once<InterruptDescriptorTable> = Once::new();
-    TABLE.call_once(make_table).load();
+    let stubs = (&raw const exception_stubs).addr() as u64;
+    let selector = u64::from(CS::get_reg().0);
+    for (vector, words) in (0_u8..).zip(GATES.as_chunks::<2>().0) {
+        let own = OWN_STACK.iter().find(|(number, _)| *number == vector);
+        let stack =
+            own.and_then(|(_, stack)| stack.index()).map_or(0, |index| u64::from(index).wrapping_add(1));
+        let address = stubs.wrapping_add(u64::from(vector).wrapping_mul(STUB));
+        for (word, value) in words.iter().zip(gate(address, selector, stack)) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+    let limit = const { size_of::<[u64; 2 * EXCEPTIONS]>() as u16 - 1 };
+    let pointer = DescriptorTablePointer { limit, base: VirtAddr::from_ptr(&raw const GATES) };
+    // SAFETY: the table stays for good; each stub keeps every register and returns with IRETQ; the stacks that the
+    // gates name are in the task state, and nothing else uses them.
+    unsafe { lidt(&pointer) };
 }
 
-fn make_table() -> InterruptDescriptorTable {
-    let mut table = InterruptDescriptorTable::new();
-    let stubs = (&raw const exception_stubs).addr() as u64;
-    let stub = |vector: u8| VirtAddr::new(stubs.wrapping_add(u64::from(vector).wrapping_mul(STUB)));
-    macro_rules! set {
-        ($($field:ident $vector:literal),*) => {$(
-            // SAFETY: the stub keeps every register and returns with IRETQ.
-            let entry = unsafe { table.$field.set_handler_addr(stub($vector)) };
-            let own = OWN_STACK.iter().find(|(vector, _)| *vector == $vector);
-            if let Some(index) = own.and_then(|(_, stack)| stack.index()) {
-                // SAFETY: the task state holds that stack, which nothing else uses.
-                unsafe { entry.set_stack_index(index) };
-            }
-        )*};
-    }
-    set!(divide_error 0, debug 1, non_maskable_interrupt 2, breakpoint 3, overflow 4, bound_range_exceeded 5,
-        invalid_opcode 6, device_not_available 7, double_fault 8, invalid_tss 10, segment_not_present 11,
-        stack_segment_fault 12, general_protection_fault 13, page_fault 14, x87_floating_point 16,
-        alignment_check 17, machine_check 18, simd_floating_point 19, security_exception 30);
-    table
+/// An interrupt gate of 64-bit mode, present, for CPL 0 (APM vol. 2, 4.8.4).
+const fn gate(address: u64, selector: u64, stack: u64) -> [u64; 2] {
+    const PRESENT_INTERRUPT_GATE: u64 = 0x8E << 40;
+    let middle = address & 0xFFFF_0000;
+    [address & 0xFFFF | selector << 16 | stack << 32 | PRESENT_INTERRUPT_GATE | middle << 32, address >> 32]
 }
 
 extern "C" fn handle(frame: &mut Frame) {

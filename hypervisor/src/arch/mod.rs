@@ -26,6 +26,8 @@ pub mod exception;
 #[cfg(target_os = "none")]
 pub mod extended;
 #[cfg(target_os = "none")]
+pub mod extension;
+#[cfg(target_os = "none")]
 pub mod image;
 #[cfg(target_os = "none")]
 pub mod local_apic;
@@ -41,6 +43,8 @@ pub mod per_cpu;
 pub mod plan;
 #[cfg(target_os = "none")]
 pub mod processors;
+#[cfg(target_os = "none")]
+pub mod registers;
 #[cfg(target_os = "none")]
 pub mod serial;
 #[cfg(target_os = "none")]

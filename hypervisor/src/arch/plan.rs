@@ -62,12 +62,26 @@ impl Ranges {
             this.count = this.count.saturating_add(1);
         }
         let used = this.list.get_mut(..this.count).unwrap_or_default();
-        used.sort_unstable_by_key(|(first, _)| *first);
+        sort(used);
         this
     }
     /// The ranges, ascending.
     pub fn as_slice(&self) -> &[(SpaPage, u64)] {
         self.list.get(..self.count).unwrap_or_default()
+    }
+}
+
+/// Sorts ranges by their first page. They are few: the library's sort is ten times as long.
+pub fn sort(ranges: &mut [(SpaPage, u64)]) {
+    for end in 1..=ranges.len() {
+        let mut rest = ranges.get_mut(..end).unwrap_or_default();
+        while let [.., before, last] = rest {
+            if before.0 <= last.0 {
+                break;
+            }
+            core::mem::swap(before, last);
+            rest = rest.split_last_mut().map(|(_, rest)| rest).unwrap_or_default();
+        }
     }
 }
 

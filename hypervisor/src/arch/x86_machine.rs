@@ -75,7 +75,6 @@ impl Machine for X86Machine {
         self.found().regions.release(region, frames);
     }
 
-    #[inline]
     fn catch_up(&self) {
         regions::catch_up();
     }

@@ -3,9 +3,12 @@
 
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
-use hv_abi::status::HvResult;
+use hv_abi::status::{HvResult, HvStatus};
 use paging::{Attributes, EntryFormat, Ept, Npt, PageSize};
 
+use crate::arch::extended::Extended;
+use crate::arch::extension::Extension;
+use crate::arch::registers;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::vendor::is_vmx;
 use crate::arch::vmx::processor::VmxProcessor;
@@ -35,7 +38,7 @@ impl VirtualProcessorBackend for X86Processor {
     type Format = SecondLevel;
 
     fn hypercall_instruction() -> [u8; 3] {
-        if is_vmx() { VmxProcessor::hypercall_instruction() } else { SvmProcessor::hypercall_instruction() }
+        if is_vmx() { VmxProcessor::HYPERCALL_INSTRUCTION } else { SvmProcessor::HYPERCALL_INSTRUCTION }
     }
     fn new(control: MappedPage, kind: Kind) -> Self {
         if is_vmx() {
@@ -85,14 +88,29 @@ impl VirtualProcessorBackend for X86Processor {
         on!(self, cpl())
     }
     fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        on!(self, read_register(name))
+        match self.alike(name) {
+            None => on!(self, register(name)),
+            alike => alike,
+        }
     }
     #[inline(always)]
     fn read_known(&self, name: HvRegisterName) -> HvRegisterValue {
-        on!(self, read_known(name))
+        match self.alike(name) {
+            None => on!(self, known_register(name)).unwrap_or_default(),
+            Some(alike) => alike,
+        }
     }
     fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
-        on!(self, write_register(name, value))
+        let v = value.as_u64();
+        let done = registers::is_acceptable(name, value)
+            && if name == HvRegisterName::PendingInterruption {
+                self.set_pending(HvPendingInterruption::from_bits(v))
+            } else {
+                registers::write(name, v, self.extended_mut()).unwrap_or_else(|| {
+                    registers::write_general(name, v, self.gprs_mut()) || on!(self, set_register(name, value))
+                })
+            };
+        if done { Ok(()) } else { Err(HvStatus::INVALID_PARAMETER) }
     }
     fn inject(&mut self, event: Event) {
         on!(self, inject(event));
@@ -119,7 +137,34 @@ impl VirtualProcessorBackend for X86Processor {
         on!(self, reset(reset));
     }
     fn set_xcr0(&mut self, value: u64) -> bool {
-        on!(self, set_xcr0(value))
+        self.extended_mut().set_xcr0(value)
+    }
+}
+
+impl X86Processor {
+    fn extended(&self) -> &Extended {
+        on!(self, extended())
+    }
+    fn extended_mut(&mut self) -> &mut Extended {
+        on!(self, extended_mut())
+    }
+
+    /// A register that is alike on both.
+    #[inline(always)]
+    fn alike(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        let value = match name {
+            HvRegisterName::PendingInterruption => Some(self.pending().into_bits()),
+            _ => registers::read(name, self.gprs(), self.extended()),
+        };
+        value.map(HvRegisterValue::from_u64)
+    }
+
+    fn set_pending(&mut self, pending: HvPendingInterruption) -> bool {
+        if pending.interruption_pending() {
+            return registers::event(pending).map(|event| self.inject(event)).is_some();
+        }
+        on!(self, forget_pending());
+        true
     }
 }
 

@@ -169,7 +169,7 @@ impl VirtualProcessorBackend for FakeBackend {
         self.cpl
     }
     fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        let mut gprs = self.gprs.to_array();
+        let mut gprs = *self.gprs.as_array();
         if let Some(value) = general(&mut gprs, name) {
             return Some(HvRegisterValue::from_u64(*value));
         }
@@ -181,10 +181,10 @@ impl VirtualProcessorBackend for FakeBackend {
         }
     }
     fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
-        let mut gprs = self.gprs.to_array();
+        let mut gprs = *self.gprs.as_array();
         if let Some(register) = general(&mut gprs, name) {
             *register = value.low;
-            self.gprs = Gprs::from_array(gprs);
+            *self.gprs.as_array_mut() = gprs;
             return Ok(());
         }
         match name {

@@ -124,9 +124,14 @@ pub fn catch_up() {
     let seen = &per_cpu::this().flushes_seen;
     let now = CHANGES.load(Ordering::Acquire);
     if seen.get() != now {
-        seen.set(now);
-        cpu::flush_tlb();
+        forget(now);
     }
+}
+
+#[cold]
+fn forget(now: u64) {
+    per_cpu::this().flushes_seen.set(now);
+    cpu::flush_tlb();
 }
 
 const fn slot(address: u64, shift: u32) -> usize {

@@ -125,7 +125,6 @@ impl<'a> Builder<'a> {
         }
         Ok(())
     }
-
 }
 
 /// First byte of text, of read-only data, of data, and one above the last.

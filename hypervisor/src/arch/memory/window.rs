@@ -1,7 +1,7 @@
 //! A processor's window: one page of address space that shows a page of RAM for the length of a closure.
 #![expect(unsafe_code, reason = "the page that the window shows")]
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use hv_abi::SpaPage;
 use paging::{Attributes, EntryFormat, Host, PageSize, TableMemory};
@@ -12,19 +12,35 @@ use crate::machine::Page;
 /// Shows `page` to `f`, which does not call this again.
 #[inline]
 pub fn with_page<R>(page: SpaPage, f: impl FnOnce(&Page) -> R) -> R {
+    let shown = open(page);
+    // SAFETY: mapped until it is closed below; all access through it is atomic.
+    let result = f(unsafe { &*shown });
+    close(shown);
+    result
+}
+
+/// This processor's entry, and what it maps.
+fn own() -> (&'static AtomicU64, *const Page) {
     let this = per_cpu::this();
-    let address = layout::window(this.index as usize);
     // SAFETY: the entry of this processor's own window, in the table that stays mapped.
     let entry = unsafe { &*this.window_entry };
+    (entry, core::ptr::with_exposed_provenance(layout::window(this.index as usize) as usize))
+}
+
+/// One copy of it, however many closures there are.
+#[inline(never)]
+fn open(page: SpaPage) -> *const Page {
+    let (entry, shown) = own();
     debug_assert_eq!(entry.load(Ordering::Relaxed), 0, "a window in a window");
     // The entry was absent, and absent entries are not cached: nothing is to be flushed before.
     entry.store(Host::leaf(page, PageSize::Size4K, Attributes::WRITE), Ordering::Release);
-    let shown = core::ptr::with_exposed_provenance::<Page>(address as usize);
-    // SAFETY: mapped just now, until the entry is cleared below; all access through it is atomic.
-    let result = f(unsafe { &*shown });
-    entry.store(0, Ordering::Release);
-    cpu::invlpg(address);
-    result
+    shown
+}
+
+#[inline(never)]
+fn close(shown: *const Page) {
+    own().0.store(0, Ordering::Release);
+    cpu::invlpg(shown.addr() as u64);
 }
 
 /// Tables, by window.

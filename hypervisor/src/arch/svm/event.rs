@@ -1,11 +1,11 @@
 //! Delivering events: interrupts, NMIs, exceptions, and the windows for them.
 
-use hv_abi::registers::{HvPendingInterruption, interruption_type};
+use hv_abi::registers::HvPendingInterruption;
 
 use crate::arch::svm::features::Features;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::{EventInjection, event_type};
-use crate::backend::{Event, VirtualProcessorBackend};
+use crate::backend::Event;
 
 /// Whether the guest is in an NMI handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,26 +91,6 @@ impl SvmProcessor {
             .with_interruption_vector(u16::from(event.vector()))
             .with_deliver_error_code(event.error_code_valid())
             .with_error_code(event.error_code())
-    }
-
-    /// Sets what is pending, from the register of the TLFS; `false` for what the processor would refuse.
-    pub(super) fn set_pending_interruption(&mut self, pending: HvPendingInterruption) -> bool {
-        if !pending.interruption_pending() {
-            self.control().eventinj = EventInjection::new();
-            return true;
-        }
-        let Ok(vector) = u8::try_from(pending.interruption_vector()) else { return false };
-        let event = match pending.interruption_type() {
-            interruption_type::INTERRUPT => Event::Interrupt(vector),
-            interruption_type::NMI => Event::Nmi,
-            interruption_type::EXCEPTION if vector < 32 && vector != 2 => {
-                let error_code = pending.deliver_error_code().then_some(pending.error_code());
-                Event::Exception { vector, error_code }
-            }
-            _ => return false,
-        };
-        self.inject(event);
-        true
     }
 
     /// Asks for an exit when the guest can take `vector`: a virtual interrupt of its priority, whose delivery is

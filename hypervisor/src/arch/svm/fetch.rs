@@ -39,7 +39,7 @@ impl SvmProcessor {
         let base = if self.in_64_bit_mode() { 0 } else { save.cs.base };
         let table =
             PageTable::<Npt>::from_root(SpaPage::new(self.vmcb.control.n_cr3 >> 12).unwrap_or_default());
-        let word = |gpa: Gpa| {
+        let mut word = |gpa: Gpa| {
             let (page, _) = table.translate(&mut Windowed, InputPage::from_gpa(gpa.page())?)?;
             Some(with_page(page, |page| page.read(gpa.offset() / 8)))
         };
@@ -53,7 +53,10 @@ impl SvmProcessor {
                 Some((at, value)) if at == aligned => value,
                 _ => {
                     let controls = [save.cr0, save.cr3, save.cr4, save.efer];
-                    let Some(value) = physical_address(word, controls, aligned).and_then(word) else { break };
+                    let Some(value) = physical_address(&mut word, controls, aligned).and_then(&mut word)
+                    else {
+                        break;
+                    };
                     shown = Some((aligned, value));
                     value
                 }

@@ -102,7 +102,8 @@ impl LengthCache {
     #[inline]
     pub fn get(&self, rip: u64, space: u64, opcode: Opcode) -> Option<u8> {
         let entry = self.entries.get(Self::slot(rip))?;
-        let found = entry.rip == rip && entry.space == space && entry.opcode == opcode as u8 && entry.length != 0;
+        let found =
+            entry.rip == rip && entry.space == space && entry.opcode == opcode as u8 && entry.length != 0;
         found.then_some(entry.length)
     }
 

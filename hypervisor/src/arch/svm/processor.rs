@@ -3,11 +3,11 @@
 
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
-use hv_abi::status::HvResult;
 
 use crate::arch::asid::Lease;
 use crate::arch::cpu::{mark, marker};
 use crate::arch::extended::Extended;
+use crate::arch::extension::Extension;
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::svm::enable::capabilities;
@@ -16,7 +16,7 @@ use crate::arch::svm::features::Features;
 use crate::arch::svm::length::LengthCache;
 use crate::arch::svm::vmcb::{CleanBits, Control, EventInjection, Save, Vmcb, tlb_control};
 use crate::arch::svm::world_switch;
-use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit, Gprs, Kind, Reset};
 use crate::machine::MappedPage;
 
 /// A virtual processor on AMD-V.
@@ -58,12 +58,9 @@ impl SvmProcessor {
     }
 }
 
-impl VirtualProcessorBackend for SvmProcessor {
-    type Format = paging::Npt;
+impl Extension for SvmProcessor {
     /// VMMCALL.
-    fn hypercall_instruction() -> [u8; 3] {
-        [0x0F, 0x01, 0xD9]
-    }
+    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
 
     fn new(control: MappedPage, kind: Kind) -> Self {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern
@@ -135,6 +132,12 @@ impl VirtualProcessorBackend for SvmProcessor {
     fn gprs_mut(&mut self) -> &mut Gprs {
         &mut self.gprs
     }
+    fn extended(&self) -> &Extended {
+        &self.extended
+    }
+    fn extended_mut(&mut self) -> &mut Extended {
+        &mut self.extended
+    }
     #[inline]
     fn rip(&self) -> u64 {
         self.vmcb.save.rip
@@ -157,15 +160,15 @@ impl VirtualProcessorBackend for SvmProcessor {
         self.vmcb.save.cpl
     }
 
-    fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        self.register(name)
+    fn register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        self.own_register(name)
     }
     #[inline(always)]
-    fn read_known(&self, name: HvRegisterName) -> HvRegisterValue {
-        self.register(name).unwrap_or_default()
+    fn known_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        self.own_register(name)
     }
-    fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
-        self.set_register(name, value)
+    fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
+        self.set_own_register(name, value)
     }
 
     fn inject(&mut self, event: Event) {
@@ -173,6 +176,9 @@ impl VirtualProcessorBackend for SvmProcessor {
     }
     fn pending(&self) -> HvPendingInterruption {
         self.pending_interruption()
+    }
+    fn forget_pending(&mut self) {
+        self.control().eventinj = EventInjection::new();
     }
     #[inline]
     fn interruptible(&self) -> bool {
@@ -203,8 +209,5 @@ impl VirtualProcessorBackend for SvmProcessor {
     }
     fn reset(&mut self, reset: Reset) {
         self.put_state(reset);
-    }
-    fn set_xcr0(&mut self, value: u64) -> bool {
-        self.extended.set_xcr0(value)
     }
 }

@@ -1,6 +1,7 @@
 //! The states a VP starts from, and what exits.
 
 use crate::arch::extended::Extended;
+use crate::arch::extension::Extension;
 use crate::arch::svm::enable::SVME;
 use crate::arch::svm::event::NmiState;
 use crate::arch::svm::permission::{GUEST_MSRS, GUEST_PORTS, ROOT_MSRS};
@@ -9,7 +10,7 @@ use crate::arch::svm::vmcb::{
     CleanBits, EventInjection, Intercepts, InterruptControl, MoreIntercepts, Segment,
 };
 use crate::arch::{cpu, image};
-use crate::backend::{Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Gprs, Kind, Reset};
 
 /// The attributes of segments.
 const REAL_CODE: u16 = 0x09B;

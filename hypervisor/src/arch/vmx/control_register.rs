@@ -8,7 +8,8 @@ use crate::arch::vmx::controls::EntryControls;
 use crate::arch::vmx::enable::VMXE;
 use crate::arch::vmx::field::{control, guest};
 use crate::arch::vmx::processor::VmxProcessor;
-use crate::backend::{Exit, Gprs};
+use crate::arch::vmx::vmcs::{read, write};
+use crate::backend::Exit;
 
 const PE: u64 = 1 << 0;
 const ET: u64 = 1 << 4;
@@ -30,43 +31,43 @@ pub(super) const CR4_OWNED: u64 = VMXE | SMXE;
 impl VmxProcessor {
     /// CR0 as the guest sees it.
     #[inline]
-    pub(super) fn cr0(&self) -> u64 {
-        let shadow = self.vmcs.read(control::CR0_READ_SHADOW) & CR0_OWNED;
-        self.vmcs.read(guest::CR0) & !CR0_OWNED | shadow
+    pub(super) fn cr0() -> u64 {
+        let shadow = read(control::CR0_READ_SHADOW) & CR0_OWNED;
+        read(guest::CR0) & !CR0_OWNED | shadow
     }
 
     /// Sets CR0 as the guest sees it.
     pub(super) fn set_cr0(&mut self, value: u64) {
-        self.vmcs.write(guest::CR0, value & !CR0_OWNED | NE | ET);
-        self.vmcs.write(control::CR0_READ_SHADOW, value | ET);
+        write(guest::CR0, value & !CR0_OWNED | NE | ET);
+        write(control::CR0_READ_SHADOW, value | ET);
         self.translations_changed();
     }
 
     /// CR4 as the guest sees it.
     #[inline]
-    pub(super) fn cr4(&self) -> u64 {
-        self.vmcs.read(guest::CR4) & !CR4_OWNED
+    pub(super) fn cr4() -> u64 {
+        read(guest::CR4) & !CR4_OWNED
     }
 
     /// Sets CR4 as the guest sees it.
     pub(super) fn set_cr4(&mut self, value: u64) {
-        self.vmcs.write(guest::CR4, value & !CR4_OWNED | VMXE);
+        write(guest::CR4, value & !CR4_OWNED | VMXE);
         self.translations_changed();
     }
 
     /// Sets EFER, and tells the entry the mode.
     pub(super) fn set_efer(&mut self, value: u64) {
-        self.vmcs.write(guest::IA32_EFER, value);
+        write(guest::IA32_EFER, value);
         let long = EntryControls::IA32E_MODE_GUEST.bits();
-        let controls = self.vmcs.read(control::ENTRY);
-        self.vmcs.write(control::ENTRY, if value & LMA != 0 { controls | long } else { controls & !long });
+        let controls = read(control::ENTRY);
+        write(control::ENTRY, if value & LMA != 0 { controls | long } else { controls & !long });
         self.translations_changed();
     }
 
     /// MOV to CR0, CR4 or CR8 that exited; the other register is this general one.
     pub(super) fn write_control_register(&mut self, number: u8, register: u8) -> Exit {
-        let general = self.gprs.to_array().get(usize::from(register)).copied().unwrap_or(0);
-        let value = if self.in_64_bit_mode() { general } else { general & 0xFFFF_FFFF };
+        let general = self.gprs.as_array().get(usize::from(register)).copied().unwrap_or(0);
+        let value = if Self::in_64_bit_mode() { general } else { general & 0xFFFF_FFFF };
         match number {
             0 if self.move_to_cr0(value) => {}
             8 if value <= 0xF => return self.write_cr8(value as u8),
@@ -79,7 +80,7 @@ impl VmxProcessor {
 
     /// What MOV to CR0 does; `false`: #GP.
     fn move_to_cr0(&mut self, value: u64) -> bool {
-        let (now, efer) = (self.cr0(), self.vmcs.read(guest::IA32_EFER));
+        let (now, efer) = (Self::cr0(), read(guest::IA32_EFER));
         let makes_no_sense =
             value >> 32 != 0 || value & PG != 0 && value & PE == 0 || value & (NW | CD) == NW;
         if makes_no_sense {
@@ -88,9 +89,9 @@ impl VmxProcessor {
         if (now ^ value) & PG != 0 {
             let on = value & PG != 0;
             let refused = if on {
-                efer & LME != 0 && (self.cr4() & PAE == 0 || self.code_is_64_bit())
+                efer & LME != 0 && (Self::cr4() & PAE == 0 || Self::code_is_64_bit())
             } else {
-                self.in_64_bit_mode() || self.cr4() & PCIDE != 0
+                Self::in_64_bit_mode() || Self::cr4() & PCIDE != 0
             };
             if refused {
                 return false;
@@ -101,9 +102,9 @@ impl VmxProcessor {
         true
     }
 
-    fn code_is_64_bit(&self) -> bool {
+    fn code_is_64_bit() -> bool {
         const LONG: u32 = 1 << 13;
-        self.vmcs.read(guest::CS.access_rights) & LONG != 0
+        read(guest::CS.access_rights) & LONG != 0
     }
 
     /// MOV to CR8: an interrupt that waited may have its turn.
@@ -116,11 +117,9 @@ impl VmxProcessor {
 
     /// MOV from CR8.
     pub(super) fn read_cr8(&mut self, register: u8) -> Exit {
-        let mut all = self.gprs.to_array();
-        if let Some(slot) = all.get_mut(usize::from(register)) {
+        if let Some(slot) = self.gprs.as_array_mut().get_mut(usize::from(register)) {
             *slot = u64::from(self.cr8);
         }
-        self.gprs = Gprs::from_array(all);
         self.complete_instruction();
         Exit::Handled
     }
@@ -129,12 +128,12 @@ impl VmxProcessor {
     pub(super) fn read_pdptes(&mut self) {
         const ALIGNED: u64 = 0xFFFF_FFE0;
         let three_levels =
-            self.cr0() & PG != 0 && self.cr4() & PAE != 0 && self.vmcs.read(guest::IA32_EFER) & LMA == 0;
+            Self::cr0() & PG != 0 && Self::cr4() & PAE != 0 && read(guest::IA32_EFER) & LMA == 0;
         if !three_levels {
             return;
         }
-        let root = SpaPage::new(self.vmcs.read(control::EPT_POINTER) >> 12).unwrap_or_default();
-        let root_entries = self.vmcs.read(guest::CR3) & ALIGNED;
+        let root = SpaPage::new(self.tables >> 12).unwrap_or_default();
+        let root_entries = read(guest::CR3) & ALIGNED;
         let page = Gpa::new(root_entries).and_then(|gpa| InputPage::from_gpa(gpa.page()));
         let table = PageTable::<Ept>::from_root(root);
         let shown = page.and_then(|page| table.translate(&mut Windowed, page));
@@ -142,7 +141,7 @@ impl VmxProcessor {
         let fields = [guest::PDPTE0, guest::PDPTE1, guest::PDPTE2, guest::PDPTE3];
         for (index, field) in (first..).zip(fields) {
             let entry = shown.map_or(0, |(page, _)| with_page(page, |page| page.read(index)));
-            self.vmcs.write(field, entry);
+            write(field, entry);
         }
     }
 }

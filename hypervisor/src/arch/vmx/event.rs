@@ -1,12 +1,12 @@
 //! Delivering events: interrupts, NMIs, exceptions, and the windows for them.
 
-use hv_abi::registers::{HvPendingInterruption, interruption_type};
+use hv_abi::registers::HvPendingInterruption;
 
 use crate::arch::vmx::controls::Primary;
 use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::qualification::Interruption;
-use crate::backend::{Event, VirtualProcessorBackend};
+use crate::arch::vmx::vmcs::{read, write};
 
 /// Interruptibility state: blocking by STI and by MOV SS.
 pub(super) const SHADOW: u32 = 0b11;
@@ -20,25 +20,25 @@ pub(super) const fn is_valid(information: u32) -> bool {
 }
 
 impl VmxProcessor {
-    fn interruptibility(&self) -> u32 {
-        self.vmcs.read(guest::INTERRUPTIBILITY_STATE)
+    fn interruptibility() -> u32 {
+        read(guest::INTERRUPTIBILITY_STATE)
     }
 
     /// No shadow, nothing pending.
     #[inline]
     pub(super) fn takes_events(&self) -> bool {
-        !self.pending.is_valid() && self.interruptibility() & SHADOW == 0
+        !self.pending.is_valid() && Self::interruptibility() & SHADOW == 0
     }
 
     /// An NMI has been delivered, and no IRET executed since.
-    pub(super) fn is_in_nmi_handler(&self) -> bool {
-        self.interruptibility() & NMI_BLOCKED != 0
+    pub(super) fn is_in_nmi_handler() -> bool {
+        Self::interruptibility() & NMI_BLOCKED != 0
     }
 
     /// Sets what blocks events.
-    pub(super) fn set_blocking(&mut self, bits: u32, on: bool) {
-        let now = self.interruptibility();
-        self.vmcs.write(guest::INTERRUPTIBILITY_STATE, if on { now | bits } else { now & !bits });
+    pub(super) fn set_blocking(bits: u32, on: bool) {
+        let now = Self::interruptibility();
+        write(guest::INTERRUPTIBILITY_STATE, if on { now | bits } else { now & !bits });
     }
 
     /// Gives the entry what is pending.
@@ -47,22 +47,22 @@ impl VmxProcessor {
         const PROTECTED: u64 = 1;
         if self.pending.is_nmi() {
             // Its handler ends with an IRET, and then the next one can come.
-            self.set_blocking(NMI_BLOCKED, false);
+            Self::set_blocking(NMI_BLOCKED, false);
             self.set_primary(Primary::NMI_WINDOW_EXITING, true);
         }
         let mut event = self.pending;
-        if event.error_code().is_some() && self.vmcs.read(guest::CR0) & PROTECTED == 0 {
+        if event.error_code().is_some() && read(guest::CR0) & PROTECTED == 0 {
             event = event.without_error_code();
         }
-        self.vmcs.write(control::ENTRY_EXCEPTION_ERROR_CODE, event.error_code);
-        self.vmcs.write(control::ENTRY_INTERRUPTION_INFORMATION, event.information);
+        write(control::ENTRY_EXCEPTION_ERROR_CODE, event.error_code);
+        write(control::ENTRY_INTERRUPTION_INFORMATION, event.information);
     }
 
     /// Puts back an event whose delivery the exit interrupted. What an instruction raised is not put back: RIP is still
     /// at the instruction, which is executed again.
     #[cold]
     pub(super) fn requeue(&mut self, information: u32) {
-        let error_code = self.vmcs.read(exit::IDT_VECTORING_ERROR_CODE);
+        let error_code = read(exit::IDT_VECTORING_ERROR_CODE);
         let event = Interruption { information, error_code }.for_entry();
         if !event.is_of_instruction() {
             self.pending = event;
@@ -82,32 +82,12 @@ impl VmxProcessor {
             .with_error_code(event.error_code)
     }
 
-    /// Sets what is pending, from the register of the TLFS; `false` for what the processor would refuse.
-    pub(super) fn set_pending_interruption(&mut self, pending: HvPendingInterruption) -> bool {
-        if !pending.interruption_pending() {
-            self.pending = Interruption::NONE;
-            return true;
-        }
-        let Ok(vector) = u8::try_from(pending.interruption_vector()) else { return false };
-        let event = match pending.interruption_type() {
-            interruption_type::INTERRUPT => Event::Interrupt(vector),
-            interruption_type::NMI => Event::Nmi,
-            interruption_type::EXCEPTION if vector < 32 && vector != 2 => {
-                let error_code = pending.deliver_error_code().then_some(pending.error_code());
-                Event::Exception { vector, error_code }
-            }
-            _ => return false,
-        };
-        self.inject(event);
-        true
-    }
-
     /// Turns primary controls on or off.
     pub(super) fn set_primary(&mut self, controls: Primary, on: bool) {
         let now = if on { self.primary | controls.bits() } else { self.primary & !controls.bits() };
         if now != self.primary {
             self.primary = now;
-            self.vmcs.write(control::PRIMARY, now);
+            write(control::PRIMARY, now);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::qualification::{
     ControlRegisterAccess, Interruption, NMI_UNBLOCKED, port_access, reason, second_level_fault,
 };
+use crate::arch::vmx::vmcs::{read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
 use crate::backend::{Event, Exit, Kind};
 
@@ -25,14 +26,14 @@ impl VmxProcessor {
     /// What happened, after a run.
     #[inline]
     pub(super) fn exit(&mut self) -> Exit {
-        match self.vmcs.read(exit::REASON) {
+        match read(exit::REASON) {
             reason::CPUID => self.instruction(Exit::Cpuid),
             reason::VMCALL => self.instruction(Exit::Hypercall),
             reason::RDMSR => self.msr(false),
             reason::WRMSR => self.msr(true),
             reason::EXTERNAL_INTERRUPT => Exit::PhysicalInterrupt,
             reason::IO_INSTRUCTION => {
-                let access = port_access(self.vmcs.read(exit::QUALIFICATION));
+                let access = port_access(read(exit::QUALIFICATION));
                 self.instruction(Exit::IoPort(access))
             }
             reason::EPT_VIOLATION => self.violation(),
@@ -48,7 +49,7 @@ impl VmxProcessor {
     /// An instruction did it: notes its length.
     #[inline]
     fn instruction(&mut self, exit: Exit) -> Exit {
-        self.length = self.vmcs.read(exit::INSTRUCTION_LENGTH) as u8;
+        self.length = read(exit::INSTRUCTION_LENGTH) as u8;
         exit
     }
 
@@ -64,12 +65,12 @@ impl VmxProcessor {
 
     fn violation(&mut self) -> Exit {
         self.length = 0;
-        let qualification = self.vmcs.read(exit::QUALIFICATION);
+        let qualification = read(exit::QUALIFICATION);
         if qualification & NMI_UNBLOCKED != 0 && !self.pending.is_valid() {
-            self.set_blocking(NMI_BLOCKED, true);
+            Self::set_blocking(NMI_BLOCKED, true);
         }
-        let gpa = self.vmcs.read(exit::GUEST_PHYSICAL_ADDRESS);
-        let linear = self.vmcs.read(exit::GUEST_LINEAR_ADDRESS);
+        let gpa = read(exit::GUEST_PHYSICAL_ADDRESS);
+        let linear = read(exit::GUEST_LINEAR_ADDRESS);
         Exit::SecondLevelFault(second_level_fault(qualification, gpa, linear))
     }
 
@@ -110,7 +111,7 @@ impl VmxProcessor {
 
     fn control_register(&mut self) -> Exit {
         self.instruction(Exit::Handled);
-        match ControlRegisterAccess::new(self.vmcs.read(exit::QUALIFICATION)) {
+        match ControlRegisterAccess::new(read(exit::QUALIFICATION)) {
             ControlRegisterAccess::To(number, register) => self.write_control_register(number, register),
             ControlRegisterAccess::From(_, register) => self.read_cr8(register),
             ControlRegisterAccess::Other => Exit::InvalidState,
@@ -120,8 +121,8 @@ impl VmxProcessor {
     /// Exceptions are intercepted only so that one that raises itself for ever (#AC, #DB in the processor's own
     /// pushes) comes here in between; they are passed on. A machine check is the machine's, not the guest's.
     fn exception(&mut self) -> Exit {
-        let information = self.vmcs.read(exit::INTERRUPTION_INFORMATION);
-        let error_code = self.vmcs.read(exit::INTERRUPTION_ERROR_CODE);
+        let information = read(exit::INTERRUPTION_INFORMATION);
+        let error_code = read(exit::INTERRUPTION_ERROR_CODE);
         let event = Interruption { information, error_code };
         if event.is_nmi() {
             world_switch::allow_nmis();
@@ -130,9 +131,9 @@ impl VmxProcessor {
         assert!(event.vector() != MACHINE_CHECK, "#MC, the hardware reports a failure");
         if event.vector() == DEBUG {
             // As the processor does when it delivers #DB: the exit left the registers as they were.
-            let causes = self.vmcs.read(exit::QUALIFICATION);
+            let causes = read(exit::QUALIFICATION);
             self.live.set_dr6(self.live.dr6() & !0xF | causes & 0xE00F);
-            self.vmcs.write(guest::DR7, self.vmcs.read(guest::DR7) & !GENERAL_DETECT);
+            write(guest::DR7, read(guest::DR7) & !GENERAL_DETECT);
         }
         self.pending =
             Interruption::of(Event::Exception { vector: event.vector(), error_code: event.error_code() });
@@ -153,25 +154,25 @@ impl VmxProcessor {
     /// Moves RIP behind the instruction that exited, as if it had been executed.
     #[inline]
     pub(super) fn complete_instruction(&mut self) {
-        let before = self.vmcs.read(guest::RIP);
+        let before = read(guest::RIP);
         let mut rip = before.wrapping_add(u64::from(self.length));
-        if (before ^ rip) >> 32 != 0 && !self.in_64_bit_mode() {
+        if (before ^ rip) >> 32 != 0 && !Self::in_64_bit_mode() {
             rip &= 0xFFFF_FFFF;
         }
-        self.vmcs.write(guest::RIP, rip);
-        if self.vmcs.read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 {
-            self.set_blocking(SHADOW, false);
+        write(guest::RIP, rip);
+        if read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 {
+            Self::set_blocking(SHADOW, false);
         }
-        if self.vmcs.read(guest::RFLAGS) & TF != 0 && !self.pending.is_valid() {
+        if read(guest::RFLAGS) & TF != 0 && !self.pending.is_valid() {
             self.live.set_dr6(self.live.dr6() | SINGLE_STEP);
             self.pending = Interruption::of(Event::Exception { vector: DEBUG, error_code: None });
         }
     }
 
     /// EFER.LMA and CS.L.
-    pub(super) fn in_64_bit_mode(&self) -> bool {
+    pub(super) fn in_64_bit_mode() -> bool {
         const LMA: u64 = 1 << 10;
         const LONG: u32 = 1 << 13;
-        self.vmcs.read(guest::IA32_EFER) & LMA != 0 && self.vmcs.read(guest::CS.access_rights) & LONG != 0
+        read(guest::IA32_EFER) & LMA != 0 && read(guest::CS.access_rights) & LONG != 0
     }
 }

@@ -13,41 +13,44 @@ use x86_64::registers::control::{Cr0, Cr3, Cr4};
 use crate::arch::cpu;
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::vmx::field::host;
-use crate::arch::vmx::vmcs::Vmcs;
+use crate::arch::vmx::vmcs::write_all;
 use crate::arch::vmx::world_switch;
 
-/// Writes this processor's.
-pub fn write_state(vmcs: &Vmcs, this: &PerCpu) {
+/// Writes this processor's into the current control structure.
+pub fn write_state(this: &PerCpu) {
     let [cs, ss, tr] = selectors();
-    vmcs.write(host::CS_SELECTOR, cs);
-    for field in [host::ES_SELECTOR, host::SS_SELECTOR, host::DS_SELECTOR] {
-        vmcs.write(field, ss);
-    }
-    vmcs.write(host::FS_SELECTOR, 0);
-    vmcs.write(host::GS_SELECTOR, 0);
-    vmcs.write(host::TR_SELECTOR, tr);
-    vmcs.write(host::CR0, Cr0::read_raw());
-    vmcs.write(host::CR3, Cr3::read().0.start_address().as_u64());
-    vmcs.write(host::CR4, Cr4::read_raw());
-    vmcs.write(host::FS_BASE, 0);
-    vmcs.write(host::GS_BASE, core::ptr::from_ref(this).addr() as u64);
-    vmcs.write(host::TR_BASE, (&raw const this.tss).addr() as u64);
-    vmcs.write(host::GDTR_BASE, sgdt().base.as_u64());
-    vmcs.write(host::IDTR_BASE, sidt().base.as_u64());
-    vmcs.write(host::IA32_SYSENTER_CS, 0);
-    vmcs.write(host::IA32_SYSENTER_ESP, 0);
-    vmcs.write(host::IA32_SYSENTER_EIP, 0);
-    vmcs.write(host::IA32_PAT, read_msr(msr::PAT));
-    vmcs.write(host::IA32_EFER, read_msr(msr::EFER));
-    vmcs.write(host::RIP, world_switch::exit_address());
+    let address = |part: *const u8| part.addr() as u64;
+    write_all(&[
+        (host::CS_SELECTOR.encoding(), cs),
+        (host::SS_SELECTOR.encoding(), ss),
+        (host::DS_SELECTOR.encoding(), ss),
+        (host::ES_SELECTOR.encoding(), ss),
+        (host::FS_SELECTOR.encoding(), 0),
+        (host::GS_SELECTOR.encoding(), 0),
+        (host::TR_SELECTOR.encoding(), tr),
+        (host::CR0.encoding(), Cr0::read_raw()),
+        (host::CR3.encoding(), Cr3::read().0.start_address().as_u64()),
+        (host::CR4.encoding(), Cr4::read_raw()),
+        (host::FS_BASE.encoding(), 0),
+        (host::GS_BASE.encoding(), address((&raw const *this).cast())),
+        (host::TR_BASE.encoding(), address((&raw const this.tss).cast())),
+        (host::GDTR_BASE.encoding(), sgdt().base.as_u64()),
+        (host::IDTR_BASE.encoding(), sidt().base.as_u64()),
+        (host::IA32_SYSENTER_CS.encoding(), 0),
+        (host::IA32_SYSENTER_ESP.encoding(), 0),
+        (host::IA32_SYSENTER_EIP.encoding(), 0),
+        (host::IA32_PAT.encoding(), read_msr(msr::PAT)),
+        (host::IA32_EFER.encoding(), read_msr(msr::EFER)),
+        (host::RIP.encoding(), world_switch::exit_address()),
+    ]);
 }
 
 /// CS, SS, TR.
-fn selectors() -> [u16; 3] {
-    let (cs, ss, tr): (u16, u16, u16);
+fn selectors() -> [u64; 3] {
+    let (cs, ss, tr): (u64, u64, u64);
     // SAFETY: reads three selectors.
     unsafe {
-        asm!("mov {:x}, cs", "mov {:x}, ss", "str {:x}", out(reg) cs, out(reg) ss, out(reg) tr,
+        asm!("mov {:e}, cs", "mov {:e}, ss", "str {:e}", out(reg) cs, out(reg) ss, out(reg) tr,
             options(nomem, nostack));
     }
     [cs, ss, tr]

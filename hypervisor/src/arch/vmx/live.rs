@@ -73,12 +73,8 @@ impl Live {
         }
     }
 
-    /// Sets one; `false`: the processor does not take the value.
-    pub fn set_register(&mut self, number: u32, value: u64) -> bool {
-        const SEGMENT_BASES: [u32; 3] = [msr::LSTAR, msr::CSTAR, msr::KERNEL_GS_BASE];
-        if SEGMENT_BASES.contains(&number) && hv_abi::Gva::new(value).is_none() {
-            return false;
-        }
+    /// Sets one, to a value that the processor takes.
+    pub fn set_register(&mut self, number: u32, value: u64) {
         let mut all = REGISTERS.into_iter().zip(&mut self.registers);
         if let Some((_, slot)) = all.find(|(register, _)| *register == number) {
             *slot = value;
@@ -86,7 +82,6 @@ impl Live {
                 write_msr(number, value);
             }
         }
-        true
     }
 
     /// CR2.

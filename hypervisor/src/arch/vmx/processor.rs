@@ -3,27 +3,29 @@
 
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
-use hv_abi::status::HvResult;
 
 use crate::arch::asid::Lease;
 use crate::arch::cpu::{mark, marker};
 use crate::arch::extended::Extended;
+use crate::arch::extension::Extension;
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::vmx::enable::capabilities;
 use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::live::Live;
 use crate::arch::vmx::qualification::Interruption;
-use crate::arch::vmx::vmcs::{Vmcs, forget_translations};
+use crate::arch::vmx::vmcs::{Vmcs, forget_translations, read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
 use crate::arch::vmx::{event, host};
-use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit, Gprs, Kind, Reset};
 use crate::machine::MappedPage;
 
 /// A virtual processor on VT-x.
 pub struct VmxProcessor {
     pub(super) gprs: Gprs,
     pub(super) vmcs: Vmcs,
+    /// The EPT pointer.
+    pub(super) tables: u64,
     /// RSP as the control structure has it.
     rsp: u64,
     lease: Lease,
@@ -53,6 +55,8 @@ bitflags::bitflags! {
         const FLUSH = 1 << 0;
         /// Read the four entries of PAE's root that CR3 names.
         const READ_PDPTES = 1 << 1;
+        /// Write the address of the second-level tables.
+        const SET_TABLES = 1 << 2;
     }
 }
 
@@ -67,15 +71,18 @@ impl VmxProcessor {
         if !this.asids.is_good(&self.lease, this.index) {
             let (lease, flush) = this.asids.lease(this.index);
             self.lease = lease;
-            self.vmcs.write(control::VPID, lease.asid as u16);
+            write(control::VPID, lease.asid as u16);
             if flush {
                 forget_translations(0);
             }
             // What this processor knows of these tables may be of another time.
             self.todo |= Todo::FLUSH;
         }
+        if self.todo.contains(Todo::SET_TABLES) {
+            write(control::EPT_POINTER, self.tables);
+        }
         if self.todo.contains(Todo::FLUSH) {
-            forget_translations(self.vmcs.read(control::EPT_POINTER));
+            forget_translations(self.tables);
         }
         if self.todo.contains(Todo::READ_PDPTES) {
             self.read_pdptes();
@@ -84,18 +91,16 @@ impl VmxProcessor {
     }
 }
 
-impl VirtualProcessorBackend for VmxProcessor {
-    type Format = paging::Ept;
+impl Extension for VmxProcessor {
     /// VMCALL.
-    fn hypercall_instruction() -> [u8; 3] {
-        [0x0F, 0x01, 0xC1]
-    }
+    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xC1];
 
     fn new(control: MappedPage, kind: Kind) -> Self {
         let controls = capabilities().controls(kind);
         let mut this = Self {
             gprs: Gprs::default(),
             vmcs: Vmcs::new(control, capabilities().revision),
+            tables: 0,
             rsp: 0,
             lease: Lease::default(),
             host: u32::MAX,
@@ -109,8 +114,10 @@ impl VirtualProcessorBackend for VmxProcessor {
             extended: Extended::new(),
             live: Live::new(),
         };
+        let before = this.vmcs.bring();
         this.set_controls(controls);
-        this.reset(Reset::Init);
+        this.put_state(Reset::Init);
+        this.vmcs.take_back(before);
         this
     }
 
@@ -119,7 +126,7 @@ impl VirtualProcessorBackend for VmxProcessor {
         let this = per_cpu::this();
         if self.host != this.index {
             self.host = this.index;
-            host::write_state(&self.vmcs, this);
+            host::write_state(this);
         }
         self.extended.load();
         self.live.load();
@@ -143,7 +150,7 @@ impl VirtualProcessorBackend for VmxProcessor {
             self.prepare(this);
         }
         if self.gprs.rsp != self.rsp {
-            self.vmcs.write(guest::RSP, self.gprs.rsp);
+            write(guest::RSP, self.gprs.rsp);
         }
         if self.pending.is_valid() {
             self.write_pending();
@@ -156,10 +163,10 @@ impl VirtualProcessorBackend for VmxProcessor {
             return self.not_entered(outcome);
         }
         self.vmcs.set_launched();
-        self.rsp = self.vmcs.read(guest::RSP);
+        self.rsp = read(guest::RSP);
         self.gprs.rsp = self.rsp;
         self.pending = Interruption::NONE;
-        let interrupted = self.vmcs.read(exit::IDT_VECTORING_INFORMATION);
+        let interrupted = read(exit::IDT_VECTORING_INFORMATION);
         if event::is_valid(interrupted) {
             self.requeue(interrupted);
         }
@@ -174,16 +181,22 @@ impl VirtualProcessorBackend for VmxProcessor {
     fn gprs_mut(&mut self) -> &mut Gprs {
         &mut self.gprs
     }
+    fn extended(&self) -> &Extended {
+        &self.extended
+    }
+    fn extended_mut(&mut self) -> &mut Extended {
+        &mut self.extended
+    }
     #[inline]
     fn rip(&self) -> u64 {
-        self.vmcs.read(guest::RIP)
+        self.vmcs.get(guest::RIP)
     }
     fn set_rip(&mut self, rip: u64) {
-        self.vmcs.write(guest::RIP, rip);
+        write(guest::RIP, rip);
     }
     #[inline]
     fn rflags(&self) -> u64 {
-        self.vmcs.read(guest::RFLAGS)
+        self.vmcs.get(guest::RFLAGS)
     }
     fn instruction_length(&self) -> u8 {
         self.length
@@ -194,18 +207,24 @@ impl VirtualProcessorBackend for VmxProcessor {
     /// That of the stack segment (SDM vol. 3C, 26.4.1).
     #[inline]
     fn cpl(&self) -> u8 {
-        (self.vmcs.read(guest::SS.access_rights) >> 5 & 3) as u8
+        (self.vmcs.get(guest::SS.access_rights) >> 5 & 3) as u8
     }
 
-    fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        self.register(name)
+    fn register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        let before = self.vmcs.bring();
+        let value = self.current_register(name);
+        self.vmcs.take_back(before);
+        value
     }
     #[inline(always)]
-    fn read_known(&self, name: HvRegisterName) -> HvRegisterValue {
-        self.register(name).unwrap_or_default()
+    fn known_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        self.current_register(name)
     }
-    fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
-        self.set_register(name, value)
+    fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
+        let before = self.vmcs.bring();
+        let done = self.set_current_register(name, value);
+        self.vmcs.take_back(before);
+        done
     }
 
     fn inject(&mut self, event: Event) {
@@ -214,13 +233,16 @@ impl VirtualProcessorBackend for VmxProcessor {
     fn pending(&self) -> HvPendingInterruption {
         self.pending_interruption()
     }
+    fn forget_pending(&mut self) {
+        self.pending = Interruption::NONE;
+    }
     #[inline]
     fn interruptible(&self) -> bool {
         const IF: u64 = 1 << 9;
-        self.vmcs.read(guest::RFLAGS) & IF != 0 && self.takes_events()
+        read(guest::RFLAGS) & IF != 0 && self.takes_events()
     }
     fn nmi_deliverable(&self) -> bool {
-        !self.is_in_nmi_handler() && self.takes_events()
+        !Self::is_in_nmi_handler() && self.takes_events()
     }
     #[inline]
     fn request_interrupt_window(&mut self, vector: Option<u8>) {
@@ -230,16 +252,15 @@ impl VirtualProcessorBackend for VmxProcessor {
     fn set_second_level_root(&mut self, root: SpaPage) {
         /// Write-back; a walk of four levels.
         const ATTRIBUTES: u64 = 6 | 3 << 3;
-        self.vmcs.write(control::EPT_POINTER, root.base().get() | ATTRIBUTES);
-        self.flush_second_level();
+        self.tables = root.base().get() | ATTRIBUTES;
+        self.todo |= Todo::FLUSH | Todo::SET_TABLES;
     }
     fn flush_second_level(&mut self) {
         self.todo |= Todo::FLUSH;
     }
     fn reset(&mut self, reset: Reset) {
+        let before = self.vmcs.bring();
         self.put_state(reset);
-    }
-    fn set_xcr0(&mut self, value: u64) -> bool {
-        self.extended.set_xcr0(value)
+        self.vmcs.take_back(before);
     }
 }

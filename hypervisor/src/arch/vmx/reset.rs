@@ -5,11 +5,12 @@ use hv_abi::registers::{HvSegmentAttributes, HvSegmentRegister};
 use crate::arch::extended::Extended;
 use crate::arch::vmx::control_register::{CR0_OWNED, CR4_OWNED};
 use crate::arch::vmx::controls::{Controls, Primary};
-use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
 use crate::arch::vmx::field::{SegmentFields, control, guest};
 use crate::arch::vmx::permission::{GUEST_MSRS, ROOT_MSRS};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::qualification::Interruption;
+use crate::arch::vmx::registers::set_segment;
+use crate::arch::vmx::vmcs::{write, write_all};
 use crate::arch::{cpu, image};
 use crate::backend::{Gprs, Kind, Reset};
 
@@ -28,49 +29,71 @@ const LONG_CR0: u64 = 0x8001_0033;
 const LONG_CR4: u64 = 0x620;
 /// LME, LMA, NXE.
 const LONG_EFER: u64 = 0xD00;
-const RESET_PAT: u64 = 0x0007_0406_0007_0406;
+/// The registers of data segments.
+const DATA: [SegmentFields; 5] = [guest::DS, guest::ES, guest::SS, guest::FS, guest::GS];
 /// Exceptions that exit: those that can raise themselves for ever, and the machine's own.
 const GUEST_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+
+/// Fields of the guest's state after RESET, beside segments and control registers.
+const RESET_STATE: [(u64, u64); 15] = [
+    (guest::GDTR_BASE.encoding(), 0),
+    (guest::GDTR_LIMIT.encoding(), 0xFFFF),
+    (guest::IDTR_BASE.encoding(), 0),
+    (guest::IDTR_LIMIT.encoding(), 0xFFFF),
+    (guest::CR3.encoding(), 0),
+    (guest::DR7.encoding(), 0x400),
+    (guest::RFLAGS.encoding(), 2),
+    (guest::RIP.encoding(), 0xFFF0),
+    (guest::IA32_PAT.encoding(), 0x0007_0406_0007_0406),
+    (guest::IA32_DEBUGCTL.encoding(), 0),
+    (guest::INTERRUPTIBILITY_STATE.encoding(), 0),
+    (guest::PENDING_DEBUG_EXCEPTIONS.encoding(), 0),
+    (guest::IA32_SYSENTER_CS.encoding(), 0),
+    (guest::IA32_SYSENTER_ESP.encoding(), 0),
+    (guest::IA32_SYSENTER_EIP.encoding(), 0),
+];
+
+/// Fields that stay as they are.
+const CONSTANT: [(u64, u64); 13] = [
+    (control::CR0_MASK.encoding(), CR0_OWNED),
+    (control::CR4_MASK.encoding(), CR4_OWNED),
+    (control::TSC_OFFSET.encoding(), 0),
+    (guest::VMCS_LINK_POINTER.encoding(), u64::MAX),
+    (guest::ACTIVITY_STATE.encoding(), 0),
+    (control::PAGE_FAULT_ERROR_CODE_MASK.encoding(), 0),
+    (control::PAGE_FAULT_ERROR_CODE_MATCH.encoding(), 0),
+    (control::CR3_TARGET_COUNT.encoding(), 0),
+    (control::EXIT_MSR_STORE_COUNT.encoding(), 0),
+    (control::EXIT_MSR_LOAD_COUNT.encoding(), 0),
+    (control::ENTRY_MSR_LOAD_COUNT.encoding(), 0),
+    (control::ENTRY_INTERRUPTION_INFORMATION.encoding(), 0),
+    (control::ENTRY_INSTRUCTION_LENGTH.encoding(), 0),
+];
 
 impl VmxProcessor {
     /// What exits, which the kind decides once.
     pub(super) fn set_controls(&mut self, controls: &Controls) {
         let guest = self.kind == Kind::Guest;
         let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
-        let vmcs = &self.vmcs;
-        vmcs.write(control::PIN_BASED, controls.pin_based);
-        vmcs.write(control::PRIMARY, controls.primary);
-        vmcs.write(control::SECONDARY, controls.secondary);
-        vmcs.write(control::EXIT, controls.exit);
-        vmcs.write(control::ENTRY, controls.entry);
-        vmcs.write(control::EXCEPTION_BITMAP, if guest { GUEST_EXCEPTIONS } else { 0 });
-        vmcs.write(control::MSR_BITMAPS, image::physical(msrs));
-        vmcs.write(control::CR0_MASK, CR0_OWNED);
-        vmcs.write(control::CR4_MASK, CR4_OWNED);
-        vmcs.write(control::TSC_OFFSET, 0);
-        vmcs.write(guest::VMCS_LINK_POINTER, u64::MAX);
-        for unused in [
-            control::PAGE_FAULT_ERROR_CODE_MASK,
-            control::PAGE_FAULT_ERROR_CODE_MATCH,
-            control::CR3_TARGET_COUNT,
-            control::EXIT_MSR_STORE_COUNT,
-            control::EXIT_MSR_LOAD_COUNT,
-            control::ENTRY_MSR_LOAD_COUNT,
-            control::ENTRY_INTERRUPTION_INFORMATION,
-            control::ENTRY_INSTRUCTION_LENGTH,
-        ] {
-            vmcs.write(unused, 0);
-        }
+        write(control::PIN_BASED, controls.pin_based);
+        write(control::PRIMARY, controls.primary);
+        write(control::SECONDARY, controls.secondary);
+        write(control::EXIT, controls.exit);
+        write(control::ENTRY, controls.entry);
+        write(control::EXCEPTION_BITMAP, if guest { GUEST_EXCEPTIONS } else { 0 });
+        write(control::MSR_BITMAPS, image::physical(msrs));
+        write_all(&CONSTANT);
     }
 
+    /// The state that `reset` leaves; of the current structure.
     pub(super) fn put_state(&mut self, reset: Reset) {
         self.put_init();
         match reset {
             Reset::Init => {}
             Reset::Startup(vector) => {
                 let selector = u16::from(vector) << 8;
-                self.put_segment(&guest::CS, REAL_CODE, selector, u64::from(selector) << 4, 0xFFFF);
-                self.vmcs.write(guest::RIP, 0);
+                put_segment(&guest::CS, REAL_CODE, selector, u64::from(selector) << 4, 0xFFFF);
+                write(guest::RIP, 0);
             }
             Reset::LongMode { rip, rsp, cr3 } => {
                 self.put_long_mode(rip, cr3);
@@ -91,49 +114,32 @@ impl VmxProcessor {
         self.cr8 = 0;
         self.set_window(None);
         self.set_primary(Primary::NMI_WINDOW_EXITING, false);
-        self.set_blocking(SHADOW | NMI_BLOCKED, false);
-        let data = [guest::DS, guest::ES, guest::SS, guest::FS, guest::GS];
-        for fields in data {
-            self.put_segment(&fields, REAL_DATA, 0, 0, 0xFFFF);
+        for fields in DATA {
+            put_segment(&fields, REAL_DATA, 0, 0, 0xFFFF);
         }
-        self.put_segment(&guest::CS, REAL_CODE, 0xF000, 0xFFFF_0000, 0xFFFF);
-        self.put_segment(&guest::LDTR, LDT, 0, 0, 0xFFFF);
-        self.put_segment(&guest::TR, BUSY_TASK, 0, 0, 0xFFFF);
+        put_segment(&guest::CS, REAL_CODE, 0xF000, 0xFFFF_0000, 0xFFFF);
+        put_segment(&guest::LDTR, LDT, 0, 0, 0xFFFF);
+        put_segment(&guest::TR, BUSY_TASK, 0, 0, 0xFFFF);
         self.set_efer(0);
         self.set_cr0(RESET_CR0);
         self.set_cr4(0);
-        let vmcs = &self.vmcs;
-        for (base, limit) in [(guest::GDTR_BASE, guest::GDTR_LIMIT), (guest::IDTR_BASE, guest::IDTR_LIMIT)] {
-            vmcs.write(base, 0);
-            vmcs.write(limit, 0xFFFF);
-        }
-        vmcs.write(guest::CR3, 0);
-        vmcs.write(guest::DR7, 0x400);
-        vmcs.write(guest::RFLAGS, 2);
-        vmcs.write(guest::RIP, 0xFFF0);
-        vmcs.write(guest::IA32_PAT, RESET_PAT);
-        vmcs.write(guest::IA32_DEBUGCTL, 0);
-        vmcs.write(guest::ACTIVITY_STATE, 0);
-        vmcs.write(guest::PENDING_DEBUG_EXCEPTIONS, 0);
-        vmcs.write(guest::IA32_SYSENTER_CS, 0);
-        vmcs.write(guest::IA32_SYSENTER_ESP, 0);
-        vmcs.write(guest::IA32_SYSENTER_EIP, 0);
+        write_all(&RESET_STATE);
     }
 
     fn put_long_mode(&mut self, rip: u64, cr3: u64) {
-        for fields in [guest::DS, guest::ES, guest::SS, guest::FS, guest::GS] {
-            self.put_segment(&fields, FLAT_DATA, 0x10, 0, u32::MAX);
+        for fields in DATA {
+            put_segment(&fields, FLAT_DATA, 0x10, 0, u32::MAX);
         }
-        self.put_segment(&guest::CS, FLAT_CODE, 8, 0, u32::MAX);
+        put_segment(&guest::CS, FLAT_CODE, 8, 0, u32::MAX);
         self.set_efer(LONG_EFER);
         self.set_cr0(LONG_CR0);
         self.set_cr4(LONG_CR4);
-        self.vmcs.write(guest::CR3, cr3);
-        self.vmcs.write(guest::RIP, rip);
+        write(guest::CR3, cr3);
+        write(guest::RIP, rip);
     }
+}
 
-    fn put_segment(&mut self, fields: &SegmentFields, attributes: u16, selector: u16, base: u64, limit: u32) {
-        let attributes = HvSegmentAttributes::from_bits(attributes);
-        self.set_segment(fields, &HvSegmentRegister { base, limit, selector, attributes });
-    }
+fn put_segment(fields: &SegmentFields, attributes: u16, selector: u16, base: u64, limit: u32) {
+    let attributes = HvSegmentAttributes::from_bits(attributes);
+    set_segment(fields, &HvSegmentRegister { base, limit, selector, attributes });
 }

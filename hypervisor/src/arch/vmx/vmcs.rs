@@ -1,7 +1,7 @@
 //! A virtual-machine control structure (SDM vol. 3C, chapter 26): its page, and access to its fields.
 //!
-//! VMREAD and VMWRITE reach the processor's current one only. Between `load` and `unload` that is the VP's; at any other
-//! time its holder has it to itself, and an access makes it current for a moment.
+//! [`read`] and [`write`] reach the processor's current structure only. From `load` to `unload` that is the VP's; at any
+//! other time its holder has it to itself, and makes it current for a moment ([`Vmcs::bring`]).
 #![expect(unsafe_code, reason = "the instructions of VT-x")]
 
 use core::arch::asm;
@@ -23,21 +23,34 @@ pub struct Vmcs {
     launched: Cell<bool>,
 }
 
-/// VMREAD of the current one.
+/// A field of the current structure.
 #[inline(always)]
-fn vmread(field: u64) -> u64 {
-    let value;
+pub fn read<W: Width>(field: Field<W>) -> W::Value {
+    let value: u64;
     // SAFETY: reads the current structure; a field that does not exist leaves the register as it is.
-    unsafe { asm!("vmread {}, {}", inout(reg) 0_u64 => value, in(reg) field, options(nomem, nostack)) };
-    value
+    unsafe {
+        asm!("vmread {}, {}", inout(reg) 0_u64 => value, in(reg) field.encoding(), options(nomem, nostack));
+    }
+    W::from_register(value)
 }
 
-/// VMWRITE to the current one.
+/// Sets a field of the current structure.
 #[inline(always)]
-fn vmwrite(field: u64, value: u64) {
-    // SAFETY: changes what the next entry loads, not the hypervisor's own state: the host's fields are written by
-    // `host` only.
-    unsafe { asm!("vmwrite {}, {}", in(reg) field, in(reg) value, options(nostack)) };
+pub fn write<W: Width>(field: Field<W>, value: W::Value) {
+    write_encoded(field.encoding(), W::to_register(value));
+}
+
+#[inline(always)]
+fn write_encoded(encoding: u64, value: u64) {
+    // SAFETY: changes what the next entry and the next exit load; the host's fields are written by `host` only.
+    unsafe { asm!("vmwrite {}, {}", in(reg) encoding, in(reg) value, options(nostack)) };
+}
+
+/// Sets the fields of a list: encodings and values.
+pub fn write_all(list: &[(u64, u64)]) {
+    for (encoding, value) in list {
+        write_encoded(*encoding, *value);
+    }
 }
 
 fn vmptrld(page: u64) {
@@ -108,53 +121,31 @@ impl Vmcs {
         self.launched.set(true);
     }
 
-    /// It is this processor's current one, for good reasons: see [`Vmcs::make_current`].
-    pub fn is_current(&self) -> bool {
-        self.current
-    }
-
-    /// A field's value.
-    #[inline(always)]
-    pub fn read<W: Width>(&self, field: Field<W>) -> W::Value {
-        W::from_register(if self.current {
-            vmread(field.encoding())
-        } else {
-            self.read_away(field.encoding())
+    /// Makes it current, where it is not; the answer is for [`Vmcs::take_back`].
+    pub fn bring(&self) -> Option<u64> {
+        (!self.current).then(|| {
+            let before = per_cpu::this().vmcs.get();
+            vmptrld(self.page.base().get());
+            before
         })
     }
 
-    /// Sets a field.
-    #[inline(always)]
-    pub fn write<W: Width>(&self, field: Field<W>, value: W::Value) {
-        let value = W::to_register(value);
-        if self.current {
-            vmwrite(field.encoding(), value);
-        } else {
-            self.write_away(field.encoding(), value);
+    /// Puts it away again, and makes current what was so before.
+    pub fn take_back(&self, before: Option<u64>) {
+        if let Some(before) = before {
+            self.clear();
+            if before != 0 {
+                vmptrld(before);
+            }
         }
     }
 
-    #[cold]
-    #[inline(never)]
-    fn read_away(&self, field: u64) -> u64 {
-        self.for_a_moment(|| vmread(field))
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn write_away(&self, field: u64, value: u64) {
-        self.for_a_moment(|| vmwrite(field, value));
-    }
-
-    /// Makes it current for the length of `f`.
-    fn for_a_moment<R>(&self, f: impl FnOnce() -> R) -> R {
-        let before = per_cpu::this().vmcs.get();
-        vmptrld(self.page.base().get());
-        let result = f();
-        self.clear();
-        if before != 0 {
-            vmptrld(before);
-        }
-        result
+    /// A field, whether it is current or not.
+    #[inline]
+    pub fn get<W: Width>(&self, field: Field<W>) -> W::Value {
+        let before = self.bring();
+        let value = read(field);
+        self.take_back(before);
+        value
     }
 }
