@@ -57,16 +57,18 @@ pub fn a_device_without_message_signalled_interrupts_will_do() -> Result<()> {
 
 /// The board has no configuration space in memory either, and more memory than its controller reaches.
 pub fn an_ide_disk_will_do_and_keeps_what_it_was_given() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot_from(Bus::Ide)?;
-    let log = bulkhead.cli().run("host log")?;
-    ensure!(log.contains("ata0: QEMU HARDDISK, DMA"), "the disk is not served by DMA: {log}");
-    ensure!(!log.contains("lost"), "its interrupts do not arrive: {log}");
-    create_guest(&mut bulkhead.cli(), "kept", "echo")?;
-    let mut again = bulkhead.cut_power()?.boot()?;
-    ensure!(again.cli().state("kept")? == "off", "what was written is gone");
-    accepted(&mut again.cli(), "vm start kept")?;
-    expect_echo(&mut again.cli(), "kept", "hello")?;
-    again.shut_down()?;
+    for (command_line, mode) in [("", "DMA"), ("ata-pio", "PIO")] {
+        let mut bulkhead = Bulkhead::boot_with(Bus::Ide, command_line)?;
+        let log = bulkhead.cli().run("host log")?;
+        ensure!(log.contains(&format!("ata0: QEMU HARDDISK, {mode}")), "it is not served by {mode}: {log}");
+        ensure!(!log.contains("lost"), "its interrupts do not arrive: {log}");
+        create_guest(&mut bulkhead.cli(), "kept", "echo")?;
+        let mut again = bulkhead.cut_power()?.boot()?;
+        ensure!(again.cli().state("kept")? == "off", "{mode}: what was written is gone");
+        accepted(&mut again.cli(), "vm start kept")?;
+        expect_echo(&mut again.cli(), "kept", "hello")?;
+        again.shut_down()?;
+    }
     Ok(())
 }
 

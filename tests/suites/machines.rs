@@ -42,7 +42,12 @@ impl Bulkhead {
 
     /// Boots it in QEMU with the disk on another bus.
     pub fn boot_from(bus: Bus) -> Result<Self> {
-        Off::new(Place::Qemu(bus))?.boot()
+        Self::boot_with(bus, "")
+    }
+
+    /// The same with a boot command line.
+    pub fn boot_with(bus: Bus, command_line: &'static str) -> Result<Self> {
+        Off { command_line, ..Off::new(Place::Qemu(bus))? }.boot()
     }
 
     /// Its command line.
@@ -70,6 +75,8 @@ pub struct Off {
     folder: TempDir,
     disk: PathBuf,
     place: Place,
+    /// In QEMU.
+    command_line: &'static str,
 }
 
 impl Off {
@@ -80,7 +87,7 @@ impl Off {
             Place::Qemu(_) => artifacts.own_disk(IMAGE, folder.path())?,
             Place::Bochs(_) => artifacts.own_copy(IMAGE, folder.path())?,
         };
-        Ok(Self { artifacts, folder, disk, place })
+        Ok(Self { artifacts, folder, disk, place, command_line: "" })
     }
 
     /// Boots it.
@@ -88,7 +95,7 @@ impl Off {
         let file = self.disk.clone();
         let mut machine = match self.place {
             Place::Qemu(bus) => {
-                let mut description = Description::new(self.artifacts.pvh(""), Serial::Pipes);
+                let mut description = Description::new(self.artifacts.pvh(self.command_line), Serial::Pipes);
                 description.disks = vec![Disk { file, format: "qcow2", bus, throwaway: false }];
                 if bus == Bus::Ide {
                     // Such a controller reaches 4 GiB, so let there be more.

@@ -43,6 +43,12 @@ pub fn command_line() -> &'static str {
     hand_off().command_line()
 }
 
+/// Whether the boot command line has this word.
+#[must_use]
+pub fn has_option(word: &str) -> bool {
+    command_line().split_ascii_whitespace().any(|option| option == word)
+}
+
 /// Processors of the machine.
 #[must_use]
 pub fn processors() -> u32 {

@@ -4,7 +4,7 @@
 //!
 //! 1. A controller has two channels, a channel up to two drives, and one command at a time: [`channel`] is a channel.
 //! 2. Data moves by bus-master DMA where controller and drive can, else by PIO, a sector an interrupt. A drive whose DMA
-//!    timed out twice in a row is served by PIO from then on.
+//!    timed out twice in a row is served by PIO from then on; the boot option `ata-pio` has every drive served so.
 //! 3. A command that takes too long ends with an error, and its channel is reset ([`watch`]). An interrupt that was lost,
 //!    or that arrives nowhere, costs time only: the same task looks whether a command is done.
 //! 4. A write with force unit access is a write, then a flush. A flush is FLUSH CACHE (EXT); a drive that has neither

@@ -23,6 +23,9 @@ const COMPATIBLE: [(u16, u16, u8); 2] = [(0x1F0, 0x3F6, 14), (0x170, 0x376, 15)]
 /// The BAR of the bus master's registers, 8 bytes a channel.
 const MASTER_BAR: u8 = 4;
 
+/// The boot option that keeps the driver from DMA.
+const NO_DMA: &str = "ata-pio";
+
 /// Starts the controller that `function` is, and registers its disks as number `number` and following.
 ///
 /// # Errors
@@ -44,7 +47,8 @@ pub(crate) async fn start(
 /// Where channel `index` has its registers, and where its interrupt arrives, if anywhere.
 fn channel(function: &Function, routing: &Routing, index: u8) -> Option<(IoPorts, Option<Input>)> {
     let interface = function.class.2;
-    let master = function.port_bar(MASTER_BAR).filter(|_| interface & BUS_MASTER != 0);
+    let by_dma = interface & BUS_MASTER != 0 && !crate::boot::has_option(NO_DMA);
+    let master = function.port_bar(MASTER_BAR).filter(|_| by_dma);
     let master = master.map(|master| master + u16::from(index) * 8);
     let (command, control, irq) = *COMPATIBLE.get(usize::from(index))?;
     if interface & NATIVE.get(usize::from(index))? == 0 {
