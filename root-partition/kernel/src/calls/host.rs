@@ -4,14 +4,12 @@ use super::Arguments;
 use crate::firmware::power;
 use crate::process::object::System;
 use crate::process::{Process, UserSlice};
-use crate::{boot, host_log, memory, time};
+use crate::{boot, host_log, hypervisor, memory, time};
 use core::arch::x86_64::__cpuid;
 use syscall::{Error, HostAction, HostInfo};
 
 /// Bytes of the log that are copied at a time.
 const PIECE: usize = 16 << 10;
-/// CPUID 1 ECX: this runs on a hypervisor.
-const HYPERVISOR: u32 = 1 << 31;
 
 pub(super) fn info(process: &Process, [system, info, ..]: Arguments) -> Result<u64, Error> {
     process.object::<System>(system)?;
@@ -23,7 +21,7 @@ pub(super) fn info(process: &Process, [system, info, ..]: Arguments) -> Result<u
         tsc_hz: time::tsc_hz(),
         uptime: time::now(),
         processors: boot::processors(),
-        hypervisor: u32::from(__cpuid(1).ecx & HYPERVISOR != 0),
+        hypervisor: u32::from(hypervisor::is_present()),
         processor_name: processor_name(),
     };
     process.space().write(info, &machine)?;

@@ -15,6 +15,8 @@ use core::ptr::NonNull;
 const CLASS_NVME: (u8, u8, u8) = (1, 8, 2);
 /// IDE controllers: mass storage, IDE; the programming interface says how they work.
 const CLASS_IDE: (u8, u8) = (1, 1);
+/// The power management function of Intel's PIIX4, which every such emulated machine has.
+const PIIX4_POWER: (u16, u16) = (0x8086, 0x7113);
 /// Virtio block devices: transitional, modern.
 const VIRTIO_BLOCK: [(u16, u16); 2] = [(0x1AF4, 0x1001), (0x1AF4, 0x1042)];
 
@@ -115,10 +117,23 @@ async fn start_one(function: &Function, firmware: &Firmware, numbers: &mut Numbe
     } else if VIRTIO_BLOCK.contains(&function.id) {
         numbers.virtio += 1;
         virtio::start(function, &firmware.routing, format!("virtio{}", numbers.virtio - 1)).await
+    } else if function.id == PIIX4_POWER {
+        return piix4(function);
     } else {
         return log::debug!("{}: {:?}, no driver", function.address, function.device_type());
     };
     if let Err(error) = result {
         log::error!("{} ({:?}): {error}", function.address, function.device_type());
+    }
+}
+
+/// Without ACPI tables (Bochs under UEFI firmware has none) this is the way to power off.
+fn piix4(function: &Function) {
+    const PMBA: u16 = 0x40;
+    const PORTS: u32 = 0xFFC0;
+    const PM1_CONTROL: u16 = 4;
+    let base = (function.read(PMBA) & PORTS) as u16;
+    if base != 0 {
+        crate::firmware::power::found_pm1_control(base + PM1_CONTROL);
     }
 }

@@ -24,9 +24,12 @@ pub struct PowerRegisters {
 mod act {
     use super::{PowerRegisters, Register};
     use crate::arch::{self, port};
+    use core::sync::atomic::{AtomicU16, Ordering};
     use spin::Once;
 
     static REGISTERS: Once<PowerRegisters> = Once::new();
+    /// PM1 control of a machine whose tables do not name it; 0: not found.
+    static FOUND: AtomicU16 = AtomicU16::new(0);
 
     /// SLP_EN of PM1 control (ACPI 6.5, 4.8.3.2.1), and where the sleep type is.
     const SLEEP_ENABLE: u16 = 1 << 13;
@@ -38,6 +41,11 @@ mod act {
     /// Remembers what the tables say.
     pub(crate) fn start(registers: PowerRegisters) {
         REGISTERS.call_once(|| registers);
+    }
+
+    /// Remembers what a device says that is known to have the register, and 0 for the sleep type of S5.
+    pub(crate) fn found_pm1_control(port: u16) {
+        FOUND.store(port, Ordering::Relaxed);
     }
 
     fn write(register: Register, value: u8) {
@@ -57,7 +65,10 @@ mod act {
             if let Some((register, sleep_type)) = registers.sleep_control {
                 write(register, sleep_type << 2 | REDUCED_ENABLE);
             }
-            for (number, sleep_type) in registers.pm1.into_iter().flatten() {
+            let known = registers.pm1.into_iter().flatten();
+            let found = Some((FOUND.load(Ordering::Relaxed), 0)).filter(|(port, _)| *port != 0);
+            let found = found.filter(|_| registers.pm1 == [None; 2] && registers.sleep_control.is_none());
+            for (number, sleep_type) in known.chain(found) {
                 let value = port::read::<u16>(number) & !SLEEP_TYPE;
                 port::write(number, value | u16::from(sleep_type) << SLEEP_TYPE_SHIFT | SLEEP_ENABLE);
             }
@@ -92,6 +103,6 @@ mod act {
     }
 }
 #[cfg(not(test))]
-pub(crate) use act::start;
+pub(crate) use act::{found_pm1_control, start};
 #[cfg(not(test))]
 pub use act::{off, reset};

@@ -54,7 +54,7 @@ pub(crate) struct IoApicAt {
 pub(crate) fn read(rsdp: u64) -> Firmware {
     let mut firmware = Firmware::default();
     if rsdp == 0 {
-        log::warn!("no ACPI tables: no power-off");
+        log::warn!("no ACPI tables");
         firmware.assume();
         return firmware;
     }
