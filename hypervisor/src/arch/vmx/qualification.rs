@@ -105,7 +105,7 @@ impl Interruption {
 pub const fn port_access(qualification: u64) -> PortAccess {
     PortAccess {
         port: (qualification >> 16) as u16,
-        size: (qualification & 7) as u8 + 1,
+        size: (qualification as u8 & 7).wrapping_add(1),
         write: qualification & 1 << 3 == 0,
         string: qualification & 1 << 4 != 0,
         repeat: qualification & 1 << 5 != 0,
