@@ -173,6 +173,17 @@ pub enum Exit {
     InvalidState,
 }
 
+/// A model-specific register that processors of one vendor have, and where a guest reads the same always.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FixedMsr {
+    /// Number.
+    pub number: u32,
+    /// What is read.
+    pub value: u64,
+    /// Kernels write it on whatever they run on: that is taken, and nothing happens. Else it is #GP.
+    pub ignores_writes: bool,
+}
+
 /// One virtual processor on this vendor's extension.
 ///
 /// An implementor keeps: `gprs`, RIP and RFLAGS are the guest's between runs; what is written before a run is what the
@@ -185,6 +196,8 @@ pub trait VirtualProcessorBackend: Sized {
     type Format: paging::EntryFormat;
     /// The instruction that makes a hypercall.
     fn hypercall_instruction() -> [u8; 3];
+    /// The registers that guests find on a processor of this vendor, beside those that all have.
+    fn fixed_msrs() -> &'static [FixedMsr];
 
     /// Makes one in the state of [`Reset::Init`], using `control` (zeroed) as its control page. The second-level table
     /// is set later.

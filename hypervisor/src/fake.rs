@@ -12,7 +12,7 @@ use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue, 
 use hv_abi::status::{HvResult, HvStatus};
 use hv_abi::{GpaPage, HvPartitionId, SpaPage};
 
-use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
 use crate::exit::{Next, before_entry, handle_exit};
 use crate::machine::{MappedPage, Page};
 use crate::platform::{PartitionPlatform, PlatformConfig, Running, Surroundings, VpInbox, VpPlatform};
@@ -46,6 +46,12 @@ impl VirtualProcessorBackend for FakeBackend {
     type Format = paging::Npt;
     fn hypercall_instruction() -> [u8; 3] {
         [0x0F, 0x01, 0xD9]
+    }
+    fn fixed_msrs() -> &'static [FixedMsr] {
+        &[
+            FixedMsr { number: 0x3A, value: 1, ignores_writes: false },
+            FixedMsr { number: 0xC001_0015, value: 1 << 24, ignores_writes: true },
+        ]
     }
 
     fn new(_control: MappedPage, _kind: Kind) -> Self {

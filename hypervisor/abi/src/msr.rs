@@ -66,7 +66,3 @@ pub const FS_BASE: u32 = 0xC000_0100;
 pub const GS_BASE: u32 = 0xC000_0101;
 pub const KERNEL_GS_BASE: u32 = 0xC000_0102;
 pub const TSC_AUX: u32 = 0xC000_0103;
-pub const SYSCFG: u32 = 0xC001_0010;
-pub const HWCR: u32 = 0xC001_0015;
-pub const VM_CR: u32 = 0xC001_0114;
-pub const VM_HSAVE_PA: u32 = 0xC001_0117;

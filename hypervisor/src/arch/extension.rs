@@ -5,13 +5,14 @@ use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
 use crate::arch::extended::Extended;
-use crate::backend::{Event, Exit, Gprs, Kind, Reset};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset};
 use crate::machine::MappedPage;
 
 /// One virtual processor on this vendor's extension. What a method does is said where the backend has it.
 #[expect(missing_docs, reason = "as in the backend")]
 pub trait Extension: Sized {
     const HYPERCALL_INSTRUCTION: [u8; 3];
+    const FIXED_MSRS: &'static [FixedMsr];
 
     fn new(control: MappedPage, kind: Kind) -> Self;
     fn load(&mut self);

@@ -6,6 +6,7 @@
 
 pub mod acpi;
 pub mod asid;
+pub mod hidden;
 pub mod layout;
 pub mod refusal;
 pub mod screen;

@@ -6,6 +6,7 @@ use hv_abi::SpaPage;
 use paging::FrameAllocator;
 use spin::Once;
 
+use crate::arch::hidden::without_extensions;
 use crate::arch::local_apic::{self, Message};
 use crate::arch::memory::regions::{self, Regions};
 use crate::arch::memory::window;
@@ -108,7 +109,7 @@ impl Machine for X86Machine {
 
     #[inline]
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
-        cpu::cpuid(leaf, subleaf)
+        without_extensions(leaf, cpu::cpuid(leaf, subleaf))
     }
 
     fn fatal(&self, why: &'static str) -> ! {

@@ -12,7 +12,7 @@ use crate::arch::registers;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::vendor::is_vmx;
 use crate::arch::vmx::processor::VmxProcessor;
-use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
 use crate::machine::MappedPage;
 
 /// A virtual processor.
@@ -39,6 +39,9 @@ impl VirtualProcessorBackend for X86Processor {
 
     fn hypercall_instruction() -> [u8; 3] {
         if is_vmx() { VmxProcessor::HYPERCALL_INSTRUCTION } else { SvmProcessor::HYPERCALL_INSTRUCTION }
+    }
+    fn fixed_msrs() -> &'static [FixedMsr] {
+        if is_vmx() { VmxProcessor::FIXED_MSRS } else { SvmProcessor::FIXED_MSRS }
     }
     fn new(control: MappedPage, kind: Kind) -> Self {
         if is_vmx() {

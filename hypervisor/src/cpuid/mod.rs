@@ -95,8 +95,9 @@ impl Cpuid {
         if let Some([_, _, ecx, _]) = self.extended.get_mut(8) {
             *ecx = others.min(255) | (self.id_bits.min(15) << 12);
         }
-        let [intel, ..] = host(4, 0);
-        let leaf = if intel & 0x1F != 0 { 4 } else { 0x8000_001D };
+        // Where leaf 4 is empty there is its twin.
+        let [first, ..] = host(4, 0);
+        let leaf = if first & 0x1F != 0 { 4 } else { 0x8000_001D };
         let present = leaf == 4 || self.extended.first().is_some_and(|[max, ..]| *max >= leaf);
         let cores = if leaf == 4 { (!(u32::MAX << self.id_bits.min(6))) << 26 } else { 0 };
         for (subleaf, cache) in (0u32..).zip(self.caches.iter_mut()).filter(|_| present) {

@@ -14,7 +14,7 @@ use hv_abi::registers::{
 };
 use hv_abi::{HvResult, HvStatus, SpaPage};
 
-use crate::backend::{Event, Exit, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
 use crate::machine::MappedPage;
 
 /// What a guest does until its next exit.
@@ -112,6 +112,12 @@ impl VirtualProcessorBackend for FakeBackend {
     type Format = paging::Npt;
     fn hypercall_instruction() -> [u8; 3] {
         [0x0F, 0x01, 0xD9]
+    }
+    fn fixed_msrs() -> &'static [FixedMsr] {
+        &[
+            FixedMsr { number: 0x3A, value: 1, ignores_writes: false },
+            FixedMsr { number: 0xC001_0015, value: 1 << 24, ignores_writes: true },
+        ]
     }
 
     fn new(control: MappedPage, kind: Kind) -> Self {

@@ -6,21 +6,8 @@ use hv_abi::registers::{HvRegisterName, HvRegisterValue, HvSegmentRegister};
 
 use super::mtrr::Mtrrs;
 use crate::apic::Fault;
-use crate::backend::VirtualProcessorBackend;
+use crate::backend::{FixedMsr, VirtualProcessorBackend};
 use crate::platform::Running;
-
-/// IA32_FEATURE_CONTROL: locked, nothing enabled.
-const FEATURE_CONTROL: u32 = 0x3A;
-/// DE_CFG: LFENCE serializes.
-const DE_CFG: u32 = 0xC001_1029;
-const DE_CFG_VALUE: u64 = 1 << 1;
-/// Northbridge configuration: extended accesses through port 0xCF8 are on, which Linux sees to.
-const NB_CFG: u32 = 0xC001_001F;
-const NB_CFG_ENABLE_CF8_EXT: u64 = 1 << 46;
-/// HWCR: the time stamp counter counts at the rate of P0.
-const HWCR_TSC_FREQUENCY_SELECT: u64 = 1 << 24;
-/// MISC_ENABLE: fast strings; no branch trace store, no precise event sampling.
-const MISC_ENABLE_VALUE: u64 = 1 | 1 << 11 | 1 << 12;
 
 /// EFER: SYSCALL, long mode, NX, fast FXSAVE.
 const EFER_WRITABLE: u64 = 1 | EFER_LME | EFER_LMA | 1 << 11 | 1 << 14;
@@ -34,20 +21,13 @@ pub struct Stored {
     mtrrs: Mtrrs,
     mcg_status: u64,
     debug_ctl: u64,
-    misc_enable: u64,
     /// `HV_X64_MSR_VP_ASSIST_PAGE`.
     pub vp_assist: u64,
 }
 
 impl Stored {
     /// As after RESET and firmware.
-    pub const RESET: Self = Self {
-        mtrrs: Mtrrs::RESET,
-        mcg_status: 0,
-        debug_ctl: 0,
-        misc_enable: MISC_ENABLE_VALUE,
-        vp_assist: 0,
-    };
+    pub const RESET: Self = Self { mtrrs: Mtrrs::RESET, mcg_status: 0, debug_ctl: 0, vp_assist: 0 };
 }
 
 /// The backend's register behind an MSR.
@@ -98,15 +78,13 @@ pub fn read<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, number: u32) ->
         msr::TSC_DEADLINE => vp.platform.apic.timer.deadline(),
         msr::FS_BASE => segment(vp, HvRegisterName::Fs).base,
         msr::GS_BASE => segment(vp, HvRegisterName::Gs).base,
-        FEATURE_CONTROL => 1,
-        msr::MCG_CAP | msr::BIOS_SIGN_ID | msr::SYSCFG => 0,
+        msr::MCG_CAP | msr::BIOS_SIGN_ID => 0,
         msr::MCG_STATUS => stored.mcg_status,
-        msr::MISC_ENABLE => stored.misc_enable,
         msr::DEBUG_CTL => stored.debug_ctl,
-        msr::HWCR => HWCR_TSC_FREQUENCY_SELECT,
-        DE_CFG => DE_CFG_VALUE,
-        NB_CFG => NB_CFG_ENABLE_CF8_EXT,
-        _ => return stored.mtrrs.read(number).ok_or(Fault),
+        _ => {
+            let fixed = fixed::<B>(number).map(|fixed| fixed.value);
+            return stored.mtrrs.read(number).or(fixed).ok_or(Fault);
+        }
     })
 }
 
@@ -128,19 +106,20 @@ pub fn write<B: VirtualProcessorBackend>(
             vp.platform.stored.mcg_status = value;
             Ok(())
         }
-        msr::MISC_ENABLE => {
-            vp.platform.stored.misc_enable = value | MISC_ENABLE_VALUE & !1;
-            Ok(())
-        }
         // No last-branch records, no single-stepping of branches: the bits are kept, nothing happens.
         msr::DEBUG_CTL if value & !0x3F == 0 => {
             vp.platform.stored.debug_ctl = value;
             Ok(())
         }
-        // A kernel sets bits that it wants on any processor; those that matter are set.
-        msr::HWCR | msr::SYSCFG | DE_CFG | NB_CFG | msr::BIOS_SIGN_ID => Ok(()),
+        // An update of the microcode starts with it.
+        msr::BIOS_SIGN_ID => Ok(()),
+        _ if fixed::<B>(number).is_some_and(|fixed| fixed.ignores_writes) => Ok(()),
         _ => vp.platform.stored.mtrrs.write(number, value).unwrap_or(Err(Fault)),
     }
+}
+
+fn fixed<B: VirtualProcessorBackend>(number: u32) -> Option<&'static FixedMsr> {
+    B::fixed_msrs().iter().find(|fixed| fixed.number == number)
 }
 
 /// What the backend gets, if the processor would take `value`.

@@ -1,4 +1,4 @@
-//! CPUID as the root sees it: the host's, without virtualization extensions, with the hypervisor's leaves.
+//! CPUID as the root sees it: the host's, with the hypervisor's leaves.
 
 use hv_abi::cpuid::{HYPERVISOR_PRESENT, HvFeatures, HvPrivileges, INTERFACE, VENDOR, leaf};
 use hv_abi::registers::HvRegisterName;
@@ -8,17 +8,10 @@ use crate::hypervisor::Hypervisor;
 use crate::layout::MAX_VPS;
 use crate::machine::Machine;
 
-/// Leaf 1, ECX: VMX.
-const VMX: u32 = 1 << 5;
 /// Leaf 1, ECX: CR4.OSXSAVE is set.
 const OSXSAVE: u32 = 1 << 27;
 /// CR4.OSXSAVE.
 const CR4_OSXSAVE: u64 = 1 << 18;
-/// Leaf 0x80000001, ECX: SVM and SKINIT.
-const SVM: u32 = 1 << 2 | 1 << 12;
-/// The leaf about SVM.
-const SVM_LEAF: u32 = 0x8000_000A;
-
 /// EAX, EBX, ECX, EDX of a leaf for a root VP.
 pub fn cpuid<M: Machine>(
     hv: &Hypervisor<M>,
@@ -34,10 +27,8 @@ pub fn cpuid<M: Machine>(
         1 => {
             let cr4 = backend.read_known(HvRegisterName::Cr4).as_u64();
             let osxsave = if cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
-            [eax, ebx, (ecx & !(VMX | OSXSAVE)) | osxsave | HYPERVISOR_PRESENT, edx]
+            [eax, ebx, (ecx & !OSXSAVE) | osxsave | HYPERVISOR_PRESENT, edx]
         }
-        0x8000_0001 => [eax, ebx, ecx & !SVM, edx],
-        SVM_LEAF => [0; 4],
         _ => [eax, ebx, ecx, edx],
     }
 }

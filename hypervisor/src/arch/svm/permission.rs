@@ -5,6 +5,8 @@
     reason = "evaluated when it is compiled"
 )]
 
+use crate::backend::FixedMsr;
+
 /// Two bits for each of 3 × 8192 registers: read, write. Registers outside those ranges always exit.
 #[repr(C, align(4096))]
 pub struct MsrMap([u8; 8192]);
@@ -107,6 +109,9 @@ pub mod msr {
     pub const KERNEL_GS_BASE: u32 = 0xC000_0102;
     pub const TSC_AUX: u32 = 0xC000_0103;
     pub const SYSCFG: u32 = 0xC001_0010;
+    pub const HWCR: u32 = 0xC001_0015;
+    pub const NB_CFG: u32 = 0xC001_001F;
+    pub const DE_CFG: u32 = 0xC001_1029;
     pub const PATCH_LOADER: u32 = 0xC001_0020;
     pub const MMIO_CFG_BASE: u32 = 0xC001_0058;
     pub const IORR_FIRST: u32 = 0xC001_0016;
@@ -139,6 +144,17 @@ pub static GUEST_MSRS: MsrMap = MsrMap::closed()
     .allow(msr::GS_BASE, Direct::Both)
     .allow(msr::KERNEL_GS_BASE, Direct::Both)
     .allow(msr::TSC_AUX, Direct::Both);
+
+/// What guests find beside those.
+pub static FIXED_MSRS: [FixedMsr; 4] = [
+    FixedMsr { number: msr::SYSCFG, value: 0, ignores_writes: true },
+    // The time stamp counter counts at the rate of P0.
+    FixedMsr { number: msr::HWCR, value: 1 << 24, ignores_writes: true },
+    // Extended accesses through port 0xCF8 are on, which Linux sees to.
+    FixedMsr { number: msr::NB_CFG, value: 1 << 46, ignores_writes: true },
+    // LFENCE serializes.
+    FixedMsr { number: msr::DE_CFG, value: 1 << 1, ignores_writes: true },
+];
 
 /// The root has all but what would reach the hypervisor: its use of SVM, where addresses lead (the APIC's, SMM's and PCI
 /// configuration's windows, what is RAM and how it is cached), where SMM's code is, and the processor's microcode.

@@ -14,9 +14,10 @@ use crate::arch::svm::enable::capabilities;
 use crate::arch::svm::event::NmiState;
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::LengthCache;
+use crate::arch::svm::permission::FIXED_MSRS;
 use crate::arch::svm::vmcb::{CleanBits, Control, EventInjection, Save, Vmcb, tlb_control};
 use crate::arch::svm::world_switch;
-use crate::backend::{Event, Exit, Gprs, Kind, Reset};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset};
 use crate::machine::MappedPage;
 
 /// A virtual processor on AMD-V.
@@ -61,6 +62,7 @@ impl SvmProcessor {
 impl Extension for SvmProcessor {
     /// VMMCALL.
     const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
+    const FIXED_MSRS: &'static [FixedMsr] = &FIXED_MSRS;
 
     fn new(control: MappedPage, kind: Kind) -> Self {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern

@@ -8,6 +8,7 @@
 use hv_abi::msr;
 
 use crate::arch::vmx::features::msr as vmx;
+use crate::backend::FixedMsr;
 
 /// A bit for reads of each of 2 × 8192 registers, then a bit for writes. Registers outside those ranges always exit.
 #[repr(C, align(4096))]
@@ -87,6 +88,14 @@ pub static GUEST_MSRS: MsrBitmap = MsrBitmap::closed()
     .allow(msr::GS_BASE)
     .allow(msr::KERNEL_GS_BASE)
     .allow(msr::TSC_AUX);
+
+/// What guests find beside those.
+pub static FIXED_MSRS: [FixedMsr; 2] = [
+    // Locked, nothing enabled.
+    FixedMsr { number: vmx::IA32_FEATURE_CONTROL, value: 1, ignores_writes: false },
+    // Fast strings; no branch trace store, no precise event sampling.
+    FixedMsr { number: msr::MISC_ENABLE, value: 1 | 1 << 11 | 1 << 12, ignores_writes: true },
+];
 
 const MICROCODE_UPDATE: u32 = 0x79;
 const SMM_MONITOR_CTL: u32 = 0x9B;

@@ -13,11 +13,12 @@ use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::vmx::enable::capabilities;
 use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::live::Live;
+use crate::arch::vmx::permission::FIXED_MSRS;
 use crate::arch::vmx::qualification::Interruption;
 use crate::arch::vmx::vmcs::{Vmcs, forget_translations, read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
 use crate::arch::vmx::{event, host};
-use crate::backend::{Event, Exit, Gprs, Kind, Reset};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset};
 use crate::machine::MappedPage;
 
 /// A virtual processor on VT-x.
@@ -94,6 +95,7 @@ impl VmxProcessor {
 impl Extension for VmxProcessor {
     /// VMCALL.
     const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xC1];
+    const FIXED_MSRS: &'static [FixedMsr] = &FIXED_MSRS;
 
     fn new(control: MappedPage, kind: Kind) -> Self {
         let controls = capabilities().controls(kind);
