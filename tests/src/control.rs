@@ -1,13 +1,17 @@
-//! QEMU's control socket (QMP): why a machine ended, and how to end it.
+//! QEMU's control socket (QMP): why a machine ended, how to end it, and how to slow its disks down.
 
+use std::cell::OnceCell;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::{Context, Result, ensure};
+use serde_json::{Map, Value, json};
+
+/// Marks a command whose answer is waited for.
+const ASKED: &str = "asked";
 
 /// Why a machine ended, in QEMU's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +52,7 @@ impl Listener {
     pub fn accept(self) -> Control {
         let (send_stream, stream) = mpsc::channel();
         let (send_reason, reason) = mpsc::channel();
+        let (send_answer, answer) = mpsc::channel();
         std::thread::spawn(move || {
             let Ok((mut connection, _)) = self.listener.accept() else { return };
             let _ = std::fs::remove_file(&self.path);
@@ -55,27 +60,54 @@ impl Listener {
             let _ = connection.write_all(b"{\"execute\":\"qmp_capabilities\"}\n");
             let _ = send_stream.send(connection);
             for line in BufReader::new(reader).lines().map_while(Result::ok) {
+                let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
                 if let Some(why) = shutdown_reason(&line) {
                     let _ = send_reason.send(why);
+                } else if line["id"] == ASKED {
+                    let _ = send_answer.send(line);
                 }
             }
         });
-        Control { stream, reason }
+        Control { stream, connected: OnceCell::new(), answer, reason }
     }
 }
 
 /// The connection to a machine.
 pub struct Control {
     stream: Receiver<UnixStream>,
+    connected: OnceCell<UnixStream>,
+    answer: Receiver<Value>,
     reason: Receiver<Reason>,
 }
 
 impl Control {
+    fn connected(&self) -> Option<&UnixStream> {
+        if self.connected.get().is_none() {
+            let _ = self.connected.set(self.stream.recv_timeout(Duration::from_secs(1)).ok()?);
+        }
+        self.connected.get()
+    }
+
     /// Asks QEMU to quit at once.
     pub fn quit(&self) {
-        if let Ok(mut stream) = self.stream.recv_timeout(Duration::from_secs(1)) {
+        if let Some(mut stream) = self.connected() {
             let _ = stream.write_all(b"{\"execute\":\"quit\"}\n");
         }
+    }
+
+    /// Has disk number `index` move so many bytes a second from now on; 0: as many as it can.
+    pub fn limit_disk(&self, index: usize, bytes: u64) -> Result<()> {
+        let rest =
+            ["bps_rd", "bps_wr", "iops", "iops_rd", "iops_wr"].map(|name| (name.to_owned(), Value::from(0)));
+        let mut limits: Map<String, Value> = rest.into_iter().collect();
+        limits.insert("device".to_owned(), format!("disk{index}").into());
+        limits.insert("bps".to_owned(), bytes.into());
+        let command = json!({ "execute": "block_set_io_throttle", "arguments": limits, "id": ASKED });
+        let mut stream = self.connected().context("QEMU's control socket is not connected")?;
+        writeln!(stream, "{command}")?;
+        let answer = self.answer.recv_timeout(Duration::from_secs(5)).context("QEMU does not answer")?;
+        ensure!(answer.get("error").is_none(), "QEMU: {answer}");
+        Ok(())
     }
 
     /// Why the machine ended; asked when QEMU has.
@@ -84,8 +116,7 @@ impl Control {
     }
 }
 
-fn shutdown_reason(line: &str) -> Option<Reason> {
-    let event: Value = serde_json::from_str(line).ok()?;
+fn shutdown_reason(event: &Value) -> Option<Reason> {
     (event["event"] == "SHUTDOWN")
         .then(|| Reason(event["data"]["reason"].as_str().unwrap_or("unknown").to_owned()))
 }

@@ -92,6 +92,14 @@ impl Machine {
         }
     }
 
+    /// Has the first disk of a machine in QEMU move so many bytes a second from now on; 0: as many as it can.
+    pub fn limit_disk(&self, bytes: u64) -> Result<()> {
+        match &self.emulator {
+            Emulator::Qemu(qemu) => qemu.control.limit_disk(0, bytes),
+            Emulator::Bochs(_) => bail!("Bochs cannot slow its disks down"),
+        }
+    }
+
     /// Cuts its power: the emulator is killed and writes back nothing.
     pub fn cut_power(mut self) -> Result<()> {
         match &mut self.emulator {

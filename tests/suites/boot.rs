@@ -72,6 +72,31 @@ pub fn an_ide_disk_will_do_and_keeps_what_it_was_given() -> Result<()> {
     Ok(())
 }
 
+/// The driver gives up after 15 seconds, resets what the disk is on, and goes on with it.
+fn a_disk_that_does_not_answer_is_given_up(bus: Bus, said: &str) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot_from(bus)?;
+    bulkhead.limit_disk(16)?;
+    let refused =
+        bulkhead.cli().run("vm create late --memory 32MiB --vps 1 --kernel data:/kernels/test-guest")?;
+    ensure!(refused.contains("error"), "it was answered: {refused}");
+    bulkhead.limit_disk(0)?;
+    let log = bulkhead.cli().run("host log")?;
+    ensure!(log.contains(said), "it was not reset: {log}");
+    create_guest(&mut bulkhead.cli(), "next", "echo")?;
+    accepted(&mut bulkhead.cli(), "vm start next")?;
+    expect_echo(&mut bulkhead.cli(), "next", "hello")?;
+    bulkhead.shut_down()?;
+    Ok(())
+}
+
+pub fn an_nvme_disk_that_does_not_answer_is_given_up() -> Result<()> {
+    a_disk_that_does_not_answer_is_given_up(Bus::Nvme, "the controller is reset")
+}
+
+pub fn an_ide_disk_that_does_not_answer_is_given_up() -> Result<()> {
+    a_disk_that_does_not_answer_is_given_up(Bus::Ide, "the channel is reset")
+}
+
 pub fn processors_that_lack_something_are_refused() -> Result<()> {
     let cases = [
         (MODEL.replace("+svm", "-svm"), "neither AMD-V nor VT-x"),

@@ -55,6 +55,11 @@ impl Bulkhead {
         Cli(self.machine.console())
     }
 
+    /// In QEMU: its disk moves so many bytes a second from now on; 0: as many as it can.
+    pub fn limit_disk(&self, bytes: u64) -> Result<()> {
+        self.machine.limit_disk(bytes)
+    }
+
     /// Shuts the host down by command; its disk stays.
     pub fn shut_down(mut self) -> Result<Off> {
         self.cli().0.type_line("host shutdown")?;

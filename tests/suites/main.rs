@@ -69,6 +69,8 @@ machine! {
             a_virtio_disk_will_do,
             a_device_without_message_signalled_interrupts_will_do,
             an_ide_disk_will_do_and_keeps_what_it_was_given,
+            an_nvme_disk_that_does_not_answer_is_given_up,
+            an_ide_disk_that_does_not_answer_is_given_up,
             processors_that_lack_something_are_refused,
             a_missing_or_damaged_file_is_named_and_the_firmware_goes_on,
         }

@@ -133,6 +133,16 @@ impl<T> Slots<T> {
         Some(value)
     }
 
+    /// Gives back a slot that was taken and holds nothing.
+    pub fn give_back(&mut self, slot: u16) {
+        self.free.push(slot);
+    }
+
+    /// The slots that hold something, and what.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (u16, &mut T)> {
+        (0..).zip(&mut self.in_flight).filter_map(|(slot, value)| Some((slot, value.as_mut()?)))
+    }
+
     /// What is in `slot`.
     pub fn get_mut(&mut self, slot: u16) -> Option<&mut T> {
         self.in_flight.get_mut(usize::from(slot))?.as_mut()

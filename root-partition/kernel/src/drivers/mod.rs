@@ -1,7 +1,8 @@
 //! Drivers of the root partition: NVMe, virtio-blk and ATA, behind [`block::Device`](crate::block::Device).
 //!
 //! A driver is an object that submits, and a task that completes: the task waits for the device's interrupt, takes
-//! everything that is done, and tells whoever asked. Interrupt handlers touch no driver state.
+//! everything that is done, and tells whoever asked. Interrupt handlers touch no driver state. Another task looks after
+//! requests that are not answered: the device is reset, and they end with an error.
 //!
 //! Invariants: a device reads and writes only memory of a [`dma::DmaBuffer`] and the segments of requests that are in
 //! flight; what a device reports (indices, identifiers, sizes) is checked like any other input.
@@ -15,6 +16,8 @@ mod virtio;
 
 #[cfg(not(test))]
 mod probe;
+#[cfg(not(test))]
+mod watch;
 #[cfg(not(test))]
 pub use probe::EcamRange;
 #[cfg(not(test))]

@@ -121,6 +121,12 @@ impl Function {
         self.update_command(|old| (old | wanted) - CommandRegister::INTERRUPT_DISABLE)
     }
 
+    /// What keeps it from memory for good.
+    #[must_use]
+    pub fn master_switch(&self) -> MasterSwitch {
+        MasterSwitch { access: Arc::clone(&self.access), address: self.address }
+    }
+
     fn update_command(
         &self,
         change: impl FnOnce(CommandRegister) -> CommandRegister,
@@ -130,6 +136,21 @@ impl Function {
             EndpointHeader::from_header(PciHeader::new(self.address), &*self.access).ok_or(missing)?;
         header.update_command(&*self.access, change);
         Ok(())
+    }
+}
+
+/// Turns off a function's bus mastering.
+pub struct MasterSwitch {
+    access: Access,
+    address: PciAddress,
+}
+
+impl MasterSwitch {
+    /// It reads and writes no memory, and sends no interrupts, from now on.
+    pub fn off(&self) {
+        if let Some(mut header) = EndpointHeader::from_header(PciHeader::new(self.address), &*self.access) {
+            header.update_command(&*self.access, |old| old - CommandRegister::BUS_MASTER_ENABLE);
+        }
     }
 }
 

@@ -372,8 +372,8 @@ impl<P: Ports> Channel<P> {
                 state.condition = Condition::IsDead;
                 for drive in &mut state.drives {
                     while let Some((slot, _, waiter)) = drive.requests.take_queued() {
-                        drive.requests.put(slot, waiter);
-                        done.extend(drive.requests.finish(slot).map(|waiter| (waiter, Err(Error::Io))));
+                        drive.requests.give_back(slot);
+                        done.push((waiter, Err(Error::Io)));
                     }
                 }
             }

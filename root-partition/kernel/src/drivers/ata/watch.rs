@@ -3,26 +3,39 @@
 use super::channel::Channel;
 use super::ports::Ports;
 use super::reset::reset;
+use crate::drivers::watch::{Watched, until_late};
 use crate::time;
 use alloc::sync::Arc;
-use core::future::poll_fn;
+use core::task::{Context, Poll};
 
 /// How often to look, in 100 ns; the second where interrupts cannot be relied on.
 const PERIOD: u64 = 20 * time::MILLISECOND;
 const SHORT_PERIOD: u64 = time::MILLISECOND;
+
+impl<P: Ports> Watched for Channel<P> {
+    fn period(&self) -> u64 {
+        if self.is_looked_after() { SHORT_PERIOD } else { PERIOD }
+    }
+
+    fn poll_busy(&self, context: &mut Context<'_>) -> Poll<()> {
+        Channel::poll_busy(self, context)
+    }
+
+    fn look(&self, now: u64) -> bool {
+        Channel::look(self, now)
+    }
+}
+
 /// Looks after `channel` for good.
 pub async fn watch(channel: Arc<Channel<impl Ports>>) {
     loop {
-        poll_fn(|context| channel.poll_busy(context)).await;
-        time::sleep(if channel.is_looked_after() { SHORT_PERIOD } else { PERIOD }).await;
-        if channel.look(time::now()) {
-            log::error!("ata: a command takes too long: the channel is reset");
-            channel.begin_reset();
-            let came_back = reset(channel.ports()).await;
-            if !came_back {
-                log::error!("ata: the channel did not come back");
-            }
-            channel.end_reset(came_back);
+        until_late(&*channel).await;
+        log::error!("ata: a command takes too long: the channel is reset");
+        channel.begin_reset();
+        let came_back = reset(channel.ports()).await;
+        if !came_back {
+            log::error!("ata: the channel did not come back");
         }
+        channel.end_reset(came_back);
     }
 }

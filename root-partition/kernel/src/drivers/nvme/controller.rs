@@ -1,18 +1,12 @@
-//! Starting a controller (3.5.1): reset, admin queue, identify, one I/O queue pair for each namespace.
+//! A controller by its registers and its admin queue (3.1, 3.5.1).
 
-use super::Nvme;
 use super::command::{Command, CompletionEntry, opcode};
-use super::identify::{self, Controller as Identity, Namespace};
+use super::identify;
 use super::queue::{Doorbells, IoQueue};
-use crate::block;
 use crate::drivers::StartError;
 use crate::drivers::dma::DmaBuffer;
 use crate::drivers::mmio::Registers;
-use crate::drivers::probe::{map, serve};
-use crate::pci::{Function, Route};
 use crate::time;
-use alloc::format;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 /// Controller registers (3.1).
@@ -36,12 +30,11 @@ const ADMIN_DEPTH: u16 = 16;
 const ADMIN_TIMEOUT: u64 = 50_000_000;
 /// How long to sleep between two looks, in 100 ns.
 const POLL: u64 = 1000;
-/// The most namespaces that are served.
-const NAMESPACES_MAX: usize = 16;
 /// Feature: number of queues.
 const NUMBER_OF_QUEUES: u32 = 7;
 
-struct Controller {
+/// A controller, by its admin queue.
+pub struct Controller {
     registers: Registers,
     /// CAP, read once.
     capabilities: u64,
@@ -54,7 +47,8 @@ struct Controller {
 }
 
 impl Controller {
-    fn new(registers: Registers) -> Result<Self, StartError> {
+    /// A controller that was not touched yet.
+    pub fn new(registers: Registers) -> Result<Self, StartError> {
         let allocate = || DmaBuffer::allocate(identify::BYTES).ok_or(StartError::OutOfMemory);
         let low: u32 = registers.read(register::CAP);
         let high: u32 = registers.read(register::CAP + 4);
@@ -71,11 +65,12 @@ impl Controller {
     }
 
     /// Entries that an I/O queue may have (CAP.MQES is 0's based).
-    fn entries_max(&self) -> u32 {
+    pub fn entries_max(&self) -> u32 {
         (self.capabilities & 0xFFFF) as u32 + 1
     }
 
-    fn doorbells(&self, id: u16) -> Result<Doorbells, StartError> {
+    /// The doorbells of queue pair `id`.
+    pub fn doorbells(&self, id: u16) -> Result<Doorbells, StartError> {
         let stride = 4 << (self.capabilities >> 32 & 0xF);
         let doorbells = Doorbells::new(self.registers, id, stride);
         if doorbells.head + 4 > self.registers.length() {
@@ -102,13 +97,23 @@ impl Controller {
         }
     }
 
-    async fn enable(&mut self) -> Result<(), StartError> {
+    /// Stops it: it reads and writes no memory when this is done.
+    pub async fn disable(&mut self) -> Result<(), StartError> {
+        self.registers.write(register::CC, 0u32);
+        self.wait_ready(false).await
+    }
+
+    /// Makes it work, with nothing but an admin queue.
+    pub async fn enable(&mut self) -> Result<(), StartError> {
         const PAGE_4096_MIN: u64 = 0;
         if self.capabilities >> 48 & 0xF != PAGE_4096_MIN {
             return Err(StartError::Missing("4 KiB pages"));
         }
-        self.registers.write(register::CC, 0u32);
-        self.wait_ready(false).await?;
+        self.disable().await?;
+        (self.tail, self.head, self.phase) = (0, 0, true);
+        for index in 0..usize::from(ADMIN_DEPTH) {
+            self.completion.set(index * size_of::<CompletionEntry>(), CompletionEntry::default());
+        }
         let entries = u32::from(ADMIN_DEPTH) - 1;
         self.registers.write(register::AQA, entries << 16 | entries);
         for (offset, buffer) in [(register::ASQ, &self.submission), (register::ACQ, &self.completion)] {
@@ -145,7 +150,8 @@ impl Controller {
         if entry.is_success() { Ok(entry.dw0) } else { Err(StartError::Failed(what)) }
     }
 
-    async fn identify(&mut self, cns: u32, nsid: u32) -> Result<Vec<u8>, StartError> {
+    /// The data structure `cns` about `nsid`.
+    pub async fn identify(&mut self, cns: u32, nsid: u32) -> Result<Vec<u8>, StartError> {
         let prp1 = self.buffer.address();
         let cdw10 = [cns, 0, 0, 0, 0, 0];
         let command = Command { opcode: opcode::IDENTIFY, nsid, prp1, cdw10, ..Command::default() };
@@ -156,7 +162,7 @@ impl Controller {
     }
 
     /// Asks for `wanted` I/O queue pairs; how many there may be.
-    async fn number_of_queues(&mut self, wanted: u16) -> Result<u16, StartError> {
+    pub async fn number_of_queues(&mut self, wanted: u16) -> Result<u16, StartError> {
         let count = u32::from(wanted.max(1)) - 1;
         let cdw10 = [NUMBER_OF_QUEUES, count << 16 | count, 0, 0, 0, 0];
         let command = Command { opcode: opcode::SET_FEATURES, cdw10, ..Command::default() };
@@ -165,7 +171,7 @@ impl Controller {
     }
 
     /// Makes queue pair `id` with interrupts to `vector`.
-    async fn create_queue(&mut self, id: u16, vector: u16, queue: &IoQueue) -> Result<(), StartError> {
+    pub async fn create_queue(&mut self, id: u16, vector: u16, queue: &IoQueue) -> Result<(), StartError> {
         const CONTIGUOUS: u32 = 1;
         const INTERRUPTS_ENABLED: u32 = 2;
         let (submission, completion) = queue.addresses();
@@ -184,48 +190,4 @@ impl Controller {
         self.admin("submission queue", command).await?;
         Ok(())
     }
-}
-
-/// Starts the controller that `function` is, and registers its namespaces as disks: controller number `number`.
-///
-/// # Errors
-/// Why it cannot be used.
-pub async fn start(function: &Function, number: usize) -> Result<(), StartError> {
-    let missing = StartError::Missing("register BAR");
-    let (base, size) = function.memory_bar(0).ok_or(missing)?;
-    function.enable()?;
-    let registers = map(base, size).filter(|registers| registers.length() >= 0x1008).ok_or(missing)?;
-    let mut controller = Controller::new(registers)?;
-    controller.enable().await?;
-    let identity = controller.identify(identify::CONTROLLER, 0).await?;
-    let identity = Identity::parse(&identity, 4096);
-    let list = controller.identify(identify::ACTIVE_NAMESPACES, 0).await?;
-    let nsids: Vec<u32> = identify::active(&list).take(NAMESPACES_MAX).collect();
-    let mut route = function.route(map)?;
-    let wanted = if matches!(route, Route::Table(_)) { nsids.len() } else { 1 };
-    let queues = controller.number_of_queues(wanted as u16).await?;
-    let mut id = 0;
-    for nsid in nsids {
-        let bytes = controller.identify(identify::NAMESPACE, nsid).await?;
-        let Some(namespace) = Namespace::parse(&bytes) else {
-            log::warn!("nvme{number}: namespace {nsid} is formatted in a way that is not served");
-            continue;
-        };
-        if id == queues {
-            log::warn!("nvme{number}: namespace {nsid} is left out: no queue for it");
-            break;
-        }
-        id += 1;
-        let vector = if matches!(route, Route::Table(_)) { id } else { 0 };
-        let interrupt = crate::interrupts::allocate().ok_or(StartError::OutOfMemory)?;
-        function.connect(&mut route, vector, interrupt.address(), interrupt.data())?;
-        let queue = IoQueue::new(controller.doorbells(id)?, nsid, &namespace, controller.entries_max())?;
-        let queue = Arc::new(queue);
-        controller.create_queue(id, vector, &queue).await?;
-        let served = Arc::clone(&queue);
-        serve(interrupt, move || served.drain());
-        let name = if id == 1 { format!("nvme{number}") } else { format!("nvme{number}n{nsid}") };
-        block::register(Arc::new(Nvme::new(name, queue, &identity, &namespace))).await;
-    }
-    Ok(())
 }

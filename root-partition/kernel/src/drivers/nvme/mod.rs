@@ -5,6 +5,9 @@
 //!
 //! One I/O queue pair with one interrupt. A command's identifier is its slot; each slot has a page for its PRP list, so
 //! submitting allocates nothing. Doorbells are written under the queue's lock, in order.
+//!
+//! A command that is not answered in time has the whole controller reset, and ends with an error when the controller is
+//! stopped ([`recover`]). Abort commands are not tried: controllers may ignore them.
 
 mod command;
 #[cfg(not(test))]
@@ -12,6 +15,11 @@ mod controller;
 mod identify;
 mod prp;
 mod queue;
+mod recover;
+#[cfg(not(test))]
+mod start;
+#[cfg(not(test))]
+mod watch;
 
 use crate::block::{Completion, Device, Info, Limits, Operation, Request};
 use alloc::string::String;
@@ -20,7 +28,7 @@ use identify::{Controller as Identity, Namespace};
 use queue::IoQueue;
 
 #[cfg(not(test))]
-pub use controller::start;
+pub use start::start;
 
 /// A namespace of a controller.
 pub struct Nvme {

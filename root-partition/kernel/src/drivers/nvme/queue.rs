@@ -3,6 +3,7 @@
 use super::command::{Command, CompletionEntry, DEALLOCATE, FUA, Range};
 use super::identify::Namespace;
 use super::prp;
+use super::recover::Condition;
 use crate::block::{Completion, Error, Operation, Request};
 use crate::drivers::StartError;
 use crate::drivers::backlog::{Done, Slots, Waiter, complete_all};
@@ -11,6 +12,7 @@ use crate::drivers::mmio::Registers;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};
+use core::task::Waker;
 use spin::Mutex;
 
 /// Entries of a queue, where the controller has room for as many.
@@ -46,19 +48,32 @@ pub struct IoQueue {
     block_shift: u8,
     depth: u16,
     /// Guards the rings; never held while a completion is called.
-    state: Mutex<State>,
+    pub(super) state: Mutex<State>,
 }
 
-struct State {
-    submission: DmaBuffer,
-    completion: DmaBuffer,
+/// What changes.
+pub(super) struct State {
+    pub(super) submission: DmaBuffer,
+    pub(super) completion: DmaBuffer,
     /// A page for each slot.
     lists: DmaBuffer,
-    tail: u16,
-    head: u16,
+    pub(super) tail: u16,
+    pub(super) head: u16,
     /// The phase tag of entries that are new.
-    phase: bool,
-    slots: Slots<Waiter>,
+    pub(super) phase: bool,
+    pub(super) slots: Slots<InFlight>,
+    pub(super) condition: Condition,
+    /// Who is woken when a command is submitted.
+    pub(super) watcher: Option<Waker>,
+}
+
+/// A command in its slot.
+pub(super) struct InFlight {
+    pub(super) waiter: Waiter,
+    /// It may take longer than a transfer.
+    pub(super) is_slow: bool,
+    /// Since when the watcher knows it.
+    pub(super) since: Option<u64>,
 }
 
 impl IoQueue {
@@ -83,6 +98,8 @@ impl IoQueue {
             head: 0,
             phase: true,
             slots: Slots::new(slots),
+            condition: Condition::Works,
+            watcher: None,
         };
         let block_shift = namespace.block_shift();
         Ok(Self { doorbells, nsid, block_shift, depth, state: Mutex::new(state) })
@@ -99,25 +116,30 @@ impl IoQueue {
         (state.submission.address(), state.completion.address())
     }
 
-    /// Starts a request, or keeps it until a slot is free.
+    /// Starts a request, or keeps it until a slot is free and the controller works.
     pub fn submit(&self, request: &Request<'_>, completion: Arc<dyn Completion>, tag: u64) {
         let waiter = Waiter::new(completion, tag);
-        let refused = {
+        let (refused, why) = {
             let mut state = self.state.lock();
-            match state.slots.take() {
+            let slot = if state.condition == Condition::Works { state.slots.take() } else { None };
+            match slot {
+                None if state.condition == Condition::IsDead => (Some(waiter), Error::Io),
                 None => {
                     state.slots.queue(request, waiter);
-                    None
+                    (None, Error::Io)
                 }
                 Some(slot) => {
                     let refused = self.start(&mut state, slot, request, waiter);
                     self.ring_tail(&state);
-                    refused
+                    if let Some(watcher) = state.watcher.take() {
+                        watcher.wake();
+                    }
+                    (refused, Error::Invalid)
                 }
             }
         };
         if let Some(waiter) = refused {
-            waiter.complete(Err(Error::Invalid));
+            waiter.complete(Err(why));
         }
     }
 
@@ -127,8 +149,11 @@ impl IoQueue {
 
     /// Puts a command into the submission queue; the doorbell is the caller's. Gives back whose request is malformed.
     fn start(&self, state: &mut State, slot: u16, request: &Request<'_>, waiter: Waiter) -> Option<Waiter> {
-        state.slots.put(slot, waiter);
-        let Some(command) = self.command(state, slot, request) else { return state.slots.finish(slot) };
+        let is_slow = !request.has_data();
+        state.slots.put(slot, InFlight { waiter, is_slow, since: None });
+        let Some(command) = self.command(state, slot, request) else {
+            return state.slots.finish(slot).map(|in_flight| in_flight.waiter);
+        };
         state.submission.set(usize::from(state.tail) * size_of::<Command>(), command);
         state.tail = (state.tail + 1) % self.depth;
         fence(Ordering::Release);
@@ -173,23 +198,30 @@ impl IoQueue {
         let before = state.head;
         while !done.is_full() {
             let Some(entry) = state.next(self.depth) else { break };
-            let Some(waiter) = state.slots.finish(entry.cid) else {
+            let Some(in_flight) = state.slots.finish(entry.cid) else {
                 log::warn!("nvme: a completion for no command ({})", entry.cid);
                 continue;
             };
-            done.push((waiter, if entry.is_success() { Ok(()) } else { Err(Error::Io) }));
+            done.push((in_flight.waiter, if entry.is_success() { Ok(()) } else { Err(Error::Io) }));
         }
         if state.head != before {
             self.doorbells.registers.write(self.doorbells.head, u32::from(state.head));
         }
+        self.start_queued(&mut state, &mut refused);
+        refused
+    }
+
+    /// Starts what waits for slots that are free now, if the controller works.
+    pub(super) fn start_queued(&self, state: &mut State, refused: &mut Vec<Waiter>) {
         let tail = state.tail;
-        while let Some((slot, request, waiter)) = state.slots.take_queued() {
-            refused.extend(self.start(&mut state, slot, &request.request(), waiter));
+        while state.condition == Condition::Works
+            && let Some((slot, request, waiter)) = state.slots.take_queued()
+        {
+            refused.extend(self.start(state, slot, &request.request(), waiter));
         }
         if state.tail != tail {
-            self.ring_tail(&state);
+            self.ring_tail(state);
         }
-        refused
     }
 }
 

@@ -127,3 +127,59 @@ fn a_malformed_request_is_refused_and_costs_no_slot() {
     let signal = played.submit(&write(false));
     assert_eq!((signal.take(), played.tail()), (None, 1));
 }
+
+const LATE: u64 = 1 << 40;
+
+#[test]
+fn a_command_that_is_not_answered_fails_once_the_controller_is_stopped() {
+    let mut played = played(4);
+    let signals: Vec<_> = (0..5).map(|_| played.submit(&write(false))).collect();
+    assert!(!played.queue.look(10));
+    let cid = played.command(1).cid;
+    played.finish(cid, 0);
+    assert!(played.queue.look(10 + LATE), "the others are late");
+    assert_eq!(signals[1].take(), Some(Ok(())), "its interrupt was lost");
+    assert_eq!(played.tail(), 0, "the fourth was sent in its place");
+
+    played.queue.stop();
+    let more = played.submit(&write(false));
+    assert!(signals.iter().chain([&more]).all(|signal| signal.take().is_none()));
+    played.queue.fail_commands();
+    let failed = |index: usize| signals[index].take() == Some(Err(Error::Io));
+    assert!(failed(0) && failed(2) && failed(3) && !failed(4));
+    assert_eq!(more.take(), None);
+
+    (played.next, played.phase) = (0, true);
+    played.queue.resume();
+    assert_eq!(played.tail(), 2);
+    for index in 0..2 {
+        let cid = played.command(index).cid;
+        played.finish(cid, 0);
+    }
+    played.queue.drain();
+    assert_eq!((signals[4].take(), more.take()), (Some(Ok(())), Some(Ok(()))));
+    assert!(!played.queue.look(20 + LATE));
+}
+
+#[test]
+fn a_flush_may_take_longer_and_a_dead_controller_fails_everything() {
+    const TRANSFER_IS_LATE: u64 = 200_000_000;
+    let played = played(2);
+    let (flush, waiting) = (played.submit(&Request::FLUSH), played.submit(&write(false)));
+    assert!(!played.queue.look(0) && !played.queue.look(TRANSFER_IS_LATE) && played.queue.look(LATE));
+    played.queue.stop();
+    played.queue.die();
+    assert_eq!((flush.take(), waiting.take()), (Some(Err(Error::Io)), Some(Err(Error::Io))));
+    assert_eq!(played.submit(&write(false)).take(), Some(Err(Error::Io)));
+}
+
+#[test]
+fn who_watches_is_woken_by_the_first_command() {
+    let played = played(4);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(played.queue.poll_busy(&mut context).is_pending());
+    assert!(played.queue.state.lock().watcher.is_some());
+    let _ = played.submit(&write(false));
+    assert!(played.queue.state.lock().watcher.is_none());
+    assert!(played.queue.poll_busy(&mut context).is_ready());
+}
