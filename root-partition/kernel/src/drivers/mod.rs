@@ -25,6 +25,17 @@ pub(crate) use probe::map as map_registers;
 #[cfg(not(test))]
 pub(crate) use probe::start;
 
+/// How a device is, as far as those are concerned who want something of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Condition {
+    /// It works.
+    Works,
+    /// It is being reset: requests wait.
+    IsReset,
+    /// It did not come back: requests fail.
+    IsDead,
+}
+
 /// Why a device could not be started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StartError {

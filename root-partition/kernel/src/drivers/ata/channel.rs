@@ -8,29 +8,24 @@ use super::identify::{Identity, Mode};
 use super::ports::{Ports, Register};
 use super::transfer::{Memory, Step};
 use crate::block::{Completion, Error, Operation, Request};
+use crate::drivers::Condition;
 use crate::drivers::backlog::{OwnedRequest, Slots, Waiter};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::task::{Context, Poll, Waker};
+use core::task::Waker;
 use spin::Mutex;
 
 /// The most bytes of one command: what 28-bit commands can say.
 pub const TRANSFER_MAX: u64 = 256 * SECTOR;
 /// The most segments of one request.
 pub const SEGMENTS_MAX: usize = 64;
-/// How many commands in a row may time out before a drive is no longer served by DMA.
-const TIMEOUTS_MAX: u8 = 2;
-/// How many interrupts may be lost before every command is looked after closely.
-const LOST_MAX: u8 = 3;
-/// How often a command must have been seen done before its interrupt counts as lost.
-const SIGHTINGS: u8 = 2;
 
 /// What became of a request.
-type Done = (Waiter, Result<(), Error>);
+pub(super) type Done = (Waiter, Result<(), Error>);
 
 /// A channel.
 pub struct Channel<P> {
-    ports: P,
+    pub(super) ports: P,
     identities: [Option<Identity>; 2],
     /// Guards the registers and the queues; never held while a completion is called.
     pub(super) state: Mutex<State>,
@@ -38,47 +33,39 @@ pub struct Channel<P> {
 
 /// What changes.
 pub struct State {
-    drives: [Drive; 2],
+    pub(super) drives: [Drive; 2],
     /// Nothing: no command runs.
     pub(super) active: Option<Active>,
     /// The drive that was served last.
     last: usize,
-    condition: Condition,
+    pub(super) condition: Condition,
     /// The channel's own memory.
     pub(super) memory: Memory,
     /// Who is woken when a command begins.
-    watcher: Option<Waker>,
+    pub(super) watcher: Option<Waker>,
     /// How many interrupts were lost.
-    lost: u8,
+    pub(super) lost: u8,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Condition {
-    Works,
-    /// It is being reset: requests wait.
-    IsReset,
-    /// Its drives did not come back: requests fail.
-    IsDead,
-}
-
-struct Drive {
+/// What is asked of a drive.
+pub struct Drive {
     /// Its one slot is that of the command that runs.
-    requests: Slots<Waiter>,
-    mode: Mode,
+    pub(super) requests: Slots<Waiter>,
+    pub(super) mode: Mode,
     /// How many commands in a row timed out.
-    timeouts: u8,
+    pub(super) timeouts: u8,
 }
 
 /// The command that runs.
 pub struct Active {
-    drive: usize,
-    slot: u16,
+    pub(super) drive: usize,
+    pub(super) slot: u16,
     pub(super) step: Step,
     /// A flush has to follow.
     then_flush: bool,
     /// What the watcher has seen of it: since when it runs, and how often it was done without having been collected.
-    since: Option<u64>,
-    sightings: u8,
+    pub(super) since: Option<u64>,
+    pub(super) sightings: u8,
 }
 
 impl Active {
@@ -107,20 +94,10 @@ impl<P: Ports> Channel<P> {
         Self { ports, identities, state: Mutex::new(state) }
     }
 
-    /// Its registers.
-    pub fn ports(&self) -> &P {
-        &self.ports
-    }
-
     /// Lets it raise interrupts, and ends one that came before.
     pub fn enable_interrupts(&self) {
         self.ports.write(Register::Control, 0);
         self.ports.read(Register::Command);
-    }
-
-    /// Nobody tells when a command is done.
-    pub fn has_no_interrupt(&self) {
-        self.state.lock().lost = LOST_MAX;
     }
 
     /// How `drive` is served.
@@ -285,7 +262,7 @@ impl<P: Ports> Channel<P> {
     }
 
     /// Begins the next request that waits; that of the other drive before another of the one that was served last.
-    fn start_next(&self, state: &mut State, done: &mut Vec<Done>) {
+    pub(super) fn start_next(&self, state: &mut State, done: &mut Vec<Done>) {
         let last = state.last;
         for drive in [last ^ 1, last] {
             while let Some((slot, request, waiter)) =
@@ -296,100 +273,6 @@ impl<P: Ports> Channel<P> {
                     None => return,
                 }
             }
-        }
-    }
-
-    /// Ready when a command runs.
-    pub fn poll_busy(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
-        if state.active.is_some() {
-            return Poll::Ready(());
-        }
-        state.watcher = Some(context.waker().clone());
-        Poll::Pending
-    }
-
-    /// Whether interrupts cannot be relied on.
-    pub fn is_looked_after(&self) -> bool {
-        self.state.lock().lost >= LOST_MAX
-    }
-
-    /// Looks at the command that runs, if any: serves it where no interrupt does. `true`: it takes too long; the channel
-    /// has to be reset.
-    pub fn look(&self, now: u64) -> bool {
-        let is_lost = {
-            let mut state = self.state.lock();
-            let looked_after = state.lost >= LOST_MAX;
-            let Some(active) = state.active.as_mut() else { return false };
-            let since = *active.since.get_or_insert(now);
-            if active.is_done(&self.ports) {
-                active.sightings = active.sightings.saturating_add(1);
-            } else if now.saturating_sub(since) > active.step.patience() {
-                return true;
-            }
-            let is_lost = active.sightings >= if looked_after { 1 } else { SIGHTINGS };
-            if is_lost && !looked_after {
-                state.lost += 1;
-                log::warn!("ata: an interrupt was lost");
-            }
-            is_lost
-        };
-        if is_lost {
-            self.drain();
-        }
-        false
-    }
-
-    /// Fails the command that runs, because the channel is about to be reset. Requests wait from now on.
-    pub fn begin_reset(&self) {
-        let mut failed = None;
-        {
-            let mut state = self.state.lock();
-            state.condition = Condition::IsReset;
-            if let Some(active) = state.active.take() {
-                active.step.stop(&self.ports);
-                if let Some(drive) = state.drives.get_mut(active.drive) {
-                    drive.note_timeout(matches!(active.step, Step::Dma { .. }));
-                    failed = drive.requests.finish(active.slot);
-                }
-            }
-        }
-        if let Some(waiter) = failed {
-            waiter.complete(Err(Error::Io));
-        }
-    }
-
-    /// Ends a reset: `came_back`, or the channel is dead and all its requests fail.
-    pub fn end_reset(&self, came_back: bool) {
-        let mut done = Vec::new();
-        {
-            let mut state = self.state.lock();
-            if came_back {
-                self.enable_interrupts();
-                state.condition = Condition::Works;
-                self.start_next(&mut state, &mut done);
-            } else {
-                state.condition = Condition::IsDead;
-                for drive in &mut state.drives {
-                    while let Some((slot, _, waiter)) = drive.requests.take_queued() {
-                        drive.requests.give_back(slot);
-                        done.push((waiter, Err(Error::Io)));
-                    }
-                }
-            }
-        }
-        for (waiter, result) in done {
-            waiter.complete(result);
-        }
-    }
-}
-
-impl Drive {
-    fn note_timeout(&mut self, by_dma: bool) {
-        self.timeouts = self.timeouts.saturating_add(1);
-        if by_dma && self.timeouts >= TIMEOUTS_MAX {
-            log::warn!("ata: DMA times out: PIO from now on");
-            self.mode = Mode::Pio;
         }
     }
 }

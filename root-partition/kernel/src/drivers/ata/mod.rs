@@ -18,6 +18,7 @@ mod command;
 mod identify;
 mod ports;
 mod prd;
+mod recover;
 mod transfer;
 
 #[cfg(not(test))]

@@ -148,9 +148,15 @@ impl Active {
     /// Whether there is something to do for it; changes nothing.
     pub fn is_done(&self, ports: &impl Ports) -> bool {
         let drive = || ports.read(Register::Control);
-        match self.step {
+        match &self.step {
             Step::Dma { .. } => ports.read(Register::MasterStatus) & INTERRUPT != 0,
-            Step::Pio { .. } | Step::Plain => drive() & status::BSY == 0,
+            Step::Plain => drive() & status::BSY == 0,
+            Step::Pio { write, done, request } => {
+                let status = drive();
+                let is_over = *write && *done == request.request().length;
+                status & status::BSY == 0
+                    && (is_over || status & (status::DRQ | status::ERR | status::DF) != 0)
+            }
             Step::Stuck => false,
         }
     }
@@ -200,9 +206,9 @@ fn pio(
     if judge(status).is_err() {
         return Some(Err(Error::Io));
     }
-    if status & status::DRQ == 0 {
-        // Of a write that is the end; of a read, no interrupt of this command's.
-        return (write && *done == request.length).then_some(Ok(()));
+    if *done == request.length {
+        // A write that wants no more; one that does is out of step.
+        return Some(if status & status::DRQ == 0 { Ok(()) } else { Err(Error::Io) });
     }
     let size = SECTOR as usize;
     if write {

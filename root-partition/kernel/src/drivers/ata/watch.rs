@@ -32,7 +32,7 @@ pub async fn watch(channel: Arc<Channel<impl Ports>>) {
         until_late(&*channel).await;
         log::error!("ata: a command takes too long: the channel is reset");
         channel.begin_reset();
-        let came_back = reset(channel.ports()).await;
+        let came_back = reset(&channel.ports).await;
         if !came_back {
             log::error!("ata: the channel did not come back");
         }

@@ -3,12 +3,11 @@
 use super::command::{Command, CompletionEntry, DEALLOCATE, FUA, Range};
 use super::identify::Namespace;
 use super::prp;
-use super::recover::Condition;
 use crate::block::{Completion, Error, Operation, Request};
-use crate::drivers::StartError;
 use crate::drivers::backlog::{Done, Slots, Waiter, complete_all};
 use crate::drivers::dma::DmaBuffer;
 use crate::drivers::mmio::Registers;
+use crate::drivers::{Condition, StartError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};

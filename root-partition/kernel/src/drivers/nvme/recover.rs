@@ -4,6 +4,7 @@
 use super::command::CompletionEntry;
 use super::queue::IoQueue;
 use crate::block::Error;
+use crate::drivers::Condition;
 use crate::drivers::backlog::Waiter;
 use alloc::vec::Vec;
 use core::task::{Context, Poll};
@@ -11,17 +12,6 @@ use core::task::{Context, Poll};
 /// How long a transfer may take, and another command, in 100 ns.
 const TRANSFER_PATIENCE: u64 = 150_000_000;
 const SLOW_PATIENCE: u64 = 600_000_000;
-
-/// How the controller is, as far as a queue pair is concerned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Condition {
-    /// It works.
-    Works,
-    /// It is being reset: requests wait.
-    IsReset,
-    /// It did not come back: requests fail.
-    IsDead,
-}
 
 impl IoQueue {
     /// Ready when a command is in flight.

@@ -5,6 +5,7 @@ use super::*;
 use crate::block::{PhysicalSegment, Signal};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex as StdMutex, MutexGuard};
+use std::task::{Context, Waker};
 use std::vec;
 
 /// The registers of two drives, and what was written to them.
@@ -283,6 +284,20 @@ fn a_command_that_takes_too_long_fails_and_the_next_goes_on() {
             channel.ports.registers().status = 0;
             channel.end_reset(true);
         }
+    }
+}
+
+#[test]
+fn a_drive_that_forgot_its_command_is_not_waited_for() {
+    let channel = channel(false, IDENTITY);
+    for operation in [WRITE, Operation::Read] {
+        let signal = channel.ask(0, &request(operation));
+        channel.ports.registers().status = 0;
+        channel.drain();
+        assert!((0..100).all(|now| !channel.look(now)) && channel.look(1 << 40));
+        channel.begin_reset();
+        channel.end_reset(true);
+        assert_eq!(signal.take(), Some(Err(Error::Io)));
     }
 }
 
