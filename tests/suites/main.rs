@@ -6,6 +6,7 @@
 mod bios;
 mod bochs;
 mod boot;
+mod conformance;
 mod disk;
 mod driver;
 mod image;
@@ -39,6 +40,9 @@ machine! {
     shared {
         bios {
             a_cd_boots,
+        }
+        conformance {
+            a_guest_gets_the_processor_of_the_manuals,
         }
         disk {
             random_data_is_the_same_after_everything_was_off,

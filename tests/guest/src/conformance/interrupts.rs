@@ -1,0 +1,215 @@
+//! When interrupts and NMIs are taken: shadows, priorities, HLT.
+
+use super::body;
+use super::catch::{Then, attempt, attempt_with};
+use super::event::{Outcome, yes};
+use super::probe;
+use super::processor::{rdmsr, rdtsc, wrmsr, wrmsr_now};
+
+/// Sends itself vector 0x41 with interrupts off, then runs instructions from label 2: where the interrupt came.
+macro_rules! pending {
+    ($name:literal, $($text:literal),+) => {{
+        let mut words = [0; 4];
+        let outcome = attempt(
+            body!(
+                "mov r15, rdi", "lea rax, [rip + 2f]", "mov [rdi], rax", "mov ecx, 0x83F", "mov eax, 0x41", "xor edx, edx", "wrmsr",
+                "xor ebx, ebx", "2:",
+                $($text,)+
+                "nop", "sti", "nop", "nop", "cli"
+            ),
+            &mut words,
+        );
+        probe!($name, "{}", outcome.at(words[0]));
+    }};
+}
+
+/// Asks; `all`: with task priorities that hold interrupts back.
+pub fn run(all: bool) {
+    pending!("window cli holds it", "nop");
+    pending!("window sti has a shadow", "sti", "inc ebx", "inc ebx", "cli");
+    pending!("window sti and cli let nothing in", "sti", "cli", "nop");
+    pending!("window sti, then an instruction that exits", "sti", "cpuid", "nop", "cli");
+    pending!("window sti, then a port", "mov edx, 0x3FF", "sti", "in al, dx", "nop", "cli");
+    pending!("window sti, then absent memory", "mov esi, 0xF0000000", "sti", "mov al, [rsi]", "nop", "cli");
+    pending!("window sti, then hlt", "sti", "hlt", "cli");
+    pending!("window popf has no shadow", "push 0x202", "popfq", "inc ebx", "cli");
+    if all {
+        pending!(
+            "window task priority",
+            "mov eax, 4",
+            "mov cr8, rax",
+            "sti",
+            "nop",
+            "nop",
+            "nop",
+            "xor eax, eax",
+            "mov cr8, rax",
+            "nop",
+            "cli"
+        );
+        pending!(
+            "window task priority below",
+            "mov eax, 3",
+            "mov cr8, rax",
+            "sti",
+            "nop",
+            "nop",
+            "xor eax, eax",
+            "mov cr8, rax",
+            "cli"
+        );
+    } else {
+        probe!("window task priority", "not tried");
+        probe!("window task priority below", "not tried");
+    }
+    probe!(
+        "interrupt the higher goes first",
+        "{}",
+        self_ipis(body!(
+            "mov ecx, 0x83F",
+            "mov eax, 0x41",
+            "xor edx, edx",
+            "wrmsr",
+            "mov eax, 0x62",
+            "wrmsr",
+            "mov eax, 0x51",
+            "wrmsr",
+            "sti",
+            "nop",
+            "nop",
+            "nop",
+            "nop",
+            "cli"
+        ))
+    );
+    probe!(
+        "interrupt the same twice is one",
+        "{}",
+        self_ipis(body!(
+            "mov ecx, 0x83F",
+            "mov eax, 0x41",
+            "xor edx, edx",
+            "wrmsr",
+            "wrmsr",
+            "sti",
+            "nop",
+            "nop",
+            "nop",
+            "cli"
+        ))
+    );
+    probe!("interrupt requested, then over", "{:x?}", request_registers());
+    probe!("interrupt lower waits for EOI", "{}", lower_waits());
+    probe!(
+        "interrupt through ICR to itself",
+        "{}",
+        self_ipis(body!(
+            "mov ecx, 0x830",
+            "mov eax, 0x40042",
+            "xor edx, edx",
+            "wrmsr",
+            "sti",
+            "nop",
+            "nop",
+            "cli"
+        ))
+    );
+    probe!("interrupt while the timer runs ends hlt", "{}", timer_ends_hlt());
+    probe!("interrupt of the deadline timer ends hlt", "{}", deadline_ends_hlt());
+    nmi();
+}
+
+fn self_ipis(instructions: extern "C" fn(*mut u64)) -> Outcome {
+    attempt(instructions, &mut [])
+}
+
+/// IRR before, then IRR, ISR and processor priority after, of vector 0x41.
+fn request_registers() -> [u64; 4] {
+    wrmsr(0x83F, 0x41);
+    let requested = rdmsr(0x822).unwrap_or(0);
+    let mut words = [0];
+    attempt(body!("sti", "nop", "cli"), &mut words);
+    [requested, rdmsr(0x822).unwrap_or(0), rdmsr(0x812).unwrap_or(0), rdmsr(0x80A).unwrap_or(0)]
+}
+
+/// The handler of 0x61 asks for 0x51 and lets interrupts in: it comes only after the EOI.
+fn lower_waits() -> Outcome {
+    attempt(
+        body!(
+            "mov ecx, 0x83F",
+            "xor edx, edx",
+            "mov eax, 0x61",
+            "wrmsr",
+            "sti",
+            "nop",
+            "mov eax, 0x51",
+            "wrmsr",
+            "nop",
+            "cli"
+        ),
+        &mut [],
+    )
+}
+
+fn timer_ends_hlt() -> Outcome {
+    wrmsr(0x83E, 0xB);
+    wrmsr(0x832, 0x44);
+    wrmsr(0x838, 200_000);
+    let outcome = attempt(body!("sti", "hlt", "cli"), &mut []);
+    wrmsr(0x838, 0);
+    wrmsr(0x832, 1 << 16);
+    outcome
+}
+
+fn deadline_ends_hlt() -> Outcome {
+    wrmsr(0x832, 0x4_0045);
+    wrmsr(0x6E0, rdtsc() + 200_000);
+    let outcome = attempt(body!("sti", "hlt", "cli"), &mut []);
+    wrmsr(0x832, 1 << 16);
+    outcome
+}
+
+const NMI_TO_SELF: u64 = 0x400;
+
+fn nmi() {
+    probe!(
+        "nmi to itself",
+        "{}",
+        attempt(body!("mov ecx, 0x830", "mov eax, 0x400", "xor edx, edx", "wrmsr", "nop", "nop"), &mut [])
+    );
+    probe!("nmi waits for the end of its handler", "{}", nested());
+}
+
+/// The handler of the first sends two more: they are one, and it comes when the handler has ended, at an exit at the latest.
+fn nested() -> &'static str {
+    let mut words = [0];
+    let outcome = attempt_with(
+        body!(
+            "lea rax, [rip]",
+            "mov [rdi], rax",
+            "mov ecx, 0x830",
+            "mov eax, 0x400",
+            "xor edx, edx",
+            "wrmsr",
+            "nop",
+            "xor eax, eax",
+            "cpuid",
+            "nop",
+            "xor eax, eax",
+            "cpuid",
+            "nop",
+            "nop"
+        ),
+        &mut words,
+        Some(|frame| {
+            if frame.r8 != 0x600D {
+                frame.r8 = 0x600D;
+                wrmsr_now(0x830, NMI_TO_SELF);
+                wrmsr_now(0x830, NMI_TO_SELF);
+            }
+            Then::Resume
+        }),
+    );
+    let in_body = outcome.events().iter().all(|event| event.rip.wrapping_sub(words[0]) < 64);
+    yes(outcome.count_of(2) == 2 && outcome.events().len() == 2 && in_body)
+}

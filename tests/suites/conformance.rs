@@ -1,0 +1,65 @@
+//! What a guest sees of its processor is what the manuals say, the same on each vendor's machine.
+//!
+//! `conformance.expected` holds a line a probe; `conformance.differences` the lines that are others on a machine, with the
+//! reason for each.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use machine_tests::kind::Kind;
+
+use crate::machines::{Bulkhead, accepted, create_guest};
+
+const EXPECTED: &str = include_str!("conformance.expected");
+const DIFFERENCES: &str = include_str!("conformance.differences");
+const LONG: Duration = Duration::from_secs(600);
+
+/// What the guest prints behind the last probe.
+const END: &str = "CONFORMANCE DONE";
+
+pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
+    let mut cli = bulkhead.cli();
+    // QEMU's TCG does not survive all of it: see the guest.
+    let command_line = if on == Kind::Amd { "conformance" } else { "conformance all" };
+    create_guest(&mut cli, "conformance", command_line)?;
+    cli.0.type_line("vm start conformance --console")?;
+    let log = cli.0.expect(END, LONG)?;
+    cli.ready()?;
+    accepted(&mut cli, "vm delete conformance")?;
+    let wrong = compare(&log, on)?;
+    ensure!(wrong.is_empty(), "lines that are not as they should be:\n{wrong}");
+    Ok(())
+}
+
+/// A probe's name and its result.
+fn split(line: &str) -> Option<(&str, &str)> {
+    line.split_once(": ").filter(|(name, _)| !name.starts_with('#'))
+}
+
+/// The line that replaces one of `name`, on a machine.
+fn difference(name: &str, on: Kind) -> Option<&'static str> {
+    let lines = DIFFERENCES.lines().filter_map(|line| line.strip_prefix(on.name())?.strip_prefix(" | "));
+    lines.filter_map(split).find(|(of, _)| *of == name).map(|(_, result)| result)
+}
+
+/// What is wrong with the guest's lines, which come in the same order.
+fn compare(log: &str, on: Kind) -> Result<String> {
+    let mut lines =
+        log.lines().map(str::trim_end).skip_while(|line| !EXPECTED.starts_with(line) || line.is_empty());
+    let mut wrong = String::new();
+    for expected in EXPECTED.lines() {
+        let (name, result) = split(expected).with_context(|| format!("expected: {expected}"))?;
+        let result = difference(name, on).unwrap_or(result);
+        let line = lines.next().unwrap_or("nothing");
+        if split(line) != Some((name, result)) {
+            writeln!(wrong, "{line}\n    should be {name}: {result}")?;
+        }
+    }
+    let rest = lines.filter(|line| !line.is_empty() && *line != END).count();
+    if rest != 0 {
+        writeln!(wrong, "and {rest} lines more")?;
+    }
+    Ok(wrong)
+}
