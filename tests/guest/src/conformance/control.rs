@@ -30,7 +30,7 @@ pub fn run(all: bool) {
     probe!("cr4 reserved bit 15", "{}", Tried(all.then(|| refused_cr4(cr4() | 1 << 15))));
     probe!("cr4 reserved bit 31", "{}", Tried(all.then(|| refused_cr4(cr4() | 1 << 31))));
     probe!("cr4 high half", "{}", Tried(all.then(|| refused_cr4(cr4() | 1 << 63))));
-    probe!("cr4 PCIDE with a PCID in CR3", "{}", Tried(all.then(|| pcide())));
+    probe!("cr4 PCIDE with a PCID in CR3", "{}", Tried(all.then(pcide)));
     probe!(
         "cr3 reserved bit",
         "{}",

@@ -119,13 +119,13 @@ pub fn yes(is: bool) -> &'static str {
 }
 
 /// A value, or the exception that reading it raised.
-pub struct Value(pub Result<u64, Outcome>);
+pub struct Value(pub Result<u64, Event>);
 
 impl fmt::Display for Value {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Ok(value) => write!(to, "{value:#x}"),
-            Err(outcome) => outcome.fmt(to),
+            Err(event) => event.fmt(to),
         }
     }
 }

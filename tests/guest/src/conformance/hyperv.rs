@@ -100,7 +100,7 @@ fn moves_on() -> &'static str {
 fn reference_page() -> &'static str {
     wrmsr(REFERENCE_TSC, REFERENCE.address() | 1);
     let by_page = || {
-        let tsc = u128::from(rdtsc()) * u128::from(REFERENCE.get(1)) >> 64;
+        let tsc = (u128::from(rdtsc()) * u128::from(REFERENCE.get(1))) >> 64;
         (tsc as u64).wrapping_add(REFERENCE.get(2))
     };
     let agrees = (0..50).all(|_| {

@@ -29,7 +29,7 @@ macro_rules! absent {
     ($($text:literal),+) => {{
         let mut words = [BEFORE, 0];
         let outcome = attempt(body!("mov rax, [rdi]", "mov esi, 0xF0000000", $($text,)+ "mov [rdi + 8], rax"), &mut words);
-        super::event::Value(if outcome.is_none() { Ok(words[1]) } else { Err(outcome) })
+        super::event::Value(if outcome.is_none() { Ok(words[1]) } else { Err(outcome.first()) })
     }};
 }
 

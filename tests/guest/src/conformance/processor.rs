@@ -5,7 +5,7 @@ use core::arch::asm;
 
 use super::body;
 use super::catch::attempt;
-use super::event::Outcome;
+use super::event::{Event, Outcome};
 
 /// EAX, EBX, ECX, EDX.
 pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
@@ -19,13 +19,13 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
 }
 
 /// RDMSR: the value, or the exception.
-pub fn rdmsr(msr: u32) -> Result<u64, Outcome> {
+pub fn rdmsr(msr: u32) -> Result<u64, Event> {
     let mut words = [u64::from(msr), 0];
     let outcome = attempt(
         body!("mov rcx, [rdi]", "rdmsr", "shl rdx, 32", "mov eax, eax", "or rax, rdx", "mov [rdi + 8], rax"),
         &mut words,
     );
-    if outcome.is_none() { Ok(words[1]) } else { Err(outcome) }
+    if outcome.is_none() { Ok(words[1]) } else { Err(outcome.first()) }
 }
 
 /// WRMSR.
