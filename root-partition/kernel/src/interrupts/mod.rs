@@ -1,7 +1,7 @@
 //! Interrupts as wakers.
 //!
-//! A device's interrupt sets a flag and wakes who waits for it, no more. Handlers run only where no lock is held (see
-//! the crate's documentation).
+//! A device's interrupt sets a flag and wakes who waits for it, no more; one that is level-triggered is masked as well,
+//! until its device was served ([`wire`]). Handlers run only where no lock is held (see the crate's documentation).
 
 pub mod wire;
 

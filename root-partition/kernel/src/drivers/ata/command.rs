@@ -8,6 +8,8 @@ use crate::block::{Operation, Request};
 pub const SECTOR: u64 = 512;
 /// Sectors that 28 bits address.
 pub const SECTORS_28: u64 = 1 << 28;
+/// Sectors that 48 bits address.
+pub const SECTORS_48: u64 = 1 << 48;
 
 /// Command codes.
 pub mod code {

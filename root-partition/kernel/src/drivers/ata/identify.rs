@@ -1,6 +1,6 @@
 //! What a drive says about itself (ATA8-ACS, 7.16).
 
-use super::command::{SECTORS_28, code};
+use super::command::{SECTORS_28, SECTORS_48, code};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -48,7 +48,7 @@ impl Identity {
             words[range].iter().rev().fold(0_u64, |number, &word| number << 16 | u64::from(word))
         };
         let sectors = if valid(83) && bit(83, 10) { number(100..104) } else { 0 };
-        let sectors = if sectors == 0 { number(60..62).min(SECTORS_28) } else { sectors };
+        let sectors = if sectors == 0 { number(60..62).min(SECTORS_28) } else { sectors.min(SECTORS_48) };
         let flush = match (valid(83) && bit(83, 13), valid(83) && bit(83, 12)) {
             (true, _) => Some(code::FLUSH_CACHE_EXT),
             (false, true) => Some(code::FLUSH_CACHE),
@@ -113,6 +113,7 @@ mod tests {
         let found = parse(&[(82, 0x20), (63, 0x7)]).unwrap();
         assert_eq!((found.sectors, found.flush, found.dma), (0x0FFF_FFFF, None, false));
         assert_eq!((found.sets_dma, found.caches_without_flush), (Some(0x20), true));
+        assert_eq!(parse(&[(83, 0x4400), (103, 0xFFFF)]).unwrap().sectors, SECTORS_48);
         assert_eq!(parse(&[(83, 0x5000)]).unwrap().flush, Some(code::FLUSH_CACHE));
         assert_eq!(parse(&[(83, 0x3000)]).unwrap().flush, None);
         assert!(parse(&[(63, 0x0407)]).unwrap().dma);

@@ -2,7 +2,7 @@
 
 use super::channel::Channel;
 use super::identify::Mode;
-use super::ports::IoPorts;
+use super::ports::{IoPorts, Ports, Register};
 use super::transfer::Memory;
 use super::watch::watch;
 use super::{Ata, probe};
@@ -18,6 +18,8 @@ use alloc::sync::Arc;
 /// Bits of the programming interface: which channels are in native mode (0 and 2), and whether there is a bus master.
 const NATIVE: [u8; 2] = [1 << 0, 1 << 2];
 const BUS_MASTER: u8 = 1 << 7;
+/// Bus master status: DMA on one channel at a time only.
+const SIMPLEX: u8 = 1 << 7;
 /// Ports and IRQ of a channel in compatibility mode.
 const COMPATIBLE: [(u16, u16, u8); 2] = [(0x1F0, 0x3F6, 14), (0x170, 0x376, 15)];
 /// The BAR of the bus master's registers, 8 bytes a channel.
@@ -36,8 +38,12 @@ pub(crate) async fn start(
     number: &mut usize,
 ) -> Result<(), StartError> {
     function.enable_ports()?;
+    let mut simplex = false;
     for index in 0..2 {
-        if let Some((ports, input)) = channel(function, routing, index) {
+        if let Some((mut ports, input)) = channel(function, routing, index) {
+            // Such a controller does DMA on one channel at a time: let it be the first.
+            ports.master = ports.master.filter(|_| !simplex);
+            simplex = ports.read(Register::MasterStatus) & SIMPLEX != 0;
             start_channel(ports, input, number).await?;
         }
     }
