@@ -206,6 +206,9 @@ pub trait VirtualProcessorBackend: Sized {
     fn load(&mut self);
     /// Takes it off this processor. Before another is loaded here, and before it is dropped or loaded elsewhere.
     fn unload(&mut self);
+    /// A guest runs no longer than so many ticks of the time stamp counter from here on, where the processor can see to
+    /// that; [`Exit::PhysicalInterrupt`] then. A backstop: who wants the processor back has armed an interrupt.
+    fn limit(&mut self, _ticks: u64) {}
     /// Runs the guest until it exits. Interrupts are off before and after.
     fn run(&mut self) -> Exit;
 
@@ -215,7 +218,7 @@ pub trait VirtualProcessorBackend: Sized {
     fn gprs_mut(&mut self) -> &mut Gprs;
     /// RIP.
     fn rip(&self) -> u64;
-    /// Moves RIP.
+    /// Moves RIP; the interrupt shadow was that of the instruction that is left.
     fn set_rip(&mut self, rip: u64);
     /// RFLAGS.
     fn rflags(&self) -> u64;

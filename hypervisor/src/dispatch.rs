@@ -121,6 +121,13 @@ impl<M: Machine> Hypervisor<M> {
         }
     }
 
+    /// Ticks of the time stamp counter from `tsc` until a root reference time; of what is far, about a second.
+    fn ticks_until(&self, time: u64, tsc: u64) -> u64 {
+        const SECOND: u64 = 10_000_000;
+        let left = time.saturating_sub(self.time_at(tsc)).min(SECOND);
+        left.saturating_mul(self.machine.tsc_hz()) / SECOND
+    }
+
     /// Root reference time of a time stamp, rounded up so that who waits until then finds it passed.
     #[inline]
     fn time_of_timer(&self, tsc: u64) -> u64 {
@@ -135,6 +142,7 @@ impl<M: Machine> Dispatch<'_, M> {
         self.vp.stats.add(counter::DISPATCHES, 1);
         let start = self.around.tsc();
         state.backend.load();
+        state.backend.limit(self.hv.ticks_until(self.deadline, start));
         register_page::load(&state.registers.window, &mut state.backend, &self.vp.inbox);
         let mut end = self.enter_until(state);
         if end.event == DispatchEvent::INTERCEPT {

@@ -17,6 +17,7 @@ pub trait Extension: Sized {
     fn new(control: MappedPage, kind: Kind) -> Self;
     fn load(&mut self);
     fn unload(&mut self);
+    fn limit(&mut self, _ticks: u64) {}
     fn run(&mut self) -> Exit;
 
     fn gprs(&self) -> &Gprs;

@@ -56,6 +56,9 @@ impl VirtualProcessorBackend for X86Processor {
     fn unload(&mut self) {
         on!(self, unload());
     }
+    fn limit(&mut self, ticks: u64) {
+        on!(self, limit(ticks));
+    }
     #[inline]
     fn run(&mut self) -> Exit {
         on!(self, run())

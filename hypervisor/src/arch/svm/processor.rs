@@ -146,6 +146,7 @@ impl Extension for SvmProcessor {
     }
     fn set_rip(&mut self, rip: u64) {
         self.vmcb.save.rip = rip;
+        self.control().interrupt_shadow = 0;
     }
     #[inline]
     fn rflags(&self) -> u64 {

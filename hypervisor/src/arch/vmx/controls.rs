@@ -15,6 +15,8 @@ bitflags! {
         const NMI_EXITING = 1 << 3;
         /// Blocking by NMI is about NMIs that are injected.
         const VIRTUAL_NMIS = 1 << 5;
+        /// A timer that counts while the guest runs exits.
+        const ACTIVATE_PREEMPTION_TIMER = 1 << 6;
     }
 
     /// Primary processor-based VM-execution controls.
@@ -80,6 +82,8 @@ bitflags! {
         const SAVE_EFER = 1 << 20;
         /// The host's is loaded.
         const LOAD_EFER = 1 << 21;
+        /// What is left of the timer is saved.
+        const SAVE_PREEMPTION_TIMER = 1 << 22;
     }
 
     /// VM-entry controls.
@@ -132,6 +136,12 @@ pub struct Controls {
 }
 
 impl AllowedControls {
+    /// Whether there is a timer that counts while a guest runs, and keeps its value.
+    pub fn has_timer(&self) -> bool {
+        let (pin_based, exit) = (PinBased::ACTIVATE_PREEMPTION_TIMER, ExitControls::SAVE_PREEMPTION_TIMER);
+        self.pin_based.adjust(pin_based.bits(), 0).is_ok() && self.exit.adjust(exit.bits(), 0).is_ok()
+    }
+
     /// The controls for a kind of VP.
     ///
     /// # Errors
@@ -153,6 +163,11 @@ impl AllowedControls {
                 | Primary::UNCONDITIONAL_IO_EXITING;
             secondary |= Secondary::WBINVD_EXITING;
         }
+        let timer = if guest && self.has_timer() {
+            (PinBased::ACTIVATE_PREEMPTION_TIMER.bits(), ExitControls::SAVE_PREEMPTION_TIMER.bits())
+        } else {
+            (0, 0)
+        };
         let mut wanted = Secondary::ENABLE_RDTSCP | Secondary::ENABLE_VPID | Secondary::ENABLE_INVPCID;
         if !guest {
             wanted |= Secondary::ENABLE_XSAVES;
@@ -165,10 +180,10 @@ impl AllowedControls {
             | ExitControls::LOAD_EFER;
         let entry = EntryControls::LOAD_DEBUG_CONTROLS | EntryControls::LOAD_PAT | EntryControls::LOAD_EFER;
         Ok(Controls {
-            pin_based: adjust(self.pin_based, pin_based.bits(), 0, "virtual NMIs")?,
+            pin_based: adjust(self.pin_based, pin_based.bits() | timer.0, 0, "virtual NMIs")?,
             primary: adjust(self.primary, primary.bits(), 0, "MSR bitmaps or secondary controls")?,
             secondary: adjust_secondary(self.secondary, secondary, wanted)?,
-            exit: adjust(self.exit, exit.bits(), 0, "switching of PAT and EFER")?,
+            exit: adjust(self.exit, exit.bits() | timer.1, 0, "switching of PAT and EFER")?,
             entry: adjust(self.entry, entry.bits(), 0, "switching of PAT and EFER")?,
         })
     }
@@ -213,7 +228,8 @@ mod tests {
     #[test]
     fn a_guest_exits_for_all_that_is_not_its_own() {
         let guest = HASWELL.controls(Kind::Guest).unwrap();
-        assert_eq!(guest.pin_based, 0x3F);
+        assert_eq!(guest.pin_based, 0x7F);
+        assert_ne!(guest.exit & 1 << 22, 0, "the timer stands still in the hypervisor");
         assert_eq!(guest.primary & 0x8100_0080, 0x8100_0080);
         assert_eq!(guest.secondary, 0b1_0000_1110_1010);
         let root = HASWELL.controls(Kind::Root).unwrap();

@@ -86,6 +86,8 @@ impl VmxProcessor {
                 self.set_primary(Primary::NMI_WINDOW_EXITING, false);
                 Exit::Handled
             }
+            // Bochs holds physical interrupts back while a guest has its own off.
+            reason::PREEMPTION_TIMER => Exit::PhysicalInterrupt,
             // No performance counters.
             reason::RDPMC => self.refuse(),
             reason::XSETBV => self.instruction(Exit::Xsetbv),

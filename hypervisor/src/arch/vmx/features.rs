@@ -13,6 +13,7 @@ pub mod msr {
     pub const IA32_VMX_PROCBASED_CTLS: u32 = 0x482;
     pub const IA32_VMX_EXIT_CTLS: u32 = 0x483;
     pub const IA32_VMX_ENTRY_CTLS: u32 = 0x484;
+    pub const IA32_VMX_MISC: u32 = 0x485;
     pub const IA32_VMX_CR0_FIXED0: u32 = 0x486;
     pub const IA32_VMX_CR4_FIXED0: u32 = 0x488;
     pub const IA32_VMX_PROCBASED_CTLS2: u32 = 0x48B;
@@ -40,6 +41,8 @@ pub struct Capabilities {
     pub guest: Controls,
     /// EPT maps pages of 1 GiB.
     pub gigabyte_pages: bool,
+    /// Bits of the time stamp counter below a tick of the preemption timer; none: no such timer.
+    pub timer_shift: Option<u32>,
 }
 
 impl Capabilities {
@@ -93,7 +96,8 @@ pub fn check(
     if edx & NX == 0 {
         return Err(Refusal::NoExecuteDisable);
     }
-    Ok(Capabilities { revision: basic as u32 & 0x7FFF_FFFF, root, guest, gigabyte_pages })
+    let timer_shift = allowed.has_timer().then(|| read(msr::IA32_VMX_MISC) as u32 & 0x1F);
+    Ok(Capabilities { revision: basic as u32 & 0x7FFF_FFFF, root, guest, gigabyte_pages, timer_shift })
 }
 
 /// What EPT must have (SDM vol. 3D, A.10); whether it has pages of 1 GiB.
@@ -116,7 +120,7 @@ mod tests {
     use super::*;
 
     /// Registers of the Bochs model `corei7_haswell_4770`.
-    const HASWELL: [(u32, u64); 11] = [
+    const HASWELL: [(u32, u64); 12] = [
         (msr::IA32_FEATURE_CONTROL, 5),
         (msr::IA32_VMX_BASIC, 0x00D8_1000_0000_002B),
         (msr::IA32_VMX_PINBASED_CTLS, 0x0000_007F_0000_0016),
@@ -127,6 +131,7 @@ mod tests {
         (msr::IA32_VMX_TRUE_EXIT_CTLS, 0x007F_FFFF_0003_6DFB),
         (msr::IA32_VMX_TRUE_ENTRY_CTLS, 0x0000_FFFF_0000_11FB),
         (msr::IA32_VMX_EPT_VPID_CAP, 0x0000_0F01_0633_4141),
+        (msr::IA32_VMX_MISC, 0x2004_01E0),
         (msr::IA32_VMX_CR0_FIXED0, 0x8000_0021),
     ];
 
@@ -147,7 +152,7 @@ mod tests {
     fn a_whole_processor_is_taken() {
         let capabilities = checked((0, 0)).unwrap();
         assert_eq!((capabilities.revision, capabilities.gigabyte_pages), (0x2B, true));
-        assert_eq!(capabilities.guest.pin_based, 0x3F);
+        assert_eq!((capabilities.guest.pin_based, capabilities.timer_shift), (0x7F, Some(0)));
         assert_eq!(checked((msr::IA32_FEATURE_CONTROL, 0)), Ok(capabilities), "not locked yet");
     }
 

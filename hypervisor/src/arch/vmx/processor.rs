@@ -11,13 +11,14 @@ use crate::arch::extension::Extension;
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::vmx::enable::capabilities;
+use crate::arch::vmx::event::{self, SHADOW};
 use crate::arch::vmx::field::{control, exit, guest};
+use crate::arch::vmx::host;
 use crate::arch::vmx::live::Live;
 use crate::arch::vmx::permission::FIXED_MSRS;
 use crate::arch::vmx::qualification::Interruption;
 use crate::arch::vmx::vmcs::{Vmcs, forget_translations, read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
-use crate::arch::vmx::{event, host};
 use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset};
 use crate::machine::MappedPage;
 
@@ -145,6 +146,13 @@ impl Extension for VmxProcessor {
         self.vmcs.put_away(self.kind == Kind::Guest);
     }
 
+    fn limit(&mut self, ticks: u64) {
+        if let Some(shift) = capabilities().timer_shift {
+            // It stands still in the hypervisor, so one value is good for all entries.
+            write(guest::PREEMPTION_TIMER, u32::try_from(ticks >> shift).unwrap_or(u32::MAX));
+        }
+    }
+
     #[inline]
     fn run(&mut self) -> Exit {
         let this = per_cpu::this();
@@ -195,6 +203,7 @@ impl Extension for VmxProcessor {
     }
     fn set_rip(&mut self, rip: u64) {
         write(guest::RIP, rip);
+        Self::set_blocking(SHADOW, false);
     }
     #[inline]
     fn rflags(&self) -> u64 {

@@ -29,6 +29,7 @@ pub mod reason {
     pub const MONITOR: u32 = 39;
     pub const EPT_VIOLATION: u32 = 48;
     pub const INVEPT: u32 = 50;
+    pub const PREEMPTION_TIMER: u32 = 52;
     pub const INVVPID: u32 = 53;
     pub const WBINVD: u32 = 54;
     pub const XSETBV: u32 = 55;
