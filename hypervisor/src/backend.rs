@@ -134,6 +134,8 @@ pub struct SecondLevelFault {
     pub gva: Option<u64>,
     /// Something is mapped there, but not for this access.
     pub mapped: bool,
+    /// The processor looked for an entry of the guest's own page tables there.
+    pub table: bool,
     /// Instruction bytes, where the processor says them.
     pub instruction: [u8; 15],
     /// How many of them count.

@@ -120,7 +120,7 @@ pub fn memory<B: VirtualProcessorBackend>(
         instruction_byte_count: fault.instruction_length.min(15),
         memory_access_info: MemoryAccessInfo::new()
             .with_gva_valid(fault.gva.is_some())
-            .with_gva_gpa_valid(fault.gva.is_some()),
+            .with_gva_gpa_valid(!fault.table),
         tpr_priority: header.instruction_length_cr8 >> 4,
         reserved1: 0,
         guest_virtual_address: fault.gva.unwrap_or(0),

@@ -274,6 +274,7 @@ fn memory_faults_go_to_the_root() {
         access: Access::Write,
         gva: Some(0xFFFF_8000_0000_1010),
         mapped: false,
+        table: false,
         instruction: [0x89; 15],
         instruction_length: 15,
     };
@@ -286,10 +287,13 @@ fn memory_faults_go_to_the_root() {
         (fault.gpa, 0xFFFF_8000_0000_1010)
     );
     assert_eq!((memory.instruction_byte_count, memory.instruction_bytes[14]), (15, 0x89));
-    assert!(memory.memory_access_info.gva_valid());
-    fault.mapped = true;
+    assert!(memory.memory_access_info.gva_valid() && memory.memory_access_info.gva_gpa_valid());
+    (fault.mapped, fault.table) = (true, true);
     partition.exit(&mut vp, Exit::SecondLevelFault(fault));
-    assert_eq!(super::tests::message(&vp).header.message_type, HvMessageType::GPA_INTERCEPT);
+    let message = super::tests::message(&vp);
+    assert_eq!(message.header.message_type, HvMessageType::GPA_INTERCEPT);
+    let memory = message.payload_as::<MemoryInterceptMessage>().unwrap();
+    assert!(!memory.memory_access_info.gva_gpa_valid(), "it is no operand's address");
 }
 
 #[test]

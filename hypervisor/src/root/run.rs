@@ -254,6 +254,7 @@ mod tests {
             access: Access::Read,
             gva: None,
             mapped: false,
+            table: false,
             instruction: [0; 15],
             instruction_length: 0,
         })

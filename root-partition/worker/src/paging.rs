@@ -25,6 +25,14 @@ const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 const FAULT_PRESENT: u32 = 1;
 const FAULT_WRITE: u32 = 1 << 1;
 const FAULT_USER: u32 = 1 << 2;
+const FAULT_RESERVED: u32 = 1 << 3;
+
+/// An address with its rights, or the bits of the error code that say why there is none.
+type Found = Result<(u64, u64), u32>;
+/// An entry says that nothing is there.
+const ABSENT: u32 = 0;
+/// A table is where there is no memory: its entries read as ones, and their reserved bits with them.
+const NO_TABLE: u32 = FAULT_PRESENT | FAULT_RESERVED;
 
 /// What an access wants.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,38 +101,41 @@ impl Mode {
     }
 
     /// Three levels; the entries of the first have no permission bits.
-    fn walk_pae<M: GuestMemory>(&self, memory: &M, linear: u64) -> Option<(u64, u64)> {
-        let entry = memory.read_u64(gpa((self.cr3 & 0xFFFF_FFE0) + (linear >> 30) * 8))?;
+    fn walk_pae<M: GuestMemory>(&self, memory: &M, linear: u64) -> Found {
+        let entry = memory.read_u64(gpa((self.cr3 & 0xFFFF_FFE0) + (linear >> 30) * 8)).ok_or(NO_TABLE)?;
         if entry & PRESENT == 0 {
-            return None;
+            return Err(ABSENT);
         }
         walk(memory, entry & ADDRESS, linear, 2, WRITABLE | USER)
     }
 
     /// Two levels with entries of four bytes.
-    fn walk_32<M: GuestMemory>(&self, memory: &M, linear: u64) -> Option<(u64, u64)> {
-        let directory = read_u32(memory, (self.cr3 & 0xFFFF_F000) + (linear >> 22) * 4)?;
+    fn walk_32<M: GuestMemory>(&self, memory: &M, linear: u64) -> Found {
+        let directory = read_u32(memory, (self.cr3 & 0xFFFF_F000) + (linear >> 22) * 4).ok_or(NO_TABLE)?;
         if directory & PRESENT == 0 {
-            return None;
+            return Err(ABSENT);
         }
         if directory & LARGE != 0 && self.cr4 & CR4_PSE != 0 {
             let high = (directory >> 13 & 0xFF) << 32;
-            return Some((high | (directory & 0xFFC0_0000) | (linear & 0x3F_FFFF), directory));
+            return Ok((high | (directory & 0xFFC0_0000) | (linear & 0x3F_FFFF), directory));
         }
-        let entry = read_u32(memory, (directory & 0xFFFF_F000) + (linear >> 12 & 0x3FF) * 4)?;
-        (entry & PRESENT != 0).then_some(((entry & 0xFFFF_F000) | (linear & 0xFFF), entry & directory))
+        let entry =
+            read_u32(memory, (directory & 0xFFFF_F000) + (linear >> 12 & 0x3FF) * 4).ok_or(NO_TABLE)?;
+        if entry & PRESENT == 0 {
+            return Err(ABSENT);
+        }
+        Ok(((entry & 0xFFFF_F000) | (linear & 0xFFF), entry & directory))
     }
 
-    fn check(&self, found: Option<(u64, u64)>, linear: u64, access: Access) -> Result<Gpa, PageFault> {
+    fn check(&self, found: Found, linear: u64, access: Access) -> Result<Gpa, PageFault> {
         let (write, user) = match access {
             Access::Any => (false, false),
             Access::Read { user } => (false, user),
             Access::Write { user } => (true, user),
         };
         let asked = if write { FAULT_WRITE } else { 0 } | if user { FAULT_USER } else { 0 };
-        let Some((address, rights)) = found else {
-            return Err(PageFault { address: linear, error_code: asked });
-        };
+        let (address, rights) =
+            found.map_err(|why| PageFault { address: linear, error_code: asked | why })?;
         let read_only = write && rights & WRITABLE == 0 && (user || self.cr0 & CR0_WP != 0);
         if read_only || (user && rights & USER == 0) {
             return Err(PageFault { address: linear, error_code: asked | FAULT_PRESENT });
@@ -134,25 +145,19 @@ impl Mode {
 }
 
 /// Walks `levels` tables of 512 entries from `table` on; the address, and the permission bits that all entries have.
-fn walk<M: GuestMemory>(
-    memory: &M,
-    mut table: u64,
-    linear: u64,
-    levels: u32,
-    mut rights: u64,
-) -> Option<(u64, u64)> {
+fn walk<M: GuestMemory>(memory: &M, mut table: u64, linear: u64, levels: u32, mut rights: u64) -> Found {
     let mut level = levels;
     loop {
         let shift = 3 + 9 * level;
-        let entry = memory.read_u64(gpa(table + (linear >> shift & 0x1FF) * 8))?;
+        let entry = memory.read_u64(gpa(table + (linear >> shift & 0x1FF) * 8)).ok_or(NO_TABLE)?;
         if entry & PRESENT == 0 {
-            return None;
+            return Err(ABSENT);
         }
         rights &= entry;
         level -= 1;
         if level == 0 || (entry & LARGE != 0 && level < 3) {
             let offset = (1 << shift) - 1;
-            return Some(((entry & ADDRESS & !offset) | (linear & offset), rights));
+            return Ok(((entry & ADDRESS & !offset) | (linear & offset), rights));
         }
         table = entry & ADDRESS;
     }
@@ -184,11 +189,13 @@ mod tests {
         memory.put_u64(0x3000, 0x4020_0083);
         memory.put_u64(0x3008, 0x4007);
         memory.put_u64(0x4008, 0x8000_0000_0005_5005);
+        memory.put_u64(0x3010, 0x7F_F000_0007);
         let at = |linear| translate(LONG, &memory, linear, Access::Any);
         assert_eq!(at(0xFFFF_FFFF_8123_4567), Ok(0x8123_4567));
         assert_eq!(at(0xFFFF_FFFF_C012_3456), Ok(0x4032_3456));
         assert_eq!(at(0xFFFF_FFFF_C020_1FFF), Ok(0x5_5FFF));
         assert_eq!(at(0xFFFF_FFFF_C020_2000), Err(0));
+        assert_eq!(at(0xFFFF_FFFF_C040_0000), Err(9), "a table in no memory is all ones");
         let user = 0xFFFF_FFFF_C020_1000;
         assert_eq!(translate(LONG, &memory, user, Access::Read { user: true }), Ok(0x5_5000));
         assert_eq!(translate(LONG, &memory, user, Access::Write { user: true }), Err(7));

@@ -1,17 +1,16 @@
 //! INS and OUTS: port I/O between a port and guest memory, repeated or not.
 //!
-//! At most [`ELEMENTS_MAX`] elements are done at a time; the registers then say where the instruction goes on.
+//! At most [`elements`] elements are done at a time; the registers then say where the instruction goes on.
 
 use crate::bus::GuestBus;
 use crate::memory::GuestMemory;
-use crate::mmio::{Bus, Code};
+use crate::mmio::{Bus, Code, elements};
 use crate::paging::{Access, Mode, PageFault};
 use crate::ports::Host;
 use crate::registers::{CodeSize, Gpr, advance, is_user, mask, read, write};
 use hv_abi::message::{InterceptAccess, IoPortInterceptMessage};
 use hv_abi::register_page::{HvX64RegisterPage, gp};
 
-const ELEMENTS_MAX: u64 = 1024;
 /// RFLAGS: strings go down.
 const DF: u64 = 1 << 10;
 /// The prefix that changes the size of addresses.
@@ -40,10 +39,11 @@ pub fn transfer<M: GuestMemory, H: Host>(
     let transfer = Transfer::new(message, page, bus);
     let whole = transfer.gpr(gp::RCX);
     let count = if transfer.repeat { read(page, whole) } else { 1 };
-    for _ in 0..count.min(ELEMENTS_MAX) {
+    let most = elements(page);
+    for _ in 0..count.min(most) {
         transfer.element(page, bus)?;
     }
-    if count <= ELEMENTS_MAX {
+    if count <= most {
         advance(page, message.header.instruction_length());
     }
     Ok(())

@@ -131,6 +131,7 @@ impl SvmProcessor {
         const PRESENT: u64 = 1 << 0;
         const WRITE: u64 = 1 << 1;
         const FETCH: u64 = 1 << 4;
+        const TABLE: u64 = 1 << 33;
         let control = &self.vmcb.control;
         let cause = control.exitinfo1;
         let access = if cause & WRITE != 0 {
@@ -145,6 +146,7 @@ impl SvmProcessor {
             access,
             gva: None,
             mapped: cause & PRESENT != 0,
+            table: cause & TABLE != 0,
             instruction: [0; 15],
             instruction_length: 0,
         };

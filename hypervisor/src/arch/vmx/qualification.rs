@@ -123,6 +123,7 @@ pub const fn second_level_fault(qualification: u64, gpa: u64, linear: u64) -> Se
     const ALLOWED: u64 = 0b111 << 3;
     /// The linear address is valid, and the access was to what it translates to, not to a table.
     const LINEAR: u64 = 0b11 << 7;
+    const VALID: u64 = 1 << 7;
     SecondLevelFault {
         gpa,
         access: if qualification & WRITE != 0 {
@@ -134,6 +135,7 @@ pub const fn second_level_fault(qualification: u64, gpa: u64, linear: u64) -> Se
         },
         gva: if qualification & LINEAR == LINEAR { Some(linear) } else { None },
         mapped: qualification & ALLOWED != 0,
+        table: qualification & LINEAR == VALID,
         instruction: [0; 15],
         instruction_length: 0,
     }
@@ -180,6 +182,7 @@ mod tests {
         assert_eq!((fault.access, fault.gva, fault.mapped), (Access::Write, Some(0x1234), false));
         let walk = second_level_fault(0x81 | 0b1000, 0x1000, 0x1234);
         assert_eq!((walk.access, walk.gva, walk.mapped), (Access::Read, None, true));
+        assert!(walk.table && !fault.table);
         assert_eq!(second_level_fault(4, 0, 0).access, Access::Execute);
     }
 

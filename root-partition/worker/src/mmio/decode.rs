@@ -33,6 +33,8 @@ fn bytes_of(size: MemorySize) -> Option<u8> {
 
 fn string(instruction: &Instruction) -> Option<Kind> {
     let repeat = instruction.has_rep_prefix() || instruction.has_repne_prefix();
+    let compare =
+        |source| Kind::CompareString { source, repeat: repeat.then(|| instruction.has_rep_prefix()) };
     match instruction.mnemonic() {
         Mnemonic::Stosb | Mnemonic::Stosw | Mnemonic::Stosd | Mnemonic::Stosq => {
             Some(Kind::StoreString { repeat })
@@ -44,6 +46,9 @@ fn string(instruction: &Instruction) -> Option<Kind> {
         Mnemonic::Movsd if instruction.op0_kind() != OpKind::Register => {
             string_address(instruction).map(|_| Kind::MoveString { repeat })
         }
+        Mnemonic::Scasb | Mnemonic::Scasw | Mnemonic::Scasd | Mnemonic::Scasq => Some(compare(false)),
+        Mnemonic::Cmpsb | Mnemonic::Cmpsw | Mnemonic::Cmpsq => Some(compare(true)),
+        Mnemonic::Cmpsd if instruction.op0_kind() != OpKind::Register => Some(compare(true)),
         _ => None,
     }
 }
@@ -71,6 +76,8 @@ fn plain(instruction: &Instruction) -> Option<Kind> {
         }
         Mnemonic::Xchg if memory_first => Some(Kind::Exchange { with: gpr(instruction.op1_register())? }),
         Mnemonic::Xchg => Some(Kind::Exchange { with: gpr(instruction.op0_register())? }),
+        Mnemonic::Xadd => Some(Kind::ExchangeAdd { with: gpr(instruction.op1_register())? }),
+        Mnemonic::Cmpxchg => Some(Kind::CompareExchange { with: gpr(instruction.op1_register())? }),
         Mnemonic::Inc => Some(Kind::Unary(Unary::Inc)),
         Mnemonic::Dec => Some(Kind::Unary(Unary::Dec)),
         Mnemonic::Neg => Some(Kind::Unary(Unary::Neg)),

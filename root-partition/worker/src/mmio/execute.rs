@@ -2,7 +2,7 @@
 //!
 //! Nothing is changed when it faults, but for the elements of a repeated string instruction that were done before.
 
-use super::alu::CF;
+use super::alu::{Alu, CF, ZF};
 use super::operation::{Address, BitChange, Kind, Operation, Source};
 use crate::paging::{Access, Mode, PageFault};
 use crate::registers::{Gpr, is_user, linear, mask, read, write};
@@ -14,6 +14,8 @@ const ELEMENTS_MAX: u64 = 1024;
 const PAGE: u64 = 4096;
 /// RFLAGS: string instructions go down.
 const DF: u64 = 1 << 10;
+/// RFLAGS: an exception behind each instruction, and behind each element of one that is repeated.
+const TF: u64 = 1 << 8;
 
 /// Memory and devices.
 pub trait Bus {
@@ -95,31 +97,45 @@ fn effective(address: &Address, page: &HvX64RegisterPage) -> u64 {
     linear(page, usize::from(address.segment), offset & address.mask)
 }
 
-/// Carries out `operation`, whose access ended at `fault`.
+/// Carries out `operation`, whose access ended at `fault`: where its operand is, or `None` where it was a page table that
+/// is in no memory.
 pub fn execute<B: Bus>(
     operation: &Operation,
     page: &mut HvX64RegisterPage,
     bus: &mut B,
-    fault: Gpa,
+    fault: Option<Gpa>,
 ) -> Result<Progress, PageFault> {
     let mask = operation.address.mask;
     match operation.kind {
         Kind::StoreString { repeat } => return string(operation, page, bus, repeat, false, true),
         Kind::LoadString { repeat } => return string(operation, page, bus, repeat, true, false),
         Kind::MoveString { repeat } => return string(operation, page, bus, repeat, true, true),
+        Kind::CompareString { source, repeat } => return compare(operation, page, bus, source, repeat),
         _ => debug_assert_ne!(mask, 0),
     }
     let address = effective(&operation.address, page);
     let size = operation.size;
-    // The processor has translated the address of the operand already, unless it ended at its second page.
-    let same = address % PAGE == fault.get() % PAGE && address % PAGE + u64::from(size) <= PAGE;
-    let place = if same {
-        Place { first: fault, second: None, size }
-    } else {
-        locate(bus, page, address, size, Access::Any)?
+    let inside =
+        |fault: &Gpa| address % PAGE == fault.get() % PAGE && address % PAGE + u64::from(size) <= PAGE;
+    let place = match fault {
+        // The processor has translated the address of the operand already, unless it ended at its second page.
+        Some(first) if inside(&first) => Place { first, second: None, size },
+        Some(_) => locate(bus, page, address, size, Access::Any)?,
+        None => locate(bus, page, address, size, access(operation, is_user(page)))?,
     };
     operate(operation, page, bus, &place);
     Ok(Progress::Complete)
+}
+
+/// What an operation that is no string does with its operand.
+fn access(operation: &Operation, user: bool) -> Access {
+    match operation.kind {
+        Kind::Load { .. } | Kind::Combine { .. } | Kind::Bit { change: BitChange::Keep, .. } => {
+            Access::Read { user }
+        }
+        Kind::Modify { alu, .. } if !alu.keeps_result() => Access::Read { user },
+        _ => Access::Write { user },
+    }
 }
 
 fn value(source: Source, page: &HvX64RegisterPage) -> u64 {
@@ -166,14 +182,39 @@ fn operate<B: Bus>(operation: &Operation, page: &mut HvX64RegisterPage, bus: &mu
             place.write(bus, read(page, with));
             write(page, with, old);
         }
+        Kind::ExchangeAdd { with } => {
+            let old = place.read(bus);
+            let (sum, flags) = Alu::Add.apply(old, read(page, with), size, page.rflags);
+            place.write(bus, sum);
+            write(page, with, old);
+            set_flags(page, flags);
+        }
+        Kind::CompareExchange { with } => compare_exchange(page, bus, place, with),
         Kind::Bit { change, index } => test_bit(page, bus, place, change, index),
-        Kind::StoreString { .. } | Kind::LoadString { .. } | Kind::MoveString { .. } => {}
+        Kind::StoreString { .. }
+        | Kind::LoadString { .. }
+        | Kind::MoveString { .. }
+        | Kind::CompareString { .. } => {}
     }
 }
 
 fn extend(value: u64, size: u8) -> u64 {
     let shift = 64 - 8 * u32::from(size.clamp(1, 8));
     ((value << shift).cast_signed() >> shift).cast_unsigned()
+}
+
+/// Memory is written in any case (APM vol. 3, CMPXCHG).
+fn compare_exchange<B: Bus>(page: &mut HvX64RegisterPage, bus: &mut B, place: &Place, with: Gpr) {
+    let accumulator = Gpr { number: gp::RAX as u8, size: place.size, high: false };
+    let old = place.read(bus);
+    let (_, flags) = Alu::Cmp.apply(read(page, accumulator), old, place.size, page.rflags);
+    if flags & ZF != 0 {
+        place.write(bus, read(page, with));
+    } else {
+        place.write(bus, old);
+        write(page, accumulator, old);
+    }
+    set_flags(page, flags);
 }
 
 fn test_bit<B: Bus>(page: &mut HvX64RegisterPage, bus: &mut B, place: &Place, change: BitChange, index: u8) {
@@ -199,16 +240,11 @@ fn string<B: Bus>(
 ) -> Result<Progress, PageFault> {
     let (size, mask) = (operation.size, operation.address.mask);
     let count = if repeat { page.gp_registers[gp::RCX] & mask } else { 1 };
+    let most = elements(page);
     let user = is_user(page);
     let accumulator = Gpr { number: gp::RAX as u8, size, high: false };
-    for _ in 0..count.min(ELEMENTS_MAX) {
-        let source = if from_memory {
-            let segment = usize::from(operation.address.segment);
-            let at = linear(page, segment, page.gp_registers[gp::RSI] & mask);
-            Some(locate(bus, page, at, size, Access::Read { user })?)
-        } else {
-            None
-        };
+    for _ in 0..count.min(most) {
+        let source = if from_memory { Some(source(operation, page, bus)?) } else { None };
         let target = if to_memory {
             let at = linear(page, segment::ES, page.gp_registers[gp::RDI] & mask);
             Some(locate(bus, page, at, size, Access::Write { user })?)
@@ -222,7 +258,49 @@ fn string<B: Bus>(
         }
         step(page, operation, from_memory, to_memory, repeat);
     }
-    Ok(if count > ELEMENTS_MAX { Progress::Again } else { Progress::Complete })
+    Ok(if count > most { Progress::Again } else { Progress::Complete })
+}
+
+/// How many elements are done at a time.
+pub fn elements(page: &HvX64RegisterPage) -> u64 {
+    if page.rflags & TF != 0 { 1 } else { ELEMENTS_MAX }
+}
+
+/// Where `[rSI]` is.
+fn source<B: Bus>(operation: &Operation, page: &HvX64RegisterPage, bus: &B) -> Result<Place, PageFault> {
+    let offset = page.gp_registers[gp::RSI] & operation.address.mask;
+    let at = linear(page, usize::from(operation.address.segment), offset);
+    locate(bus, page, at, operation.size, Access::Read { user: is_user(page) })
+}
+
+/// SCAS and CMPS.
+fn compare<B: Bus>(
+    operation: &Operation,
+    page: &mut HvX64RegisterPage,
+    bus: &mut B,
+    from_memory: bool,
+    repeat: Option<bool>,
+) -> Result<Progress, PageFault> {
+    let (size, mask) = (operation.size, operation.address.mask);
+    let most = elements(page);
+    for _ in 0..most {
+        if repeat.is_some() && page.gp_registers[gp::RCX] & mask == 0 {
+            return Ok(Progress::Complete);
+        }
+        let first = if from_memory { Some(source(operation, page, bus)?) } else { None };
+        let at = linear(page, segment::ES, page.gp_registers[gp::RDI] & mask);
+        let second = locate(bus, page, at, size, Access::Read { user: is_user(page) })?.read(bus);
+        let accumulator = Gpr { number: gp::RAX as u8, size, high: false };
+        let first = first.map_or_else(|| read(page, accumulator), |place| place.read(bus));
+        let (_, flags) = Alu::Cmp.apply(first, second, size, page.rflags);
+        set_flags(page, flags);
+        step(page, operation, from_memory, true, repeat.is_some());
+        if repeat != Some(flags & ZF != 0) {
+            return Ok(Progress::Complete);
+        }
+    }
+    let over = page.gp_registers[gp::RCX] & mask == 0;
+    Ok(if over { Progress::Complete } else { Progress::Again })
 }
 
 /// Moves rSI and rDI on and counts rCX down.

@@ -8,7 +8,7 @@ mod decode;
 mod execute;
 pub mod operation;
 
-pub use execute::{Bus, Progress};
+pub use execute::{Bus, Progress, elements};
 
 use crate::memory::GuestMemory;
 use crate::paging::{Access, Mode, PageFault};
@@ -116,13 +116,13 @@ pub fn prepare() {
 }
 
 impl Emulator {
-    /// Carries out the instruction `code` at RIP, whose access ended at `fault`.
+    /// Carries out the instruction `code` at RIP, whose access ended at `fault`; `None`: at a page table.
     pub fn emulate<B: Bus>(
         &mut self,
         code: &Code,
         page: &mut HvX64RegisterPage,
         bus: &mut B,
-        fault: Gpa,
+        fault: Option<Gpa>,
     ) -> Outcome {
         let Some(operation) = self.find(code, page) else {
             return Outcome::Undefined;

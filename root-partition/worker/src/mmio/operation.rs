@@ -65,6 +65,16 @@ pub enum Kind {
         /// The register.
         with: Gpr,
     },
+    /// XADD: `m` becomes the sum, the register what `m` was.
+    ExchangeAdd {
+        /// The register.
+        with: Gpr,
+    },
+    /// CMPXCHG: `m = with` if it is equal to rAX, else `rAX = m`.
+    CompareExchange {
+        /// The register.
+        with: Gpr,
+    },
     /// Bit `index` of `m` goes to CF; then it is changed.
     Bit {
         /// What happens to it.
@@ -86,6 +96,13 @@ pub enum Kind {
     MoveString {
         /// Whether rCX counts.
         repeat: bool,
+    },
+    /// SCAS and CMPS: rAX or `[rSI]` less `[rDI]`, for the flags.
+    CompareString {
+        /// Whether `[rSI]` is compared.
+        source: bool,
+        /// Whether rCX counts, and for how long: while ZF is this.
+        repeat: Option<bool>,
     },
 }
 

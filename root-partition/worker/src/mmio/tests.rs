@@ -80,7 +80,7 @@ fn run(
     let bytes = assembler.assemble(RIP).unwrap();
     board.memory.write(gpa(RIP), &bytes).unwrap();
     let code = Code::fetch(&board.memory, page).unwrap();
-    let outcome = Emulator::default().emulate(&code, page, board, gpa(at));
+    let outcome = Emulator::default().emulate(&code, page, board, Some(gpa(at)));
     if outcome == Outcome::Done {
         assert!(page.rip == RIP + bytes.len() as u64 || page.rip == RIP);
     }
@@ -238,7 +238,7 @@ fn the_cache_notices_changed_code() {
         page.gp_registers[gp::RCX] = 0;
         board.memory.write(gpa(RIP), &bytes).unwrap();
         let code = Code::fetch(&board.memory, &page).unwrap();
-        assert_eq!(emulator.emulate(&code, &mut page, &mut board, gpa(DEVICE)), Outcome::Done);
+        assert_eq!(emulator.emulate(&code, &mut page, &mut board, Some(gpa(DEVICE))), Outcome::Done);
         assert_eq!(page.gp_registers[gp::RCX], value);
     }
 }
@@ -249,7 +249,7 @@ fn an_instruction_may_cross_a_page() {
     page.rip = 0x5_0FFE;
     board.memory.write(gpa(0x5_0FFE), &[0xC7, 0x03, 0x78, 0x56, 0x34, 0x12]).unwrap();
     let code = Code::fetch(&board.memory, &page).unwrap();
-    assert_eq!(Emulator::default().emulate(&code, &mut page, &mut board, gpa(DEVICE)), Outcome::Done);
+    assert_eq!(Emulator::default().emulate(&code, &mut page, &mut board, Some(gpa(DEVICE))), Outcome::Done);
     assert_eq!((board.device[..4].to_vec(), page.rip), (vec![0x78, 0x56, 0x34, 0x12], 0x5_1004));
 }
 
@@ -283,8 +283,71 @@ proptest! {
         page.segments[segment::CS].attributes.set_long(bits == 0);
         page.segments[segment::CS].attributes.set_default(bits == 1);
         let code = Code { bytes, length: 15 };
-        let outcome = Emulator::default().emulate(&code, &mut page, &mut Nothing(FakeMemory::new(4096)), gpa(fault));
+        let outcome = Emulator::default().emulate(&code, &mut page, &mut Nothing(FakeMemory::new(4096)), Some(gpa(fault)));
         if outcome == Outcome::Done { prop_assert!(page.rip.wrapping_sub(RIP) <= 15 || bits == 2); }
         else { prop_assert_eq!(page.rip, RIP); }
     }
+}
+
+#[test]
+fn locked_pairs_change_memory_and_register() {
+    let (page, board) = done(DEVICE, |a| a.lock().xadd(dword_ptr(rbx), ecx).unwrap());
+    assert_eq!(page.gp_registers[gp::RCX], 0x8382_8180);
+    assert_eq!(board.device[..4], 0x9493_9291_u32.to_le_bytes());
+    let (page, board) = done(DEVICE, |a| a.lock().cmpxchg(word_ptr(rbx), cx).unwrap());
+    assert_eq!((page.gp_registers[gp::RAX], page.rflags & 0x40), (0x8180, 0));
+    assert_eq!(board.device, Board::new().device);
+    let (mut page, mut board) = (state(), Board::new());
+    page.gp_registers[gp::RAX] = 0x8B8A_8988_8786_8584;
+    let outcome = run(&mut page, &mut board, DEVICE + 4, |a| a.cmpxchg(qword_ptr(rbx + 4), rcx).unwrap());
+    assert_eq!((outcome, page.rflags & 0x40), (Outcome::Done, 0x40));
+    assert_eq!(board.device[4..12], [0x11; 8]);
+}
+
+#[test]
+fn strings_are_compared_until_they_differ() {
+    let scan = |count: u64, accumulator: u64, write: fn(&mut CodeAssembler)| {
+        let (mut page, mut board) = (state(), Board::new());
+        (page.gp_registers[gp::RAX], page.gp_registers[gp::RCX]) = (accumulator, count);
+        (page.gp_registers[gp::RDI], page.gp_registers[gp::RSI]) = (DEVICE, DEVICE);
+        assert_eq!(run(&mut page, &mut board, DEVICE, write), Outcome::Done);
+        let registers = page.gp_registers;
+        (
+            registers[gp::RDI] - DEVICE,
+            registers[gp::RSI] - DEVICE,
+            registers[gp::RCX],
+            page.rflags & 0x40 != 0,
+        )
+    };
+    assert_eq!(scan(9, 0x83, |a| a.repne().scasb().unwrap()), (4, 0, 5, true));
+    assert_eq!(scan(9, 0x80, |a| a.repe().scasb().unwrap()), (2, 0, 7, false));
+    assert_eq!(scan(9, 0x8180, |a| a.scasw().unwrap()), (2, 0, 9, true));
+    assert_eq!(scan(4, 0, |a| a.repe().cmpsd().unwrap()), (16, 16, 0, true));
+    assert_eq!(scan(0, 0, |a| a.repe().cmpsb().unwrap()), (0, 0, 0, false));
+}
+
+#[test]
+fn each_element_is_a_step() {
+    let (mut page, mut board) = (state(), Board::new());
+    page.rflags |= 1 << 8;
+    (page.gp_registers[gp::RDI], page.gp_registers[gp::RCX]) = (DEVICE, 2);
+    assert_eq!(run(&mut page, &mut board, DEVICE, |a| a.rep().stosb().unwrap()), Outcome::Done);
+    assert_eq!((page.rip, page.gp_registers[gp::RCX]), (RIP, 1));
+}
+
+#[test]
+fn a_page_table_in_no_memory_is_a_page_fault() {
+    let (mut page, mut board) = (state(), Board::new());
+    board.memory.put_u64(0x1000, 0x2003);
+    board.memory.put_u64(0x2000, 0x3003);
+    board.memory.put_u64(0x3000, 0x83);
+    board.memory.put_u64(0x3008, 0xF000_0003);
+    (page.cr0, page.cr3) = (1 << 31, 0x1000);
+    page.gp_registers[gp::RBX] = 0x20_0000;
+    let mut assembler = CodeAssembler::new(64).unwrap();
+    assembler.mov(dword_ptr(rbx), ecx).unwrap();
+    board.memory.write(gpa(RIP), &assembler.assemble(RIP).unwrap()).unwrap();
+    let code = Code::fetch(&board.memory, &page).unwrap();
+    let outcome = Emulator::default().emulate(&code, &mut page, &mut board, None);
+    assert_eq!(outcome, Outcome::Fault(PageFault { address: 0x20_0000, error_code: 0xB }));
 }

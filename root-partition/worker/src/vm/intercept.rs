@@ -19,8 +19,13 @@ use syscall::worker::StopReason;
 use zerocopy::FromBytes;
 
 /// Vectors of the exceptions that an emulated instruction can end in.
+const DEBUG: u16 = 1;
 const INVALID_OPCODE: u16 = 6;
 const PAGE_FAULT: u16 = 14;
+/// RFLAGS: an exception behind each instruction.
+const TF: u64 = 1 << 8;
+/// DR6 as after reset, and that the exception came from TF. What a handler left there is lost.
+const SINGLE_STEP: u64 = 0xFFFF_0FF0 | 1 << 14;
 
 impl<M: Machine> Worker<M> {
     /// Answers the intercept of VP `vp`.
@@ -63,14 +68,16 @@ impl<M: Machine> Worker<M> {
             self.chipset.write_port(&self.machine, port, size, (rax & 0xFFFF_FFFF) as u32);
             advance(pages.registers(), length);
         }
+        self.step(vp);
     }
 
     fn string(&mut self, vp: u32) {
         let Some(pages) = self.vps.get_mut(vp as usize) else { return };
         let Some(message) = pages.message().payload_as::<IoPortInterceptMessage>() else { return };
         let mut bus = GuestBus { memory: &mut self.memory, chipset: &mut self.chipset, host: &self.machine };
-        if let Err(fault) = string_io::transfer(&message, pages.registers(), &mut bus) {
-            self.page_fault(vp, fault);
+        match string_io::transfer(&message, pages.registers(), &mut bus) {
+            Ok(()) => self.step(vp),
+            Err(fault) => self.page_fault(vp, fault),
         }
     }
 
@@ -80,6 +87,8 @@ impl<M: Machine> Worker<M> {
             return;
         };
         let at = gpa(message.guest_physical_address);
+        // Where it is not the operand's address, it is that of a page table.
+        let operand = message.memory_access_info.gva_gpa_valid().then_some(at);
         let given = Code::given(&message.instruction_bytes, message.instruction_byte_count);
         let registers = pages.registers();
         let code = match given.map_or_else(|| Code::fetch(&self.memory, registers), Ok) {
@@ -87,8 +96,8 @@ impl<M: Machine> Worker<M> {
             Err(fault) => return self.page_fault(vp, fault),
         };
         let mut bus = GuestBus { memory: &mut self.memory, chipset: &mut self.chipset, host: &self.machine };
-        match self.emulator.emulate(&code, registers, &mut bus, at) {
-            Outcome::Done => {}
+        match self.emulator.emulate(&code, registers, &mut bus, operand) {
+            Outcome::Done => self.step(vp),
             Outcome::Fault(fault) => self.page_fault(vp, fault),
             Outcome::Undefined => {
                 let rip = registers.rip;
@@ -120,6 +129,14 @@ impl<M: Machine> Worker<M> {
         let Some(pages) = self.vps.get(vp as usize) else { return };
         let rip = pages.message().payload_as::<InterceptMessageHeader>().map_or(0, |header| header.rip);
         self.machine.warn(&alloc::format!("triple fault of virtual processor {vp} at {rip:#x}"));
+    }
+
+    /// An instruction, or an element of one that is repeated, has been carried out.
+    fn step(&mut self, vp: u32) {
+        let Some(pages) = self.vps.get_mut(vp as usize) else { return };
+        if pages.registers().rflags & TF != 0 {
+            self.inject(vp, DEBUG, None, &[register(HvRegisterName::Dr6, SINGLE_STEP)]);
+        }
     }
 
     fn page_fault(&mut self, vp: u32, fault: PageFault) {

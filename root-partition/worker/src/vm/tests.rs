@@ -11,7 +11,7 @@ use hv_abi::message::{
     IoPortInterceptMessage, MemoryInterceptMessage,
 };
 use hv_abi::register_page::{HvX64RegisterPage, gp, segment};
-use hv_abi::registers::{HvPendingInterruption, HvRegisterName};
+use hv_abi::registers::{HvPendingInterruption, HvRegisterName, interruption_type};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -158,6 +158,23 @@ fn a_port_read_changes_only_what_it_should() {
     worker.vps[0].0.0 = port(0xCFC, InterceptAccess::READ, IoPortAccessInfo::new().with_access_size(4), 0);
     worker.answer(0);
     assert_eq!(worker.vps[0].0.1.gp_registers[gp::RAX], 0xFFFF_FFFF);
+}
+
+#[test]
+fn an_instruction_that_is_traced_ends_in_a_debug_exception() {
+    let (mut worker, machine) = worker(port(0x3FD, InterceptAccess::READ, byte(), 0));
+    worker.vps[0].0.1.rflags |= 1 << 8;
+    worker.answer(0);
+    assert_eq!(worker.vps[0].0.1.rip, 0x5002);
+    let pending = HvPendingInterruption::new()
+        .with_interruption_pending(true)
+        .with_interruption_type(interruption_type::EXCEPTION)
+        .with_interruption_vector(1);
+    let expected = [
+        (0, HvRegisterName::Dr6.0, 0xFFFF_4FF0),
+        (0, HvRegisterName::PendingInterruption.0, pending.into_bits()),
+    ];
+    assert_eq!(machine.0.borrow().set, expected);
 }
 
 #[test]

@@ -204,7 +204,6 @@ fn memory() {
             "mov al, [rsi]"
         )
     );
-    probe!("absent memory push, pop", "{}", absent!("push [rsi]", "pop rax", "push rax", "pop [rsi]"));
     probe!("ioapic select and window", "{:#x}", ioapic());
     probe!("ioapic window in other widths", "{:x?}", ioapic_widths());
 }
