@@ -18,7 +18,7 @@ use crate::pool::{TableFrames, Tables};
 /// devices and pages of the hypervisor that it may see are never executable.
 pub const ROOT_RAM: Attributes = Attributes::WRITE.union(Attributes::EXECUTE);
 /// What the root may do with everything else that is not the hypervisor's.
-const DEVICE: Attributes = Attributes::WRITE;
+const DEVICE: Attributes = Attributes::WRITE.union(Attributes::DEVICE);
 /// Physical address space that the root sees at most, in pages: 1 TiB.
 const HIGHEST: u64 = 1 << 28;
 /// Tables that devices above [`HIGHEST`] may cost: each is good for 512 GiB.

@@ -19,6 +19,8 @@ bitflags! {
         const GLOBAL = 1 << 3;
         /// Not cached.
         const UNCACHED = 1 << 4;
+        /// Cached as the processor's range registers say, or not at all where these do not count (EPT).
+        const DEVICE = 1 << 5;
     }
 }
 
@@ -162,7 +164,7 @@ impl EntryFormat for Ept {
             | large(size)
             | bit(a.contains(Attributes::WRITE), EPT_WRITE)
             | bit(a.contains(Attributes::EXECUTE), EPT_EXECUTE)
-            | bit(!a.contains(Attributes::UNCACHED), EPT_WRITE_BACK)
+            | bit(!a.intersects(Attributes::UNCACHED.union(Attributes::DEVICE)), EPT_WRITE_BACK)
     }
     fn table(page: SpaPage) -> u64 {
         page.base().get() | EPT_READ | EPT_WRITE | EPT_EXECUTE

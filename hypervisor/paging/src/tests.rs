@@ -142,6 +142,9 @@ fn an_entry_has_the_bits_of_its_format() {
     assert_eq!(Host::leaf(p, PageSize::Size4K, RX | Attributes::GLOBAL), 0x0123_4161);
     assert_eq!(Ept::leaf(p, PageSize::Size4K, all), 0x0123_4037);
     assert_eq!(Ept::leaf(page(0x200), PageSize::Size2M, Attributes::UNCACHED), 0x0020_0081);
+    let device = Attributes::WRITE | Attributes::DEVICE;
+    assert_eq!(Ept::leaf(page(0x200), PageSize::Size2M, device), 0x0020_0083, "MTRRs do not count");
+    assert_eq!(Npt::leaf(p, PageSize::Size4K, device), Npt::leaf(p, PageSize::Size4K, Attributes::WRITE));
     assert_eq!(Ept::table(p), 0x0123_4007);
 }
 

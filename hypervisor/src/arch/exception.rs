@@ -160,7 +160,8 @@ static GATES: [AtomicU64; 2 * EXCEPTIONS] = [const { AtomicU64::new(0) }; 2 * EX
 /// Vectors of exceptions. Others do not come: the hypervisor takes no interrupts.
 const EXCEPTIONS: usize = 32;
 
-/// Fills the table and loads it.
+/// Fills the table and loads it. Each processor does so on its own segments: a gate names the code segment in use, and
+/// the loader's is another (UEFI's lies behind the end of the hypervisor's table).
 pub fn load() {
     let stubs = (&raw const exception_stubs).addr() as u64;
     let selector = u64::from(CS::get_reg().0);

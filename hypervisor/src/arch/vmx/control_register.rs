@@ -9,7 +9,7 @@ use crate::arch::vmx::enable::VMXE;
 use crate::arch::vmx::field::{control, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
-use crate::backend::Exit;
+use crate::backend::{Exit, Kind};
 
 const PE: u64 = 1 << 0;
 const ET: u64 = 1 << 4;
@@ -26,7 +26,18 @@ const LMA: u64 = 1 << 10;
 /// CR0: VT-x wants NE set; CD and NW would be those of the hypervisor too.
 pub(super) const CR0_OWNED: u64 = NE | NW | CD;
 /// CR4: VT-x wants VMXE set.
-pub(super) const CR4_OWNED: u64 = VMXE | SMXE;
+const CR4_OWNED: u64 = VMXE | SMXE;
+/// What guests have of CR4: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP, FSGSBASE PCIDE OSXSAVE, SMEP SMAP
+/// PKE. The others belong to features that their CPUID does not show, with registers that nobody switches.
+const CR4_OF_GUESTS: u64 = 0x0077_0FFF;
+
+/// What of CR4 is not its owner's.
+pub(super) const fn cr4_owned(kind: Kind) -> u64 {
+    match kind {
+        Kind::Root => CR4_OWNED,
+        Kind::Guest => !CR4_OF_GUESTS,
+    }
+}
 
 impl VmxProcessor {
     /// CR0 as the guest sees it.
@@ -51,7 +62,7 @@ impl VmxProcessor {
 
     /// Sets CR4 as the guest sees it.
     pub(super) fn set_cr4(&mut self, value: u64) {
-        write(guest::CR4, value & !CR4_OWNED | VMXE);
+        write(guest::CR4, value & !cr4_owned(self.kind) | VMXE);
         self.translations_changed();
     }
 

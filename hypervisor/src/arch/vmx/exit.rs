@@ -3,7 +3,7 @@
 use crate::arch::per_cpu;
 use crate::arch::vmx::controls::Primary;
 use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
-use crate::arch::vmx::field::{exit, guest};
+use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::qualification::{
     ControlRegisterAccess, Interruption, NMI_UNBLOCKED, port_access, reason, second_level_fault,
@@ -99,9 +99,12 @@ impl VmxProcessor {
             | reason::VMCLEAR..=reason::VMXON
             | reason::INVEPT
             | reason::INVVPID => Exit::UndefinedInstruction,
-            // A refused entry; a task switch, which only the guest's own 32-bit task gates ask for; tables that make
-            // no sense.
-            _ => Exit::InvalidState,
+            // A refused entry, which leaves what it was to deliver; a task switch, which only the guest's own 32-bit task
+            // gates ask for; tables that make no sense.
+            _ => {
+                write(control::ENTRY_INTERRUPTION_INFORMATION, 0);
+                Exit::InvalidState
+            }
         }
     }
 
@@ -131,20 +134,35 @@ impl VmxProcessor {
             return Exit::Nmi;
         }
         assert!(event.vector() != MACHINE_CHECK, "#MC, the hardware reports a failure");
-        if event.vector() == DEBUG {
-            // As the processor does when it delivers #DB: the exit left the registers as they were.
-            let causes = read(exit::QUALIFICATION);
-            self.live.set_dr6(self.live.dr6() & !0xF | causes & 0xE00F);
-            write(guest::DR7, read(guest::DR7) & !GENERAL_DETECT);
+        if event.is_int1() {
+            // RIP is still at the instruction, and whoever returned to it would execute it again.
+            self.instruction(Exit::Handled);
+            self.skip_instruction();
+        } else if event.vector() == DEBUG {
+            self.prepare_debug_exception();
         }
         self.pending =
             Interruption::of(Event::Exception { vector: event.vector(), error_code: event.error_code() });
         Exit::Handled
     }
 
+    /// As the processor does when it delivers #DB: the exit left the registers as they were.
+    fn prepare_debug_exception(&mut self) {
+        let causes = read(exit::QUALIFICATION);
+        self.live.set_dr6(self.live.dr6() & !0xF | causes & 0xE00F);
+        write(guest::DR7, read(guest::DR7) & !GENERAL_DETECT);
+        if read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 && read(guest::RFLAGS) & TF != 0 {
+            // An entry into a shadow with TF set insists on a step's exception that is pending (SDM vol. 3C,
+            // 28.3.1.5); the exit counted it as taken.
+            write(guest::PENDING_DEBUG_EXCEPTIONS, SINGLE_STEP);
+        }
+    }
+
     /// The guest did not run.
     #[cold]
     pub(super) fn not_entered(&mut self, outcome: Outcome) -> Exit {
+        // What is pending may be another thing by the next entry, or nothing: after an INIT, say.
+        write(control::ENTRY_INTERRUPTION_INFORMATION, 0);
         if outcome == Outcome::Kicked {
             return Exit::Nmi;
         }
@@ -156,6 +174,16 @@ impl VmxProcessor {
     /// Moves RIP behind the instruction that exited, as if it had been executed.
     #[inline]
     pub(super) fn complete_instruction(&mut self) {
+        self.skip_instruction();
+        if read(guest::RFLAGS) & TF != 0 && !self.pending.is_valid() {
+            self.live.set_dr6(self.live.dr6() | SINGLE_STEP);
+            self.pending = Interruption::of(Event::Exception { vector: DEBUG, error_code: None });
+        }
+    }
+
+    /// Moves RIP behind the instruction that exited, out of a shadow.
+    #[inline]
+    fn skip_instruction(&mut self) {
         let before = read(guest::RIP);
         let mut rip = before.wrapping_add(u64::from(self.length));
         if (before ^ rip) >> 32 != 0 && !Self::in_64_bit_mode() {
@@ -164,10 +192,6 @@ impl VmxProcessor {
         write(guest::RIP, rip);
         if read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 {
             Self::set_blocking(SHADOW, false);
-        }
-        if read(guest::RFLAGS) & TF != 0 && !self.pending.is_valid() {
-            self.live.set_dr6(self.live.dr6() | SINGLE_STEP);
-            self.pending = Interruption::of(Event::Exception { vector: DEBUG, error_code: None });
         }
     }
 

@@ -97,17 +97,27 @@ pub static FIXED_MSRS: [FixedMsr; 2] = [
     FixedMsr { number: msr::MISC_ENABLE, value: 1 | 1 << 11 | 1 << 12, ignores_writes: true },
 ];
 
+const TSC_ADJUST: u32 = 0x3B;
 const MICROCODE_UPDATE: u32 = 0x79;
 const SMM_MONITOR_CTL: u32 = 0x9B;
 const SMRR_FIRST: u32 = 0x1F2;
 const SMRR_LAST: u32 = 0x1F3;
 const MTRR_FIRST: u32 = 0x200;
 const MTRR_FIXED_LAST: u32 = 0x26F;
+const PEBS_ENABLE: u32 = 0x3F1;
+const RTIT_FIRST: u32 = 0x560;
+const RTIT_LAST: u32 = 0x587;
+const DS_AREA: u32 = 0x600;
 
 /// The root has all but what would reach the hypervisor: its use of VT-x, where addresses lead (the APIC's, what is
-/// RAM and how it is cached), where SMM's code is, the time stamp counter, and the processor's microcode.
+/// RAM and how it is cached), where SMM's code is, the time stamp counter, the processor's microcode, and what writes to
+/// memory past EPT: samples go to the linear address DS_AREA on whatever tables are in use, traces to a physical address.
 pub static ROOT_MSRS: MsrBitmap = MsrBitmap::open()
     .forbid_writes(msr::TSC, msr::TSC)
+    .forbid_writes(TSC_ADJUST, TSC_ADJUST)
+    .forbid_writes(PEBS_ENABLE, PEBS_ENABLE)
+    .forbid_writes(RTIT_FIRST, RTIT_LAST)
+    .forbid_writes(DS_AREA, DS_AREA)
     .forbid_writes(msr::APIC_BASE, msr::APIC_BASE)
     .forbid(vmx::IA32_FEATURE_CONTROL, vmx::IA32_FEATURE_CONTROL)
     .forbid_writes(MICROCODE_UPDATE, MICROCODE_UPDATE)
@@ -143,7 +153,8 @@ mod tests {
         for register in [vmx::IA32_FEATURE_CONTROL, vmx::IA32_VMX_BASIC, vmx::IA32_VMX_EPT_VPID_CAP] {
             assert_eq!(exits(&ROOT_MSRS, register), (true, true), "{register:#x}");
         }
-        for register in [msr::APIC_BASE, MICROCODE_UPDATE, 0x200, 0x26F, 0x2FF, 0x1F2] {
+        let where_memory_is = [msr::APIC_BASE, 0x200, 0x26F, 0x2FF, 0x1F2, 0x560, 0x570, 0x3F1, 0x600];
+        for register in where_memory_is.into_iter().chain([msr::TSC, TSC_ADJUST, MICROCODE_UPDATE]) {
             assert_eq!(exits(&ROOT_MSRS, register), (false, true), "{register:#x}");
         }
         for register in [msr::EFER, msr::PAT, msr::LSTAR, 0x802, 0x1A0] {

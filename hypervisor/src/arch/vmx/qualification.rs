@@ -88,6 +88,10 @@ impl Interruption {
     pub const fn is_of_instruction(self) -> bool {
         self.kind() >= 4
     }
+    /// The instruction INT1 raised it.
+    pub const fn is_int1(self) -> bool {
+        self.kind() == 5
+    }
     /// Its error code.
     pub const fn error_code(self) -> Option<u32> {
         if self.information & Self::HAS_ERROR_CODE != 0 { Some(self.error_code) } else { None }
@@ -195,6 +199,8 @@ mod tests {
         assert_eq!(fault.without_error_code().information, 0x8000_030E);
         assert_eq!(Interruption::of(Event::UNDEFINED_INSTRUCTION).error_code(), None);
         assert!(Interruption { information: 0x8000_0480, error_code: 0 }.is_of_instruction());
+        let int1 = Interruption { information: 0x8000_0501, error_code: 0 };
+        assert!(int1.is_int1() && !Interruption { information: 0x8000_0301, ..int1 }.is_int1());
         assert!(!fault.is_of_instruction() && !fault.is_nmi() && Interruption::of(Event::Nmi).is_nmi());
         let unblocked = Interruption { information: 0x8000_1B0E, error_code: 1 };
         assert_eq!(unblocked.for_entry().information, 0x8000_0B0E);

@@ -3,7 +3,7 @@
 use hv_abi::registers::{HvSegmentAttributes, HvSegmentRegister};
 
 use crate::arch::extended::Extended;
-use crate::arch::vmx::control_register::{CR0_OWNED, CR4_OWNED};
+use crate::arch::vmx::control_register::{CR0_OWNED, cr4_owned};
 use crate::arch::vmx::controls::{Controls, Primary};
 use crate::arch::vmx::field::{SegmentFields, control, guest};
 use crate::arch::vmx::permission::{GUEST_MSRS, ROOT_MSRS};
@@ -53,10 +53,12 @@ const RESET_STATE: [(u64, u64); 15] = [
     (guest::IA32_SYSENTER_EIP.encoding(), 0),
 ];
 
-/// Fields that stay as they are.
-const CONSTANT: [(u64, u64); 13] = [
+/// Fields that stay as they are, but RSP, which the first entry takes for 0.
+const CONSTANT: [(u64, u64); 15] = [
     (control::CR0_MASK.encoding(), CR0_OWNED),
-    (control::CR4_MASK.encoding(), CR4_OWNED),
+    (control::CR4_READ_SHADOW.encoding(), 0),
+    (control::XSS_EXITING_BITMAP.encoding(), 0),
+    (guest::RSP.encoding(), 0),
     (control::TSC_OFFSET.encoding(), 0),
     (guest::VMCS_LINK_POINTER.encoding(), u64::MAX),
     (guest::ACTIVITY_STATE.encoding(), 0),
@@ -82,6 +84,7 @@ impl VmxProcessor {
         write(control::ENTRY, controls.entry);
         write(control::EXCEPTION_BITMAP, if guest { GUEST_EXCEPTIONS } else { 0 });
         write(control::MSR_BITMAPS, image::physical(msrs));
+        write(control::CR4_MASK, cr4_owned(self.kind));
         write_all(&CONSTANT);
     }
 

@@ -61,6 +61,9 @@ pub fn run() {
     steps!("step mov to SS", "mov eax, 0x10", "mov ss, eax", "nop", "nop");
     steps!("step cpuid behind mov to SS", "mov ebx, 0x10", "mov ss, ebx", "cpuid", "nop");
     steps!("step int3", "int3", "nop");
+    steps!("step sti", "sti", "nop", "cli", "nop");
+    steps!("step icebp", ".byte 0xF1", "nop");
+    steps!("step icebp behind mov to SS", "mov ebx, 0x10", "mov ss, ebx", ".byte 0xF1", "nop");
     probe!("step handler runs without TF", "{}", {
         attempt_with(
             body!("pushfq", "bts qword ptr [rsp], 8", "popfq", "nop", "int3", "nop"),
