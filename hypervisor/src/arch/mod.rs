@@ -4,6 +4,7 @@
 //! processors, and the backends ([`svm`], [`vmx`]). It sits below the seams [`crate::backend`] and [`crate::machine`] and knows
 //! nothing of partitions. What is pure is compiled for the host too, and tested there.
 
+pub mod acceptable;
 pub mod acpi;
 pub mod asid;
 pub mod hidden;

@@ -1,37 +1,11 @@
 //! Registers by their TLFS name, as far as they are alike on both vendors' extensions.
 
-use hv_abi::Gva;
-use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue, interruption_type};
+use hv_abi::registers::{HvPendingInterruption, HvRegisterName, interruption_type};
 
 use crate::arch::extended::Extended;
 use crate::backend::{Event, Gprs};
 
 use HvRegisterName as Name;
-
-/// Bits 63:32 of CR0, CR4, DR6, DR7 and SFMASK are zero.
-const HIGH: u64 = 0xFFFF_FFFF << 32;
-/// RFLAGS: bit 1 is one, 3, 5, 15 and 22 up are zero.
-const RFLAGS_ZERO: u64 = !0x3F_7FD7;
-
-/// Whether a processor could have this value in the register.
-pub fn is_acceptable(name: HvRegisterName, value: HvRegisterValue) -> bool {
-    let v = value.as_u64();
-    match name {
-        Name::Cr0 | Name::Cr4 | Name::Dr6 | Name::Dr7 => v & HIGH == 0,
-        Name::Rflags => v & RFLAGS_ZERO == 0,
-        Name::Cr3 => v >> 52 == 0,
-        Name::Cr8 => v <= 0xF,
-        Name::Sfmask => v & HIGH == 0,
-        // Each byte is one of UC, WC, WT, WP, WB, UC-.
-        Name::Pat => v.to_le_bytes().iter().all(|memory_type| matches!(memory_type, 0 | 1 | 4..=7)),
-        Name::SysenterEip | Name::SysenterEsp | Name::Lstar | Name::Cstar | Name::KernelGsBase => {
-            Gva::new(v).is_some()
-        }
-        Name::Fs | Name::Gs | Name::Ldtr | Name::Tr => Gva::new(value.as_segment().base).is_some(),
-        Name::Gdtr | Name::Idtr => Gva::new(value.as_table().base).is_some(),
-        _ => true,
-    }
-}
 
 fn number(name: HvRegisterName, first: HvRegisterName) -> usize {
     name.0.wrapping_sub(first.0) as usize

@@ -8,10 +8,10 @@ use paging::{Attributes, EntryFormat, Ept, Npt, PageSize};
 
 use crate::arch::extended::Extended;
 use crate::arch::extension::Extension;
-use crate::arch::registers;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::vendor::is_vmx;
 use crate::arch::vmx::processor::VmxProcessor;
+use crate::arch::{acceptable, registers};
 use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
 use crate::machine::MappedPage;
 
@@ -108,7 +108,7 @@ impl VirtualProcessorBackend for X86Processor {
     }
     fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
         let v = value.as_u64();
-        let done = registers::is_acceptable(name, value)
+        let done = acceptable::is_acceptable(name, value)
             && if name == HvRegisterName::PendingInterruption {
                 self.set_pending(HvPendingInterruption::from_bits(v))
             } else {
