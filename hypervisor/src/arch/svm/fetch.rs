@@ -28,7 +28,9 @@ impl SvmProcessor {
         let (bytes, count) = self.fetch();
         let bytes = bytes.get(..count).unwrap_or_default();
         // Bytes that are no longer there, or other ones: the guest changes its code under itself.
-        let length = instruction_length(bytes, opcode, self.in_64_bit_mode()).unwrap_or(opcode.length());
+        let Some(length) = instruction_length(bytes, opcode, self.in_64_bit_mode()) else {
+            return opcode.length();
+        };
         self.lengths.put(self.vmcb.save.rip, space, opcode, length);
         length
     }

@@ -2,7 +2,7 @@
 
 use crate::arch::per_cpu;
 use crate::arch::vmx::controls::Primary;
-use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
+use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW, is_valid};
 use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::qualification::{
@@ -66,7 +66,8 @@ impl VmxProcessor {
     fn violation(&mut self) -> Exit {
         self.length = 0;
         let qualification = read(exit::QUALIFICATION);
-        if qualification & NMI_UNBLOCKED != 0 && !self.pending.is_valid() {
+        // While an event is delivered the bit means nothing.
+        if qualification & NMI_UNBLOCKED != 0 && !is_valid(read(exit::IDT_VECTORING_INFORMATION)) {
             Self::set_blocking(NMI_BLOCKED, true);
         }
         let gpa = read(exit::GUEST_PHYSICAL_ADDRESS);

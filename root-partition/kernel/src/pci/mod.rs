@@ -82,7 +82,9 @@ impl Function {
     #[must_use]
     pub fn port_bar(&self, slot: u8) -> Option<u16> {
         let raw = self.read(0x10 + u16::from(slot) * 4);
-        let port = u16::try_from(raw & !3).ok().filter(|&port| port != 0);
+        /// The last port at which a block of 16 can begin.
+        const LAST: u16 = 0xFFF0;
+        let port = u16::try_from(raw & !3).ok().filter(|&port| port != 0 && port <= LAST);
         port.filter(|_| slot < 6 && raw & 1 != 0)
     }
 

@@ -74,3 +74,13 @@ fn a_bar_is_sized_and_left_as_it_was() {
     function.enable().unwrap();
     assert_eq!(function.read(4) & 0x406, 0x406);
 }
+
+#[test]
+fn a_block_of_ports_ends_before_the_last_port_does() {
+    let ports = |raw| {
+        let ide: &[(u16, u32)] = &[(0, 0x7010_8086), (8, 0x0101_8000), (0xC, 0), (0x14, raw), (0x34, 0)];
+        functions(&access(&[((0, 0, 0), ide)]), 0, [0])[0].port_bar(1)
+    };
+    assert_eq!((ports(0xC041), ports(0xFFF1)), (Some(0xC040), Some(0xFFF0)));
+    assert_eq!((ports(0xFFFD), ports(0x1_C041), ports(1), ports(0xC040)), (None, None, None, None));
+}
