@@ -21,9 +21,9 @@ use crate::start::Far;
 
 /// What the architecture's part found out at boot.
 pub struct BootInfo<'a> {
-    /// Ranges of RAM (first page, pages), ascending, without the hypervisor's.
+    /// Ranges of RAM (first page, pages).
     pub ram: &'a [(SpaPage, u64)],
-    /// Ranges that belong to the hypervisor (first page, pages), ascending.
+    /// Ranges that belong to the hypervisor (first page, pages).
     pub hypervisor: &'a [(SpaPage, u64)],
     /// Bits of a physical address.
     pub physical_bits: u32,

@@ -107,9 +107,8 @@ fn start_hypervisor(plan: &Plan, online: usize) -> Result<(), HvStatus> {
     for (slot, range) in own.iter_mut().zip(plan.frames.owned()) {
         *slot = range;
     }
-    plan::sort(&mut *own);
     HYPERVISOR.start(BootInfo {
-        ram: plan.ram.as_slice(),
+        ram: &plan.ram,
         hypervisor: &*own,
         physical_bits: vendor::physical_bits(),
         gigabyte_pages: vendor::has_gigabyte_pages(),

@@ -7,6 +7,8 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use x86_64::registers::xcontrol::XCr0;
+
 use crate::arch::cpu;
 
 /// Bytes of the save area: enough for AVX-512 and PKRU in the standard form.
@@ -60,17 +62,9 @@ pub fn has_xsave() -> bool {
     ALL.load(Ordering::Relaxed) != 0
 }
 
-fn xgetbv() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: CR4.OSXSAVE is set where this is called.
-    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(nomem, nostack)) };
-    u64::from(high) << 32 | u64::from(low)
-}
-
 fn xsetbv(value: u64) {
-    let (low, high) = (value as u32, (value >> 32) as u32);
     // SAFETY: CR4.OSXSAVE is set where this is called, and the value was checked.
-    unsafe { asm!("xsetbv", in("ecx") 0, in("eax") low, in("edx") high, options(nomem, nostack)) };
+    unsafe { XCr0::write_raw(value) };
 }
 
 impl Default for Extended {
@@ -124,7 +118,7 @@ impl Extended {
             // SAFETY: the area is aligned and has 512 bytes.
             unsafe { asm!("fxsave64 [{}]", in(reg) area, options(nostack)) };
         } else {
-            self.xcr0 = xgetbv();
+            self.xcr0 = XCr0::read_raw();
             xsetbv(all);
             // SAFETY: the area is aligned and large enough for all components.
             unsafe {
@@ -143,7 +137,7 @@ impl Extended {
 
     /// XCR0.
     pub fn xcr0(&self) -> u64 {
-        if self.loaded && has_xsave() { xgetbv() } else { self.xcr0 }
+        if self.loaded && has_xsave() { XCr0::read_raw() } else { self.xcr0 }
     }
 
     /// Sets XCR0 where the processor would take the value.

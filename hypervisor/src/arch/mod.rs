@@ -7,8 +7,10 @@
 pub mod acceptable;
 pub mod acpi;
 pub mod asid;
+pub mod event;
 pub mod hidden;
 pub mod layout;
+pub mod msr_map;
 pub mod refusal;
 pub mod screen;
 pub mod svm;
@@ -28,8 +30,6 @@ pub mod exception;
 #[cfg(target_os = "none")]
 pub mod extended;
 #[cfg(target_os = "none")]
-pub mod extension;
-#[cfg(target_os = "none")]
 pub mod image;
 #[cfg(target_os = "none")]
 pub mod local_apic;
@@ -47,6 +47,8 @@ pub mod plan;
 pub mod processors;
 #[cfg(target_os = "none")]
 pub mod registers;
+#[cfg(target_os = "none")]
+pub mod reset;
 #[cfg(target_os = "none")]
 pub mod serial;
 #[cfg(target_os = "none")]

@@ -47,43 +47,8 @@ impl From<Error> for Failure {
     }
 }
 
-/// A list of ranges of pages.
-#[derive(Clone, Copy, Debug)]
-pub struct Ranges {
-    list: [(SpaPage, u64); MAX_REGIONS],
-    count: usize,
-}
-
-impl Ranges {
-    fn collect(ranges: impl Iterator<Item = (SpaPage, u64)>) -> Self {
-        let mut this = Self { list: [(SpaPage::default(), 0); MAX_REGIONS], count: 0 };
-        for (slot, range) in this.list.iter_mut().zip(ranges) {
-            *slot = range;
-            this.count = this.count.saturating_add(1);
-        }
-        let used = this.list.get_mut(..this.count).unwrap_or_default();
-        sort(used);
-        this
-    }
-    /// The ranges, ascending.
-    pub fn as_slice(&self) -> &[(SpaPage, u64)] {
-        self.list.get(..self.count).unwrap_or_default()
-    }
-}
-
-/// Sorts ranges by their first page. They are few: the library's sort is ten times as long.
-pub fn sort(ranges: &mut [(SpaPage, u64)]) {
-    for end in 1..=ranges.len() {
-        let mut rest = ranges.get_mut(..end).unwrap_or_default();
-        while let [.., before, last] = rest {
-            if before.0 <= last.0 {
-                break;
-            }
-            core::mem::swap(before, last);
-            rest = rest.split_last_mut().map(|(_, rest)| rest).unwrap_or_default();
-        }
-    }
-}
+/// Ranges of pages: first page, number.
+pub type Ranges = heapless::Vec<(SpaPage, u64), MAX_REGIONS>;
 
 /// What is left to do on the hypervisor's own tables, and with what.
 #[derive(Debug)]
@@ -152,7 +117,7 @@ pub fn make(hand_off: &mut HandOff) -> Result<Plan, Failure> {
         cr3: hand_off.root.page_table,
         rdi: core::ptr::from_ref(hand_off).expose_provenance() as u64,
     };
-    let ram = Ranges::collect(root_ram(hand_off));
+    let ram = root_ram(hand_off).collect();
     let framebuffer = layout::FRAMEBUFFER.wrapping_add(hand_off.framebuffer.base % 4096);
     Ok(Plan { tables, facts, processors, low, frames, ram, ram_bytes, root, framebuffer })
 }

@@ -7,11 +7,10 @@ use hv_abi::status::{HvResult, HvStatus};
 use paging::{Attributes, EntryFormat, Ept, Npt, PageSize};
 
 use crate::arch::extended::Extended;
-use crate::arch::extension::Extension;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::vendor::is_vmx;
 use crate::arch::vmx::processor::VmxProcessor;
-use crate::arch::{acceptable, registers};
+use crate::arch::{acceptable, registers, svm, vmx};
 use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
 use crate::machine::MappedPage;
 
@@ -34,65 +33,71 @@ macro_rules! on {
     };
 }
 
+/// Methods that are handed on as they are.
+macro_rules! hand_on {
+    ($(fn $name:ident(&mut self $(, $argument:ident: $type:ty)?) $(-> $result:ty)?;)*) => {$(
+        #[inline]
+        fn $name(&mut self $(, $argument: $type)?) $(-> $result)? {
+            on!(self, $name($($argument)?))
+        }
+    )*};
+    ($(fn $name:ident(&self) -> $result:ty;)*) => {$(
+        #[inline]
+        fn $name(&self) -> $result {
+            on!(self, $name())
+        }
+    )*};
+}
+
 impl VirtualProcessorBackend for X86Processor {
     type Format = SecondLevel;
 
+    hand_on! {
+        fn load(&mut self);
+        fn unload(&mut self);
+        fn limit(&mut self, ticks: u64);
+        fn run(&mut self) -> Exit;
+        fn gprs_mut(&mut self) -> &mut Gprs;
+        fn set_rip(&mut self, rip: u64);
+        fn advance(&mut self);
+        fn inject(&mut self, event: Event);
+        fn request_interrupt_window(&mut self, vector: Option<u8>);
+        fn set_second_level_root(&mut self, root: SpaPage);
+        fn flush_second_level(&mut self);
+    }
+    hand_on! {
+        fn gprs(&self) -> &Gprs;
+        fn rip(&self) -> u64;
+        fn rflags(&self) -> u64;
+        fn instruction_length(&self) -> u8;
+        fn cpl(&self) -> u8;
+        fn pending(&self) -> HvPendingInterruption;
+        fn interruptible(&self) -> bool;
+        fn nmi_deliverable(&self) -> bool;
+    }
+
     fn hypercall_instruction() -> [u8; 3] {
-        if is_vmx() { VmxProcessor::HYPERCALL_INSTRUCTION } else { SvmProcessor::HYPERCALL_INSTRUCTION }
+        if is_vmx() { vmx::processor::HYPERCALL_INSTRUCTION } else { svm::processor::HYPERCALL_INSTRUCTION }
     }
     fn fixed_msrs() -> &'static [FixedMsr] {
-        if is_vmx() { VmxProcessor::FIXED_MSRS } else { SvmProcessor::FIXED_MSRS }
+        if is_vmx() { &vmx::permission::FIXED_MSRS } else { &svm::permission::FIXED_MSRS }
     }
     fn new(control: MappedPage, kind: Kind) -> Self {
-        if is_vmx() {
+        let mut this = if is_vmx() {
             Self::Vmx(VmxProcessor::new(control, kind))
         } else {
             Self::Svm(SvmProcessor::new(control, kind))
-        }
+        };
+        this.reset(Reset::Init);
+        this
     }
-    fn load(&mut self) {
-        on!(self, load());
+    fn reset(&mut self, reset: Reset) {
+        self.put_state(reset);
     }
-    fn unload(&mut self) {
-        on!(self, unload());
+    fn set_xcr0(&mut self, value: u64) -> bool {
+        self.extended_mut().set_xcr0(value)
     }
-    fn limit(&mut self, ticks: u64) {
-        on!(self, limit(ticks));
-    }
-    #[inline]
-    fn run(&mut self) -> Exit {
-        on!(self, run())
-    }
-    #[inline]
-    fn gprs(&self) -> &Gprs {
-        on!(self, gprs())
-    }
-    #[inline]
-    fn gprs_mut(&mut self) -> &mut Gprs {
-        on!(self, gprs_mut())
-    }
-    #[inline]
-    fn rip(&self) -> u64 {
-        on!(self, rip())
-    }
-    fn set_rip(&mut self, rip: u64) {
-        on!(self, set_rip(rip));
-    }
-    #[inline]
-    fn rflags(&self) -> u64 {
-        on!(self, rflags())
-    }
-    #[inline]
-    fn instruction_length(&self) -> u8 {
-        on!(self, instruction_length())
-    }
-    fn advance(&mut self) {
-        on!(self, advance());
-    }
-    #[inline]
-    fn cpl(&self) -> u8 {
-        on!(self, cpl())
-    }
+
     fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         match self.alike(name) {
             None => on!(self, register(name)),
@@ -117,33 +122,6 @@ impl VirtualProcessorBackend for X86Processor {
                 })
             };
         if done { Ok(()) } else { Err(HvStatus::INVALID_PARAMETER) }
-    }
-    fn inject(&mut self, event: Event) {
-        on!(self, inject(event));
-    }
-    fn pending(&self) -> HvPendingInterruption {
-        on!(self, pending())
-    }
-    fn interruptible(&self) -> bool {
-        on!(self, interruptible())
-    }
-    fn nmi_deliverable(&self) -> bool {
-        on!(self, nmi_deliverable())
-    }
-    fn request_interrupt_window(&mut self, vector: Option<u8>) {
-        on!(self, request_interrupt_window(vector));
-    }
-    fn set_second_level_root(&mut self, root: SpaPage) {
-        on!(self, set_second_level_root(root));
-    }
-    fn flush_second_level(&mut self) {
-        on!(self, flush_second_level());
-    }
-    fn reset(&mut self, reset: Reset) {
-        on!(self, reset(reset));
-    }
-    fn set_xcr0(&mut self, value: u64) -> bool {
-        self.extended_mut().set_xcr0(value)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::Opcode;
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::exit_code;
+use crate::arch::svm::vmcb::{CleanBits, exit_code};
 use crate::arch::svm::world_switch;
 use crate::arch::{cpu, per_cpu};
 use crate::backend::{Access, Event, Exit, Kind, PortAccess, SecondLevelFault};
@@ -46,7 +46,7 @@ impl SvmProcessor {
                 Exit::Halt
             }
             exit_code::VINTR => {
-                self.set_window(None);
+                self.request_interrupt_window(None);
                 Exit::InterruptWindow
             }
             code => self.rare(code),
@@ -88,7 +88,7 @@ impl SvmProcessor {
             exit_code::SHUTDOWN => Exit::TripleFault,
             // No performance counters.
             exit_code::RDPMC => {
-                self.deliver(Event::GENERAL_PROTECTION);
+                self.inject(Event::GENERAL_PROTECTION);
                 Exit::Handled
             }
             exit_code::XSETBV => {
@@ -121,9 +121,9 @@ impl SvmProcessor {
         if vector == DEBUG {
             // As the processor does when it delivers #DB: the handler may touch the debug registers.
             self.save().dr7 &= !GENERAL_DETECT;
-            self.control().clean.set_debug_registers(false);
+            self.control().clean.remove(CleanBits::DEBUG_REGISTERS);
         }
-        self.deliver(Event::Exception { vector: vector as u8, error_code });
+        self.inject(Event::Exception { vector: vector as u8, error_code });
         Exit::Handled
     }
 
@@ -169,7 +169,7 @@ impl SvmProcessor {
 
     /// Moves RIP behind the instruction that exited, as if it had been executed.
     #[inline]
-    pub(super) fn complete_instruction(&mut self) {
+    pub fn advance(&mut self) {
         let mut rip = self.vmcb.save.rip.wrapping_add(u64::from(self.length));
         if !self.in_64_bit_mode() {
             rip &= 0xFFFF_FFFF;
@@ -180,8 +180,8 @@ impl SvmProcessor {
         self.control().interrupt_shadow = 0;
         if single_step && self.takes_events() {
             self.save().dr6 |= SINGLE_STEP;
-            self.control().clean.set_debug_registers(false);
-            self.deliver(Event::Exception { vector: DEBUG as u8, error_code: None });
+            self.control().clean.remove(CleanBits::DEBUG_REGISTERS);
+            self.inject(Event::Exception { vector: DEBUG as u8, error_code: None });
         }
     }
 

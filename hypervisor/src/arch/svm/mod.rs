@@ -20,8 +20,8 @@ pub mod processor;
 #[cfg(target_os = "none")]
 pub mod registers;
 #[cfg(target_os = "none")]
-pub mod reset;
-#[cfg(target_os = "none")]
 pub mod root_msr;
+#[cfg(target_os = "none")]
+pub mod setup;
 #[cfg(target_os = "none")]
 pub mod world_switch;

@@ -6,19 +6,21 @@ use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
 use crate::arch::asid::Lease;
 use crate::arch::cpu::{mark, marker};
+use crate::arch::event::PendingEvent;
 use crate::arch::extended::Extended;
-use crate::arch::extension::Extension;
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::svm::enable::capabilities;
 use crate::arch::svm::event::NmiState;
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::LengthCache;
-use crate::arch::svm::permission::FIXED_MSRS;
-use crate::arch::svm::vmcb::{CleanBits, Control, EventInjection, Save, Vmcb, tlb_control};
+use crate::arch::svm::vmcb::{CleanBits, Control, Save, Vmcb, tlb_control};
 use crate::arch::svm::world_switch;
-use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset};
+use crate::backend::{Exit, Gprs, Kind};
 use crate::machine::MappedPage;
+
+/// VMMCALL.
+pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
 
 /// A virtual processor on AMD-V.
 pub struct SvmProcessor {
@@ -52,30 +54,27 @@ impl SvmProcessor {
         self.lease = lease;
         let control = self.control();
         control.guest_asid = lease.asid;
-        control.clean = CleanBits::new();
+        control.clean = CleanBits::empty();
         if flush {
             control.tlb_control = tlb_control::FLUSH_ALL;
         }
     }
 }
 
-impl Extension for SvmProcessor {
-    /// VMMCALL.
-    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
-    const FIXED_MSRS: &'static [FixedMsr] = &FIXED_MSRS;
-
-    fn new(control: MappedPage, kind: Kind) -> Self {
+/// What [`X86Processor`](crate::arch::x86_processor::X86Processor) hands on: see the backend for what it means.
+#[expect(missing_docs, reason = "as in the backend")]
+impl SvmProcessor {
+    pub fn new(control: MappedPage, kind: Kind) -> Self {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern
         // is a control block.
         let vmcb = unsafe { control.address.cast::<Vmcb>().as_mut() };
         let features = capabilities().features;
-        let all = CleanBits::from_bits(u32::MAX);
         let mut this = Self {
             gprs: Gprs::default(),
             vmcb,
             vmcb_page: control.page,
             lease: Lease::default(),
-            clean: if features.contains(Features::CLEAN_BITS) { all } else { CleanBits::new() },
+            clean: if features.contains(Features::CLEAN_BITS) { CleanBits::ALL } else { CleanBits::empty() },
             features,
             kind,
             nmi: NmiState::Open,
@@ -84,12 +83,11 @@ impl Extension for SvmProcessor {
             extended: Extended::new(),
         };
         this.set_intercepts();
-        this.reset(Reset::Init);
         this
     }
 
-    fn load(&mut self) {
-        self.vmcb.control.clean = CleanBits::new();
+    pub fn load(&mut self) {
+        self.vmcb.control.clean = CleanBits::empty();
         self.extended.load();
         match self.kind {
             Kind::Guest => mark::<{ marker::GUEST }>(),
@@ -97,12 +95,12 @@ impl Extension for SvmProcessor {
         }
     }
 
-    fn unload(&mut self) {
+    pub fn unload(&mut self) {
         self.extended.unload();
     }
 
     #[inline]
-    fn run(&mut self) -> Exit {
+    pub fn run(&mut self) -> Exit {
         let this = per_cpu::this();
         if !this.asids.is_good(&self.lease, this.index) {
             self.take_asid(this);
@@ -118,99 +116,80 @@ impl Extension for SvmProcessor {
         let control = &mut self.vmcb.control;
         control.tlb_control = tlb_control::NOTHING;
         control.clean = self.clean;
-        if control.exitintinfo.valid() {
+        if control.exitintinfo.is_valid() {
             self.requeue();
         } else {
-            control.eventinj = EventInjection::new();
+            control.eventinj = PendingEvent::NONE;
         }
         self.exit()
     }
 
     #[inline]
-    fn gprs(&self) -> &Gprs {
+    pub fn gprs(&self) -> &Gprs {
         &self.gprs
     }
     #[inline]
-    fn gprs_mut(&mut self) -> &mut Gprs {
+    pub fn gprs_mut(&mut self) -> &mut Gprs {
         &mut self.gprs
     }
-    fn extended(&self) -> &Extended {
+    pub fn extended(&self) -> &Extended {
         &self.extended
     }
-    fn extended_mut(&mut self) -> &mut Extended {
+    pub fn extended_mut(&mut self) -> &mut Extended {
         &mut self.extended
     }
     #[inline]
-    fn rip(&self) -> u64 {
+    pub fn rip(&self) -> u64 {
         self.vmcb.save.rip
     }
-    fn set_rip(&mut self, rip: u64) {
+    pub fn set_rip(&mut self, rip: u64) {
         self.vmcb.save.rip = rip;
         self.control().interrupt_shadow = 0;
     }
     #[inline]
-    fn rflags(&self) -> u64 {
+    pub fn rflags(&self) -> u64 {
         self.vmcb.save.rflags
     }
-    fn instruction_length(&self) -> u8 {
+    pub fn instruction_length(&self) -> u8 {
         self.length
     }
-    fn advance(&mut self) {
-        self.complete_instruction();
-    }
     #[inline]
-    fn cpl(&self) -> u8 {
+    pub fn cpl(&self) -> u8 {
         self.vmcb.save.cpl
     }
 
-    fn register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        self.own_register(name)
+    pub fn register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+        self.known_register(name)
     }
-    #[inline(always)]
-    fn known_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        self.own_register(name)
-    }
-    fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
-        self.set_own_register(name, value)
-    }
+    pub fn limit(&mut self, _ticks: u64) {}
 
-    fn inject(&mut self, event: Event) {
-        self.deliver(event);
+    pub fn pending(&self) -> HvPendingInterruption {
+        self.vmcb.control.eventinj.to_hv()
     }
-    fn pending(&self) -> HvPendingInterruption {
-        self.pending_interruption()
-    }
-    fn forget_pending(&mut self) {
-        self.control().eventinj = EventInjection::new();
+    pub fn forget_pending(&mut self) {
+        self.control().eventinj = PendingEvent::NONE;
     }
     #[inline]
-    fn interruptible(&self) -> bool {
+    pub fn interruptible(&self) -> bool {
         const IF: u64 = 1 << 9;
         self.vmcb.save.rflags & IF != 0 && self.takes_events()
     }
-    fn nmi_deliverable(&self) -> bool {
+    pub fn nmi_deliverable(&self) -> bool {
         self.nmi.is_open(self.vmcb.save.rip) && self.takes_events()
     }
-    #[inline]
-    fn request_interrupt_window(&mut self, vector: Option<u8>) {
-        self.set_window(vector);
-    }
 
-    fn set_second_level_root(&mut self, root: SpaPage) {
+    pub fn set_second_level_root(&mut self, root: SpaPage) {
         let control = self.control();
         control.n_cr3 = root.base().get();
-        control.clean.set_nested_paging(false);
+        control.clean.remove(CleanBits::NESTED_PAGING);
         self.flush_second_level();
     }
-    fn flush_second_level(&mut self) {
+    pub fn flush_second_level(&mut self) {
         if self.features.contains(Features::FLUSH_BY_ASID) {
             self.control().tlb_control = tlb_control::FLUSH_ASID;
         } else {
             // A fresh identifier knows no translations.
             self.lease = Lease::default();
         }
-    }
-    fn reset(&mut self, reset: Reset) {
-        self.put_state(reset);
     }
 }

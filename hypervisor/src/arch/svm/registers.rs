@@ -2,12 +2,11 @@
 
 use hv_abi::registers::{HvInterruptState, HvRegisterName, HvRegisterValue, HvTableRegister};
 
-use crate::arch::extension::Extension;
 use crate::arch::svm::enable::SVME;
 use crate::arch::svm::event::NmiState;
 use crate::arch::svm::exit::host_tsc;
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::{CleanBits, Segment};
+use crate::arch::svm::vmcb::{CleanBits, Intercepts, Segment};
 
 use HvRegisterName as Name;
 
@@ -15,13 +14,9 @@ use HvRegisterName as Name;
 const EFER_BITS: u64 = 0x0000_ED01;
 
 impl SvmProcessor {
-    pub(super) fn extended_is_off(&self) -> bool {
-        !self.extended.is_loaded()
-    }
-
     /// Inlined, so that a name that is known comes to one load.
     #[inline(always)]
-    pub(super) fn own_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+    pub fn known_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         if let Some(value) = self.segment(name) {
             return Some(value);
         }
@@ -74,8 +69,9 @@ impl SvmProcessor {
         Some(HvRegisterValue::from_segment(segment.to_hv()))
     }
 
-    pub(super) fn set_own_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
-        self.control().clean = CleanBits::new();
+    /// Sets one, whose value is acceptable ([`crate::arch::registers`]); `false`: it is not here, or SVM refuses the value.
+    pub fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
+        self.control().clean = CleanBits::empty();
         if self.set_segment(name, value) {
             return true;
         }
@@ -139,7 +135,7 @@ impl SvmProcessor {
         self.control().interrupt_shadow = u64::from(state.interrupt_shadow());
         let masked = state.nmi_masked();
         self.nmi = if masked { NmiState::InHandler } else { NmiState::Open };
-        self.control().intercepts.set_iret(masked);
+        self.control().intercepts.set(Intercepts::IRET, masked);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::svm::enable::SVME;
 use crate::arch::svm::permission::msr;
 use crate::arch::svm::processor::SvmProcessor;
+use crate::arch::svm::vmcb::CleanBits;
 use crate::backend::{Event, Exit};
 
 /// EFER: SCE, LME, NXE, LMSLE, FFXSR, TCE, AIBRSE.
@@ -25,9 +26,9 @@ impl SvmProcessor {
         let value = self.gprs.rdx << 32 | self.gprs.rax & 0xFFFF_FFFF;
         let done = if write { self.root_write(register, value) } else { self.root_read(register) };
         if done {
-            self.complete_instruction();
+            self.advance();
         } else {
-            self.deliver(Event::GENERAL_PROTECTION);
+            self.inject(Event::GENERAL_PROTECTION);
         }
         Exit::Handled
     }
@@ -49,7 +50,7 @@ impl SvmProcessor {
     fn root_write(&mut self, register: u32, value: u64) -> bool {
         match register {
             msr::EFER => self.root_write_efer(value),
-            msr::APIC_BASE => {
+            cpu::APIC_BASE => {
                 // SAFETY: the register exists.
                 let now = unsafe { cpu::rdmsr(register) };
                 (now ^ value) & !APIC_MODE == 0 && try_wrmsr(register, value)
@@ -65,7 +66,7 @@ impl SvmProcessor {
             return false;
         }
         save.efer = value & EFER_WRITABLE | save.efer & LMA | SVME;
-        self.control().clean.set_control_registers(false);
+        self.control().clean.remove(CleanBits::CONTROL_REGISTERS);
         true
     }
 }

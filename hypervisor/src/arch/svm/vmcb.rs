@@ -1,97 +1,76 @@
 //! The virtual machine control block (APM vol. 2, appendix B): its layout, and what the fields mean.
 
 use bitfield_struct::bitfield;
+use bitflags::bitflags;
 use hv_abi::registers::{HvSegmentAttributes, HvSegmentRegister};
 
-/// Intercepts of the first vector (offset 00Ch), which bits 18 and up of this page name where they are used here.
-#[bitfield(u32)]
-#[derive(PartialEq, Eq)]
-pub struct Intercepts {
-    /// Physical maskable interrupts.
-    pub intr: bool,
-    /// NMIs.
-    pub nmi: bool,
-    /// SMIs.
-    pub smi: bool,
-    /// INIT.
-    pub init: bool,
-    /// The guest can take the virtual interrupt.
-    pub vintr: bool,
-    /// Writes of CR0 bits other than TS and MP, table registers, and RDTSC: not used.
-    #[bits(10)]
-    _unused: u16,
-    /// RDPMC.
-    pub rdpmc: bool,
-    /// PUSHF, POPF: not used.
-    #[bits(2)]
-    _flags: u8,
-    /// CPUID.
-    pub cpuid: bool,
-    /// RSM.
-    pub rsm: bool,
-    /// IRET.
-    pub iret: bool,
-    /// INTn.
-    pub software_interrupt: bool,
-    /// INVD.
-    pub invd: bool,
-    /// PAUSE.
-    pub pause: bool,
-    /// HLT.
-    pub hlt: bool,
-    /// INVLPG.
-    pub invlpg: bool,
-    /// INVLPGA.
-    pub invlpga: bool,
-    /// Ports, as the permission map says.
-    pub ioio_prot: bool,
-    /// Model-specific registers, as the permission map says.
-    pub msr_prot: bool,
-    /// Task switches.
-    pub task_switch: bool,
-    /// FERR.
-    pub ferr_freeze: bool,
-    /// Shutdown: a triple fault.
-    pub shutdown: bool,
-}
+use crate::arch::event::PendingEvent;
 
-/// Intercepts of the second vector (offset 010h).
-#[bitfield(u32)]
-#[derive(PartialEq, Eq)]
-pub struct MoreIntercepts {
-    /// VMRUN; must be set.
-    pub vmrun: bool,
-    /// VMMCALL.
-    pub vmmcall: bool,
-    /// VMLOAD.
-    pub vmload: bool,
-    /// VMSAVE.
-    pub vmsave: bool,
-    /// STGI.
-    pub stgi: bool,
-    /// CLGI.
-    pub clgi: bool,
-    /// SKINIT.
-    pub skinit: bool,
-    /// RDTSCP.
-    pub rdtscp: bool,
-    /// ICEBP.
-    pub icebp: bool,
-    /// WBINVD and WBNOINVD.
-    pub wbinvd: bool,
-    /// MONITOR.
-    pub monitor: bool,
-    /// MWAIT.
-    pub mwait: bool,
-    /// MWAIT when armed.
-    pub mwait_armed: bool,
-    /// XSETBV.
-    pub xsetbv: bool,
-    /// RDPRU.
-    pub rdpru: bool,
-    /// Writes of EFER and the control registers, after they are done: not used.
-    #[bits(17)]
-    _after: u32,
+bitflags! {
+    /// Intercepts of the first vector (offset 00Ch), those that are used here.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[repr(transparent)]
+    pub struct Intercepts: u32 {
+        /// Physical maskable interrupts.
+        const INTR = 1 << 0;
+        /// NMIs.
+        const NMI = 1 << 1;
+        /// INIT.
+        const INIT = 1 << 3;
+        /// The guest can take the virtual interrupt.
+        const VINTR = 1 << 4;
+        /// RDPMC.
+        const RDPMC = 1 << 15;
+        /// CPUID.
+        const CPUID = 1 << 18;
+        /// IRET.
+        const IRET = 1 << 20;
+        /// INVD.
+        const INVD = 1 << 22;
+        /// HLT.
+        const HLT = 1 << 24;
+        /// INVLPGA.
+        const INVLPGA = 1 << 26;
+        /// Ports, as the permission map says.
+        const IOIO_PROT = 1 << 27;
+        /// Model-specific registers, as the permission map says.
+        const MSR_PROT = 1 << 28;
+        /// Shutdown: a triple fault.
+        const SHUTDOWN = 1 << 31;
+    }
+
+    /// Intercepts of the second vector (offset 010h), those that are used here.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[repr(transparent)]
+    pub struct MoreIntercepts: u32 {
+        /// VMRUN, which must be set, VMMCALL, VMLOAD, VMSAVE, STGI, CLGI, SKINIT.
+        const SVM = 0x7F;
+        /// WBINVD and WBNOINVD.
+        const WBINVD = 1 << 9;
+        /// MONITOR, and MWAIT, armed or not.
+        const MONITOR_MWAIT = 0b111 << 10;
+        /// XSETBV.
+        const XSETBV = 1 << 13;
+    }
+
+    /// Groups of fields that the processor may keep in a cache between runs (offset 0C0h): a bit that is set says that
+    /// nothing in the group was changed. Those that are used here.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    #[repr(transparent)]
+    pub struct CleanBits: u32 {
+        /// Intercepts, TSC offset.
+        const INTERCEPTS = 1 << 0;
+        /// Virtual interrupts.
+        const INTERRUPTS = 1 << 3;
+        /// Nested paging: nested CR3, PAT.
+        const NESTED_PAGING = 1 << 4;
+        /// CR0, CR3, CR4, EFER.
+        const CONTROL_REGISTERS = 1 << 5;
+        /// DR6, DR7.
+        const DEBUG_REGISTERS = 1 << 6;
+        /// All, the others too.
+        const ALL = u32::MAX;
+    }
 }
 
 /// Virtual interrupt control (offset 060h).
@@ -102,16 +81,13 @@ pub struct InterruptControl {
     pub v_tpr: u8,
     /// A virtual interrupt is pending.
     pub v_irq: bool,
-    /// Virtual GIF: not used.
     #[bits(7)]
     _vgif: u8,
     /// Its priority.
     #[bits(4)]
     pub v_intr_prio: u8,
-    /// It ignores the task priority.
-    pub v_ign_tpr: bool,
-    #[bits(3)]
-    _reserved: u8,
+    #[bits(4)]
+    _v_ign_tpr: u8,
     /// RFLAGS.IF and CR8 are about virtual interrupts; physical ones follow the host's.
     pub v_intr_masking: bool,
     #[bits(7)]
@@ -120,81 +96,6 @@ pub struct InterruptControl {
     pub v_intr_vector: u8,
     #[bits(24)]
     _reserved2: u32,
-}
-
-/// An event that is delivered at VMRUN, or that an exit interrupted (offsets 0A8h and 088h).
-#[bitfield(u64)]
-#[derive(PartialEq, Eq)]
-pub struct EventInjection {
-    /// Vector.
-    pub vector: u8,
-    /// One of [`event_type`].
-    #[bits(3)]
-    pub event_type: u8,
-    /// It has an error code.
-    pub error_code_valid: bool,
-    #[bits(19)]
-    _reserved: u32,
-    /// There is one.
-    pub valid: bool,
-    /// Error code.
-    pub error_code: u32,
-}
-
-impl EventInjection {
-    /// An instruction raised it on purpose: INTn, INT3, INTO. RIP is still there when its delivery is interrupted.
-    pub const fn is_of_instruction(self) -> bool {
-        const BREAKPOINT: u8 = 3;
-        const OVERFLOW: u8 = 4;
-        match self.event_type() {
-            event_type::SOFTWARE => true,
-            event_type::EXCEPTION => matches!(self.vector(), BREAKPOINT | OVERFLOW),
-            _ => false,
-        }
-    }
-}
-
-/// Types of events.
-pub mod event_type {
-    /// External or virtual interrupt.
-    pub const INTERRUPT: u8 = 0;
-    /// NMI.
-    pub const NMI: u8 = 2;
-    /// Exception.
-    pub const EXCEPTION: u8 = 3;
-    /// INTn.
-    pub const SOFTWARE: u8 = 4;
-}
-
-/// Groups of fields that the processor may keep in a cache between runs (offset 0C0h): a bit that is set says that
-/// nothing in the group was changed.
-#[bitfield(u32)]
-#[derive(PartialEq, Eq)]
-pub struct CleanBits {
-    /// Intercepts, TSC offset.
-    pub intercepts: bool,
-    /// Permission maps.
-    pub permission_maps: bool,
-    /// ASID.
-    pub asid: bool,
-    /// Virtual interrupts.
-    pub interrupts: bool,
-    /// Nested paging: nested CR3, PAT.
-    pub nested_paging: bool,
-    /// CR0, CR3, CR4, EFER.
-    pub control_registers: bool,
-    /// DR6, DR7.
-    pub debug_registers: bool,
-    /// GDTR, IDTR.
-    pub descriptor_tables: bool,
-    /// CS, DS, SS, ES, CPL.
-    pub segments: bool,
-    /// CR2.
-    pub cr2: bool,
-    /// Last branches.
-    pub last_branches: bool,
-    #[bits(21)]
-    _reserved: u32,
 }
 
 /// What TLB_CONTROL asks for at VMRUN (offset 05Ch).
@@ -295,12 +196,12 @@ pub struct Control {
     pub exitcode: u64,
     pub exitinfo1: u64,
     pub exitinfo2: u64,
-    pub exitintinfo: EventInjection,
+    pub exitintinfo: PendingEvent,
     /// Bit 0: nested paging.
     pub nested_control: u64,
     _avic_bar: u64,
     _ghcb: u64,
-    pub eventinj: EventInjection,
+    pub eventinj: PendingEvent,
     pub n_cr3: u64,
     _lbr_virtualization: u64,
     pub clean: CleanBits,
@@ -372,31 +273,16 @@ pub struct Vmcb {
 const _: () = {
     use core::mem::offset_of;
     assert!(size_of::<Vmcb>() == 4096 && offset_of!(Vmcb, save) == 0x400);
-    assert!(offset_of!(Control, intercepts) == 0x00C);
-    assert!(offset_of!(Control, iopm_base_pa) == 0x040);
-    assert!(offset_of!(Control, guest_asid) == 0x058);
-    assert!(offset_of!(Control, interrupt_control) == 0x060);
-    assert!(offset_of!(Control, exitcode) == 0x070);
-    assert!(offset_of!(Control, exitintinfo) == 0x088);
-    assert!(offset_of!(Control, nested_control) == 0x090);
-    assert!(offset_of!(Control, eventinj) == 0x0A8);
-    assert!(offset_of!(Control, n_cr3) == 0x0B0);
-    assert!(offset_of!(Control, clean) == 0x0C0);
-    assert!(offset_of!(Control, nrip) == 0x0C8);
-    assert!(offset_of!(Control, bytes_fetched) == 0x0D0);
-    assert!(offset_of!(Save, tr) == 0x090);
-    assert!(offset_of!(Save, cpl) == 0x0CB);
-    assert!(offset_of!(Save, efer) == 0x0D0);
-    assert!(offset_of!(Save, cr4) == 0x148);
-    assert!(offset_of!(Save, dr6) == 0x168);
-    assert!(offset_of!(Save, rip) == 0x178);
-    assert!(offset_of!(Save, rsp) == 0x1D8);
-    assert!(offset_of!(Save, rax) == 0x1F8);
-    assert!(offset_of!(Save, sfmask) == 0x218);
-    assert!(offset_of!(Save, sysenter_cs) == 0x228);
-    assert!(offset_of!(Save, cr2) == 0x240);
-    assert!(offset_of!(Save, g_pat) == 0x268);
-    assert!(offset_of!(Save, spec_ctrl) == 0x2E0);
+    macro_rules! at {
+        ($block:ident: $($field:ident $offset:literal),*) => {
+            $(assert!(offset_of!($block, $field) == $offset);)*
+        };
+    }
+    at!(Control: intercepts 0x00C, iopm_base_pa 0x040, guest_asid 0x058, interrupt_control 0x060, exitcode 0x070,
+        exitintinfo 0x088, nested_control 0x090, eventinj 0x0A8, n_cr3 0x0B0, clean 0x0C0, nrip 0x0C8,
+        bytes_fetched 0x0D0);
+    at!(Save: tr 0x090, cpl 0x0CB, efer 0x0D0, cr4 0x148, dr6 0x168, rip 0x178, rsp 0x1D8, rax 0x1F8, sfmask 0x218,
+        sysenter_cs 0x228, cr2 0x240, g_pat 0x268, spec_ctrl 0x2E0);
 };
 
 #[cfg(test)]
@@ -405,31 +291,10 @@ mod tests {
 
     #[test]
     fn bits_are_where_the_manual_has_them() {
-        assert_eq!(Intercepts::new().with_cpuid(true).into_bits(), 1 << 18);
-        assert_eq!(Intercepts::new().with_hlt(true).with_shutdown(true).into_bits(), 1 << 24 | 1 << 31);
-        assert_eq!(Intercepts::new().with_ioio_prot(true).with_msr_prot(true).into_bits(), 3 << 27);
-        assert_eq!(MoreIntercepts::new().with_xsetbv(true).with_wbinvd(true).into_bits(), 1 << 13 | 1 << 9);
         let control =
             InterruptControl::new().with_v_irq(true).with_v_intr_prio(0xF).with_v_intr_masking(true);
         assert_eq!(control.into_bits(), 1 << 8 | 0xF << 16 | 1 << 24);
-        assert_eq!(InterruptControl::new().with_v_ign_tpr(true).into_bits(), 1 << 20);
         assert_eq!(InterruptControl::new().with_v_intr_vector(0x51).into_bits(), 0x51 << 32);
-        let event = EventInjection::new().with_vector(13).with_event_type(event_type::EXCEPTION);
-        let event = event.with_error_code_valid(true).with_valid(true).with_error_code(5);
-        assert_eq!(event.into_bits(), 13 | 3 << 8 | 1 << 11 | 1 << 31 | 5 << 32);
-        assert_eq!(CleanBits::new().with_cr2(true).into_bits(), 1 << 9);
-    }
-
-    #[test]
-    fn what_an_instruction_raises_is_told_apart() {
-        let event =
-            |event_type, vector| EventInjection::new().with_event_type(event_type).with_vector(vector);
-        for of_instruction in [event(event_type::SOFTWARE, 0x80), event(event_type::EXCEPTION, 3)] {
-            assert!(of_instruction.is_of_instruction());
-        }
-        for other in [(event_type::INTERRUPT, 3), (event_type::NMI, 2), (event_type::EXCEPTION, 14)] {
-            assert!(!event(other.0, other.1).is_of_instruction());
-        }
     }
 
     #[test]

@@ -6,14 +6,9 @@
     .global svm_enter
     .balign 64
 svm_enter:
-    push rbp
-    push rbx
-    push r12
-    push r13
-    push r14
-    push r15
-    push rsi
-    push rdx
+    .irp register, rbp, rbx, r12, r13, r14, r15, rsi, rdx
+    push \register
+    .endr
     clgi
     sti
     mov rax, rdi
@@ -22,14 +17,9 @@ svm_enter:
     mov rbx, [rsi + 24]
     mov rbp, [rsi + 40]
     mov rdi, [rsi + 56]
-    mov r8,  [rsi + 64]
-    mov r9,  [rsi + 72]
-    mov r10, [rsi + 80]
-    mov r11, [rsi + 88]
-    mov r12, [rsi + 96]
-    mov r13, [rsi + 104]
-    mov r14, [rsi + 112]
-    mov r15, [rsi + 120]
+    .irp number, 8, 9, 10, 11, 12, 13, 14, 15
+    mov r\number, [rsi + 8 * \number]
+    .endr
     mov rsi, [rsi + 48]
     vmload rax
     vmrun rax
@@ -44,20 +34,12 @@ svm_enter:
     mov [rax + 40],  rbp
     mov [rax + 48],  rsi
     mov [rax + 56],  rdi
-    mov [rax + 64],  r8
-    mov [rax + 72],  r9
-    mov [rax + 80],  r10
-    mov [rax + 88],  r11
-    mov [rax + 96],  r12
-    mov [rax + 104], r13
-    mov [rax + 112], r14
-    mov [rax + 120], r15
-    pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbx
-    pop rbp
+    .irp number, 8, 9, 10, 11, 12, 13, 14, 15
+    mov [rax + 8 * \number], r\number
+    .endr
+    .irp register, r15, r14, r13, r12, rbx, rbp
+    pop \register
+    .endr
     cld
     ret
 

@@ -85,7 +85,7 @@ impl VmxProcessor {
             // CR4: it would set what the guest does not have.
             _ => return self.refuse(),
         }
-        self.complete_instruction();
+        self.advance();
         Exit::Handled
     }
 
@@ -121,8 +121,8 @@ impl VmxProcessor {
     /// MOV to CR8: an interrupt that waited may have its turn.
     fn write_cr8(&mut self, value: u8) -> Exit {
         self.cr8 = value;
-        self.complete_instruction();
-        self.set_window(self.window);
+        self.advance();
+        self.request_interrupt_window(self.window);
         Exit::Handled
     }
 
@@ -131,7 +131,7 @@ impl VmxProcessor {
         if let Some(slot) = self.gprs.as_array_mut().get_mut(usize::from(register)) {
             *slot = u64::from(self.cr8);
         }
-        self.complete_instruction();
+        self.advance();
         Exit::Handled
     }
 

@@ -1,12 +1,13 @@
 //! Why the guest stopped, from the control structure; and completing the instruction that did it.
 
+use crate::arch::event::PendingEvent;
 use crate::arch::per_cpu;
 use crate::arch::vmx::controls::Primary;
 use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW, is_valid};
 use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::qualification::{
-    ControlRegisterAccess, Interruption, NMI_UNBLOCKED, port_access, reason, second_level_fault,
+    ControlRegisterAccess, NMI_UNBLOCKED, port_access, reason, second_level_fault,
 };
 use crate::arch::vmx::vmcs::{read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
@@ -39,7 +40,7 @@ impl VmxProcessor {
             reason::EPT_VIOLATION => self.violation(),
             reason::HLT => self.instruction(Exit::Halt),
             reason::INTERRUPT_WINDOW => {
-                self.set_window(None);
+                self.request_interrupt_window(None);
                 Exit::InterruptWindow
             }
             other => self.rare(other),
@@ -111,7 +112,7 @@ impl VmxProcessor {
 
     /// #GP(0).
     pub(super) fn refuse(&mut self) -> Exit {
-        self.pending = Interruption::of(Event::GENERAL_PROTECTION);
+        self.inject(Event::GENERAL_PROTECTION);
         Exit::Handled
     }
 
@@ -128,8 +129,7 @@ impl VmxProcessor {
     /// pushes) comes here in between; they are passed on. A machine check is the machine's, not the guest's.
     fn exception(&mut self) -> Exit {
         let information = read(exit::INTERRUPTION_INFORMATION);
-        let error_code = read(exit::INTERRUPTION_ERROR_CODE);
-        let event = Interruption { information, error_code };
+        let event = PendingEvent::new(information, read(exit::INTERRUPTION_ERROR_CODE));
         if event.is_nmi() {
             world_switch::allow_nmis();
             return Exit::Nmi;
@@ -142,15 +142,14 @@ impl VmxProcessor {
         } else if event.vector() == DEBUG {
             self.prepare_debug_exception();
         }
-        self.pending =
-            Interruption::of(Event::Exception { vector: event.vector(), error_code: event.error_code() });
+        self.inject(Event::Exception { vector: event.vector(), error_code: event.error_code() });
         Exit::Handled
     }
 
     /// As the processor does when it delivers #DB: the exit left the registers as they were.
     fn prepare_debug_exception(&mut self) {
         let causes = read(exit::QUALIFICATION);
-        self.live.set_dr6(self.live.dr6() & !0xF | causes & 0xE00F);
+        self.live.change(|live| live.dr6 = live.dr6 & !0xF | causes & 0xE00F);
         write(guest::DR7, read(guest::DR7) & !GENERAL_DETECT);
         if read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 && read(guest::RFLAGS) & TF != 0 {
             // An entry into a shadow with TF set insists on a step's exception that is pending (SDM vol. 3C,
@@ -174,11 +173,11 @@ impl VmxProcessor {
 
     /// Moves RIP behind the instruction that exited, as if it had been executed.
     #[inline]
-    pub(super) fn complete_instruction(&mut self) {
+    pub fn advance(&mut self) {
         self.skip_instruction();
         if read(guest::RFLAGS) & TF != 0 && !self.pending.is_valid() {
-            self.live.set_dr6(self.live.dr6() | SINGLE_STEP);
-            self.pending = Interruption::of(Event::Exception { vector: DEBUG, error_code: None });
+            self.live.change(|live| live.dr6 |= SINGLE_STEP);
+            self.inject(Event::Exception { vector: DEBUG, error_code: None });
         }
     }
 

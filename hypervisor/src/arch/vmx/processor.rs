@@ -6,21 +6,22 @@ use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
 use crate::arch::asid::Lease;
 use crate::arch::cpu::{mark, marker};
+use crate::arch::event::PendingEvent;
 use crate::arch::extended::Extended;
-use crate::arch::extension::Extension;
 use crate::arch::memory::regions;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::vmx::enable::capabilities;
-use crate::arch::vmx::event::{self, SHADOW};
+use crate::arch::vmx::event::SHADOW;
 use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::host;
 use crate::arch::vmx::live::Live;
-use crate::arch::vmx::permission::FIXED_MSRS;
-use crate::arch::vmx::qualification::Interruption;
 use crate::arch::vmx::vmcs::{Vmcs, forget_translations, read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
-use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset};
+use crate::backend::{Event, Exit, Gprs, Kind};
 use crate::machine::MappedPage;
+
+/// VMCALL.
+pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xC1];
 
 /// A virtual processor on VT-x.
 pub struct VmxProcessor {
@@ -36,7 +37,7 @@ pub struct VmxProcessor {
     pub(super) todo: Todo,
     pub(super) kind: Kind,
     /// What the next entry delivers.
-    pub(super) pending: Interruption,
+    pub(super) pending: PendingEvent,
     /// Primary controls.
     pub(super) primary: u32,
     /// The vector for which a window is wanted.
@@ -93,12 +94,10 @@ impl VmxProcessor {
     }
 }
 
-impl Extension for VmxProcessor {
-    /// VMCALL.
-    const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xC1];
-    const FIXED_MSRS: &'static [FixedMsr] = &FIXED_MSRS;
-
-    fn new(control: MappedPage, kind: Kind) -> Self {
+/// What [`X86Processor`](crate::arch::x86_processor::X86Processor) hands on: see the backend for what it means.
+#[expect(missing_docs, reason = "as in the backend")]
+impl VmxProcessor {
+    pub fn new(control: MappedPage, kind: Kind) -> Self {
         let controls = capabilities().controls(kind);
         let mut this = Self {
             gprs: Gprs::default(),
@@ -109,7 +108,7 @@ impl Extension for VmxProcessor {
             host: u32::MAX,
             todo: Todo::empty(),
             kind,
-            pending: Interruption::NONE,
+            pending: PendingEvent::NONE,
             primary: controls.primary,
             window: None,
             cr8: 0,
@@ -119,12 +118,11 @@ impl Extension for VmxProcessor {
         };
         let before = this.vmcs.bring();
         this.set_controls(controls);
-        this.put_state(Reset::Init);
         this.vmcs.take_back(before);
         this
     }
 
-    fn load(&mut self) {
+    pub fn load(&mut self) {
         self.vmcs.make_current();
         let this = per_cpu::this();
         if self.host != this.index {
@@ -139,14 +137,14 @@ impl Extension for VmxProcessor {
         }
     }
 
-    fn unload(&mut self) {
+    pub fn unload(&mut self) {
         self.live.unload();
         self.extended.unload();
         // A guest's VP may be loaded elsewhere next.
         self.vmcs.put_away(self.kind == Kind::Guest);
     }
 
-    fn limit(&mut self, ticks: u64) {
+    pub fn limit(&mut self, ticks: u64) {
         if let Some(shift) = capabilities().timer_shift {
             // It stands still in the hypervisor, so one value is good for all entries.
             write(guest::PREEMPTION_TIMER, u32::try_from(ticks >> shift).unwrap_or(u32::MAX));
@@ -154,7 +152,7 @@ impl Extension for VmxProcessor {
     }
 
     #[inline]
-    fn run(&mut self) -> Exit {
+    pub fn run(&mut self) -> Exit {
         let this = per_cpu::this();
         if !self.todo.is_empty() || !this.asids.is_good(&self.lease, this.index) {
             self.prepare(this);
@@ -175,103 +173,87 @@ impl Extension for VmxProcessor {
         self.vmcs.set_launched();
         self.rsp = read(guest::RSP);
         self.gprs.rsp = self.rsp;
-        self.pending = Interruption::NONE;
+        self.pending = PendingEvent::NONE;
         let interrupted = read(exit::IDT_VECTORING_INFORMATION);
-        if event::is_valid(interrupted) {
+        if interrupted >> 31 != 0 {
             self.requeue(interrupted);
         }
         self.exit()
     }
 
     #[inline]
-    fn gprs(&self) -> &Gprs {
+    pub fn gprs(&self) -> &Gprs {
         &self.gprs
     }
     #[inline]
-    fn gprs_mut(&mut self) -> &mut Gprs {
+    pub fn gprs_mut(&mut self) -> &mut Gprs {
         &mut self.gprs
     }
-    fn extended(&self) -> &Extended {
+    pub fn extended(&self) -> &Extended {
         &self.extended
     }
-    fn extended_mut(&mut self) -> &mut Extended {
+    pub fn extended_mut(&mut self) -> &mut Extended {
         &mut self.extended
     }
     #[inline]
-    fn rip(&self) -> u64 {
+    pub fn rip(&self) -> u64 {
         self.vmcs.get(guest::RIP)
     }
-    fn set_rip(&mut self, rip: u64) {
+    pub fn set_rip(&mut self, rip: u64) {
         write(guest::RIP, rip);
         Self::set_blocking(SHADOW, false);
     }
     #[inline]
-    fn rflags(&self) -> u64 {
+    pub fn rflags(&self) -> u64 {
         self.vmcs.get(guest::RFLAGS)
     }
-    fn instruction_length(&self) -> u8 {
+    pub fn instruction_length(&self) -> u8 {
         self.length
-    }
-    fn advance(&mut self) {
-        self.complete_instruction();
     }
     /// That of the stack segment (SDM vol. 3C, 26.4.1).
     #[inline]
-    fn cpl(&self) -> u8 {
+    pub fn cpl(&self) -> u8 {
         (self.vmcs.get(guest::SS.access_rights) >> 5 & 3) as u8
     }
 
-    fn register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+    pub fn register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         let before = self.vmcs.bring();
-        let value = self.current_register(name);
+        let value = self.known_register(name);
         self.vmcs.take_back(before);
         value
     }
-    #[inline(always)]
-    fn known_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        self.current_register(name)
-    }
-    fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
+    pub fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
         let before = self.vmcs.bring();
         let done = self.set_current_register(name, value);
         self.vmcs.take_back(before);
         done
     }
 
-    fn inject(&mut self, event: Event) {
-        self.pending = Interruption::of(event);
+    pub fn inject(&mut self, event: Event) {
+        self.pending = PendingEvent::of(event);
     }
-    fn pending(&self) -> HvPendingInterruption {
-        self.pending_interruption()
+    pub fn pending(&self) -> HvPendingInterruption {
+        self.pending.to_hv()
     }
-    fn forget_pending(&mut self) {
-        self.pending = Interruption::NONE;
+    pub fn forget_pending(&mut self) {
+        self.pending = PendingEvent::NONE;
     }
     #[inline]
-    fn interruptible(&self) -> bool {
+    pub fn interruptible(&self) -> bool {
         const IF: u64 = 1 << 9;
         read(guest::RFLAGS) & IF != 0 && self.takes_events()
     }
-    fn nmi_deliverable(&self) -> bool {
+    pub fn nmi_deliverable(&self) -> bool {
         !Self::is_in_nmi_handler() && self.takes_events()
     }
-    #[inline]
-    fn request_interrupt_window(&mut self, vector: Option<u8>) {
-        self.set_window(vector);
-    }
 
-    fn set_second_level_root(&mut self, root: SpaPage) {
+    pub fn set_second_level_root(&mut self, root: SpaPage) {
         /// Write-back; a walk of four levels.
         const ATTRIBUTES: u64 = 6 | 3 << 3;
         self.tables = root.base().get() | ATTRIBUTES;
         self.todo |= Todo::FLUSH | Todo::SET_TABLES;
     }
-    fn flush_second_level(&mut self) {
+    pub fn flush_second_level(&mut self) {
         self.todo |= Todo::FLUSH;
-    }
-    fn reset(&mut self, reset: Reset) {
-        let before = self.vmcs.bring();
-        self.put_state(reset);
-        self.vmcs.take_back(before);
     }
 }

@@ -1,7 +1,6 @@
-//! Exit reasons, exit qualifications, and the information about events (SDM vol. 3C, 29.2, 26.8.3 and 26.9; vol. 3D,
-//! appendix C).
+//! Exit reasons and exit qualifications (SDM vol. 3C, 29.2; vol. 3D, appendix C).
 
-use crate::backend::{Access, Event, PortAccess, SecondLevelFault};
+use crate::backend::{Access, PortAccess, SecondLevelFault};
 
 /// Basic exit reasons.
 pub mod reason {
@@ -35,75 +34,6 @@ pub mod reason {
     pub const XSETBV: u32 = 55;
     /// The entry failed: the guest's state was refused.
     pub const ENTRY_FAILURE: u32 = 1 << 31;
-}
-
-/// Information about an event: of an exit, of an event whose delivery an exit interrupted, or for an entry.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Interruption {
-    /// Vector, type, flags.
-    pub information: u32,
-    /// Its error code, where the information says that there is one.
-    pub error_code: u32,
-}
-
-impl Interruption {
-    /// Nothing.
-    pub const NONE: Self = Self { information: 0, error_code: 0 };
-    const VALID: u32 = 1 << 31;
-    /// Bit 11: an error code.
-    const HAS_ERROR_CODE: u32 = 1 << 11;
-
-    /// What delivers `event`.
-    pub const fn of(event: Event) -> Self {
-        match event {
-            Event::Interrupt(vector) => Self { information: Self::VALID | vector as u32, error_code: 0 },
-            Event::Nmi => Self { information: Self::VALID | 2 << 8 | 2, error_code: 0 },
-            Event::Exception { vector, error_code } => {
-                let information = Self::VALID | 3 << 8 | vector as u32;
-                match error_code {
-                    Some(error_code) => Self { information: information | Self::HAS_ERROR_CODE, error_code },
-                    None => Self { information, error_code: 0 },
-                }
-            }
-        }
-    }
-    /// There is one.
-    #[inline]
-    pub const fn is_valid(self) -> bool {
-        self.information & Self::VALID != 0
-    }
-    /// Its vector.
-    pub const fn vector(self) -> u8 {
-        self.information as u8
-    }
-    /// 0: interrupt, 2: NMI, 3: exception, 4 to 6: an instruction's.
-    pub const fn kind(self) -> u8 {
-        (self.information >> 8 & 7) as u8
-    }
-    /// An NMI.
-    pub const fn is_nmi(self) -> bool {
-        self.kind() == 2
-    }
-    /// An instruction raised it on purpose: RIP is still there when its delivery is interrupted.
-    pub const fn is_of_instruction(self) -> bool {
-        self.kind() >= 4
-    }
-    /// The instruction INT1 raised it.
-    pub const fn is_int1(self) -> bool {
-        self.kind() == 5
-    }
-    /// Its error code.
-    pub const fn error_code(self) -> Option<u32> {
-        if self.information & Self::HAS_ERROR_CODE != 0 { Some(self.error_code) } else { None }
-    }
-    /// The same without error code: in real mode there is none.
-    pub const fn without_error_code(self) -> Self {
-        Self { information: self.information & !Self::HAS_ERROR_CODE, error_code: 0 }
-    }
-    /// What can be given to an entry: of an exit's information some bits mean something else.
-    pub const fn for_entry(self) -> Self {
-        Self { information: self.information & 0x8000_0FFF, ..self }
-    }
 }
 
 /// The qualification of a port access.
@@ -188,22 +118,6 @@ mod tests {
         assert_eq!((walk.access, walk.gva, walk.mapped), (Access::Read, None, true));
         assert!(walk.table && !fault.table);
         assert_eq!(second_level_fault(4, 0, 0).access, Access::Execute);
-    }
-
-    #[test]
-    fn events_have_the_bits_of_the_manual() {
-        assert_eq!(Interruption::of(Event::Interrupt(0x51)).information, 0x8000_0051);
-        assert_eq!(Interruption::of(Event::Nmi).information, 0x8000_0202);
-        let fault = Interruption::of(Event::Exception { vector: 14, error_code: Some(6) });
-        assert_eq!((fault.information, fault.error_code()), (0x8000_0B0E, Some(6)));
-        assert_eq!(fault.without_error_code().information, 0x8000_030E);
-        assert_eq!(Interruption::of(Event::UNDEFINED_INSTRUCTION).error_code(), None);
-        assert!(Interruption { information: 0x8000_0480, error_code: 0 }.is_of_instruction());
-        let int1 = Interruption { information: 0x8000_0501, error_code: 0 };
-        assert!(int1.is_int1() && !Interruption { information: 0x8000_0301, ..int1 }.is_int1());
-        assert!(!fault.is_of_instruction() && !fault.is_nmi() && Interruption::of(Event::Nmi).is_nmi());
-        let unblocked = Interruption { information: 0x8000_1B0E, error_code: 1 };
-        assert_eq!(unblocked.for_entry().information, 0x8000_0B0E);
     }
 
     #[test]

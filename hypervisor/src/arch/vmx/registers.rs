@@ -8,6 +8,7 @@ use hv_abi::registers::{
 };
 
 use crate::arch::cpu;
+use crate::arch::vmx::controls::Primary;
 use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
 use crate::arch::vmx::field::{Field, Natural, SegmentFields, W32, control, guest};
 use crate::arch::vmx::processor::VmxProcessor;
@@ -71,7 +72,7 @@ const fn plain_field(name: HvRegisterName) -> Option<Field<Natural>> {
 impl VmxProcessor {
     /// Inlined, so that a name that is known comes to one VMREAD.
     #[inline(always)]
-    pub(super) fn current_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
+    pub fn known_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         if let Some(fields) = segment_fields(name) {
             return Some(segment(&fields));
         }
@@ -81,7 +82,7 @@ impl VmxProcessor {
         }
         let value = match (plain_field(name), live_register(name)) {
             (Some(field), _) => read(field),
-            (_, Some(number)) => self.live.register(number),
+            (_, Some(number)) => self.live.get().register(number).copied()?,
             _ => self.other(name)?,
         };
         Some(HvRegisterValue::from_u64(value))
@@ -91,10 +92,10 @@ impl VmxProcessor {
     fn other(&self, name: HvRegisterName) -> Option<u64> {
         Some(match name {
             Name::Cr0 => Self::cr0(),
-            Name::Cr2 => self.live.cr2(),
+            Name::Cr2 => self.live.get().cr2,
             Name::Cr4 => Self::cr4(),
             Name::Cr8 => u64::from(self.cr8),
-            Name::Dr6 => self.live.dr6(),
+            Name::Dr6 => self.live.get().dr6,
             Name::Tsc => cpu::rdtsc().wrapping_add(read(control::TSC_OFFSET)),
             Name::Efer => read(guest::IA32_EFER),
             Name::Pat => read(guest::IA32_PAT),
@@ -120,7 +121,11 @@ impl VmxProcessor {
             write(base, table.base);
             write(limit, u32::from(table.limit));
         } else if let Some(number) = live_register(name) {
-            self.live.set_register(number, v);
+            self.live.change(|live| {
+                if let Some(register) = live.register(number) {
+                    *register = v;
+                }
+            });
         } else if let Some(field) = plain_field(name) {
             /// RFLAGS: bit 1 is one. DR7: so is bit 10.
             const RFLAGS_ONE: u64 = 1 << 1;
@@ -143,13 +148,13 @@ impl VmxProcessor {
     fn set_other(&mut self, name: HvRegisterName, v: u64) -> bool {
         match name {
             Name::Cr0 => self.set_cr0(v),
-            Name::Cr2 => self.live.set_cr2(v),
+            Name::Cr2 => self.live.change(|live| live.cr2 = v),
             Name::Cr4 => self.set_cr4(v),
             Name::Cr8 => {
                 self.cr8 = v as u8;
-                self.set_window(self.window);
+                self.request_interrupt_window(self.window);
             }
-            Name::Dr6 => self.live.set_dr6(v),
+            Name::Dr6 => self.live.change(|live| live.dr6 = v),
             Name::Tsc => write(control::TSC_OFFSET, v.wrapping_sub(cpu::rdtsc())),
             Name::Efer if v & !EFER_BITS == 0 => self.set_efer(v),
             Name::Pat => write(guest::IA32_PAT, v),
@@ -159,6 +164,8 @@ impl VmxProcessor {
                 let shadow = if state.interrupt_shadow() { 1 } else { 0 };
                 let nmi = if state.nmi_masked() { NMI_BLOCKED } else { 0 };
                 write(guest::INTERRUPTIBILITY_STATE, shadow | nmi);
+                write(guest::PENDING_DEBUG_EXCEPTIONS, 0);
+                self.set_primary(Primary::NMI_WINDOW_EXITING, state.nmi_masked());
             }
             _ => return false,
         }

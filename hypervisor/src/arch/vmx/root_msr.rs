@@ -22,7 +22,7 @@ impl VmxProcessor {
         if !done {
             return self.refuse();
         }
-        self.complete_instruction();
+        self.advance();
         Exit::Handled
     }
 

@@ -6,13 +6,9 @@
     .global vmx_enter
     .balign 64
 vmx_enter:
-    push rbp
-    push rbx
-    push r12
-    push r13
-    push r14
-    push r15
-    push rdi
+    .irp register, rbp, rbx, r12, r13, r14, r15, rdi
+    push \register
+    .endr
     mov eax, 0x6C14                                 /* host RSP */
     vmwrite rax, rsp
     .global vmx_entering
@@ -26,14 +22,9 @@ vmx_entering:
     mov rbx, [rdi + 24]
     mov rbp, [rdi + 40]
     mov rsi, [rdi + 48]
-    mov r8,  [rdi + 64]
-    mov r9,  [rdi + 72]
-    mov r10, [rdi + 80]
-    mov r11, [rdi + 88]
-    mov r12, [rdi + 96]
-    mov r13, [rdi + 104]
-    mov r14, [rdi + 112]
-    mov r15, [rdi + 120]
+    .irp number, 8, 9, 10, 11, 12, 13, 14, 15
+    mov r\number, [rdi + 8 * \number]
+    .endr
     mov rdi, [rdi + 56]
     jz 2f
     vmresume
@@ -61,23 +52,16 @@ vmx_exit:
     mov [rdi + 24],  rbx
     mov [rdi + 40],  rbp
     mov [rdi + 48],  rsi
-    mov [rdi + 64],  r8
-    mov [rdi + 72],  r9
-    mov [rdi + 80],  r10
-    mov [rdi + 88],  r11
-    mov [rdi + 96],  r12
-    mov [rdi + 104], r13
-    mov [rdi + 112], r14
-    mov [rdi + 120], r15
+    .irp number, 8, 9, 10, 11, 12, 13, 14, 15
+    mov [rdi + 8 * \number], r\number
+    .endr
     pop rax
     mov [rdi + 56],  rax
     xor eax, eax
-4:  pop r15
-    pop r14
-    pop r13
-    pop r12
-    pop rbx
-    pop rbp
+4:
+    .irp register, r15, r14, r13, r12, rbx, rbp
+    pop \register
+    .endr
     ret
 
 /* An IRET, which lets NMIs come again. */

@@ -1,0 +1,39 @@
+//! What exits, which the kind of a VP decides once.
+
+use crate::arch::image;
+use crate::arch::svm::permission::{GUEST_MSRS, GUEST_PORTS, ROOT_MSRS};
+use crate::arch::svm::processor::SvmProcessor;
+use crate::arch::svm::vmcb::{Intercepts, InterruptControl, MoreIntercepts};
+use crate::backend::Kind;
+
+/// What exits of any VP.
+const ALWAYS: Intercepts = Intercepts::NMI
+    .union(Intercepts::INIT)
+    .union(Intercepts::CPUID)
+    .union(Intercepts::INVD)
+    .union(Intercepts::INVLPGA)
+    .union(Intercepts::MSR_PROT)
+    .union(Intercepts::SHUTDOWN);
+/// Bits of the exception intercepts: those that can raise themselves for ever, and the machine's own.
+const GUEST_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+
+impl SvmProcessor {
+    /// What exits, which the kind decides once.
+    pub(super) fn set_intercepts(&mut self) {
+        let guest = self.kind == Kind::Guest;
+        let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
+        let control = self.control();
+        control.intercepts = ALWAYS;
+        control.more_intercepts = MoreIntercepts::SVM;
+        if guest {
+            control.intercepts |=
+                Intercepts::INTR | Intercepts::RDPMC | Intercepts::HLT | Intercepts::IOIO_PROT;
+            control.more_intercepts = MoreIntercepts::all();
+        }
+        control.intercept_exceptions = if guest { GUEST_EXCEPTIONS } else { 0 };
+        control.msrpm_base_pa = image::physical(msrs);
+        control.iopm_base_pa = image::physical(&GUEST_PORTS);
+        control.nested_control = 1;
+        control.interrupt_control = InterruptControl::new().with_v_intr_masking(guest);
+    }
+}

@@ -1,0 +1,53 @@
+//! What exits, and what an entry takes as it is, which the kind of a VP decides once.
+
+use crate::arch::image;
+use crate::arch::vmx::control_register::{CR0_OWNED, cr4_owned};
+use crate::arch::vmx::controls::Controls;
+use crate::arch::vmx::field::{control, guest};
+use crate::arch::vmx::permission::{GUEST_MSRS, ROOT_MSRS};
+use crate::arch::vmx::processor::VmxProcessor;
+use crate::arch::vmx::vmcs::{write, write_all};
+use crate::backend::Kind;
+
+/// Exceptions that exit: those that can raise themselves for ever, and the machine's own.
+const GUEST_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
+
+/// Fields that stay as they are, or that a guest finds so at first.
+const CONSTANT: [(u64, u64); 19] = [
+    (guest::IA32_DEBUGCTL.encoding(), 0),
+    (guest::IA32_SYSENTER_CS.encoding(), 0),
+    (guest::IA32_SYSENTER_ESP.encoding(), 0),
+    (guest::IA32_SYSENTER_EIP.encoding(), 0),
+    (control::CR0_MASK.encoding(), CR0_OWNED),
+    (control::CR4_READ_SHADOW.encoding(), 0),
+    (control::XSS_EXITING_BITMAP.encoding(), 0),
+    (guest::RSP.encoding(), 0),
+    (control::TSC_OFFSET.encoding(), 0),
+    (guest::VMCS_LINK_POINTER.encoding(), u64::MAX),
+    (guest::ACTIVITY_STATE.encoding(), 0),
+    (control::PAGE_FAULT_ERROR_CODE_MASK.encoding(), 0),
+    (control::PAGE_FAULT_ERROR_CODE_MATCH.encoding(), 0),
+    (control::CR3_TARGET_COUNT.encoding(), 0),
+    (control::EXIT_MSR_STORE_COUNT.encoding(), 0),
+    (control::EXIT_MSR_LOAD_COUNT.encoding(), 0),
+    (control::ENTRY_MSR_LOAD_COUNT.encoding(), 0),
+    (control::ENTRY_INTERRUPTION_INFORMATION.encoding(), 0),
+    (control::ENTRY_INSTRUCTION_LENGTH.encoding(), 0),
+];
+
+impl VmxProcessor {
+    /// What exits, which the kind decides once.
+    pub(super) fn set_controls(&mut self, controls: &Controls) {
+        let guest = self.kind == Kind::Guest;
+        let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
+        write(control::PIN_BASED, controls.pin_based);
+        write(control::PRIMARY, controls.primary);
+        write(control::SECONDARY, controls.secondary);
+        write(control::EXIT, controls.exit);
+        write(control::ENTRY, controls.entry);
+        write(control::EXCEPTION_BITMAP, if guest { GUEST_EXCEPTIONS } else { 0 });
+        write(control::MSR_BITMAPS, image::physical(msrs));
+        write(control::CR4_MASK, cr4_owned(self.kind));
+        write_all(&CONSTANT);
+    }
+}
