@@ -3,7 +3,7 @@
 use crate::arch::event::PendingEvent;
 use crate::arch::per_cpu;
 use crate::arch::vmx::controls::Primary;
-use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW, is_valid};
+use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
 use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::qualification::{
@@ -68,7 +68,7 @@ impl VmxProcessor {
         self.length = 0;
         let qualification = read(exit::QUALIFICATION);
         // While an event is delivered the bit means nothing.
-        if qualification & NMI_UNBLOCKED != 0 && !is_valid(read(exit::IDT_VECTORING_INFORMATION)) {
+        if qualification & NMI_UNBLOCKED != 0 && read(exit::IDT_VECTORING_INFORMATION) >> 31 == 0 {
             Self::set_blocking(NMI_BLOCKED, true);
         }
         let gpa = read(exit::GUEST_PHYSICAL_ADDRESS);
