@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use machine_tests::kind::Kind;
 
-use crate::machines::{Bulkhead, accepted, create_guest};
+use crate::machines::{Bulkhead, accepted};
 
 const EXPECTED: &str = include_str!("conformance.expected");
 const DIFFERENCES: &str = include_str!("conformance.differences");
@@ -23,7 +23,8 @@ pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
     let mut cli = bulkhead.cli();
     // QEMU's TCG does not survive all of it: see the guest.
     let command_line = if on == Kind::Amd { "conformance" } else { "conformance all" };
-    create_guest(&mut cli, "conformance", command_line)?;
+    let kernel = "--memory 32MiB --vps 2 --kernel data:/kernels/test-guest";
+    accepted(&mut cli, &format!("vm create conformance {kernel} --cmdline \"{command_line}\""))?;
     cli.0.type_line("vm start conformance --console")?;
     let log = cli.0.expect(END, LONG)?;
     cli.ready()?;

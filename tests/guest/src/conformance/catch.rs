@@ -73,6 +73,7 @@ static STACK: Shared<u64> = Shared(UnsafeCell::new(0));
 
 global_asm!(
     r#"
+    .global catch_gates
     .section .text.catch, "ax"
     .altmacro
     .macro catch_gate vector

@@ -4,6 +4,10 @@
 use core::arch::asm;
 use core::cell::UnsafeCell;
 
+/// Code of 32 bits.
+pub const CODE_32: u16 = 0x18;
+/// Of user mode: code of 32 bits, data, code of 64 bits, in the order of SYSRET.
+pub const USER_BASE: u16 = 0x30;
 /// Data of user mode, with its privilege level.
 pub const USER_DATA: u16 = 0x3B;
 /// Code of user mode, with its privilege level.

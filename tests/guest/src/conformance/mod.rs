@@ -14,13 +14,17 @@ mod exceptions;
 mod forbidden;
 mod hyperv;
 mod interrupts;
+mod legacy;
 mod msr;
 mod page;
 mod paging;
 mod ports;
 mod processor;
+mod second;
 mod step;
+mod system;
 mod user;
+mod vector;
 
 use core::fmt::{Arguments, Write};
 
@@ -77,6 +81,10 @@ pub fn run(all: bool) -> ! {
     apic::run();
     interrupts::run(all);
     hyperv::run();
+    system::run();
+    vector::run();
+    legacy::run();
+    second::run();
     say!("CONFORMANCE DONE");
     power_off()
 }

@@ -64,6 +64,11 @@ pub fn root() -> u64 {
     PML4.address()
 }
 
+/// The directory of gibibyte `index`.
+pub fn directory(index: usize) -> u64 {
+    DIRECTORIES[index % 4].address()
+}
+
 /// Loads the tables.
 pub fn install() {
     PML4.set(0, PDPT.address() | PRESENT | WRITE);

@@ -1,0 +1,300 @@
+//! A second virtual processor: started by INIT and start-up, it answers what the first one asks, one word at a time.
+#![expect(unsafe_code, reason = "a processor begins in assembly")]
+
+use core::arch::{asm, global_asm};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::body;
+use super::catch::attempt;
+use super::control::xsetbv;
+use super::event::yes;
+use super::processor::{cr4, rdmsr, rdtsc, set_cr4, wrmsr};
+use super::{page, probe};
+
+/// Where its first instructions are, and the vector that says so.
+const START: usize = 0xA000;
+const VECTOR: u64 = (START >> 12) as u64;
+const ICR: u32 = 0x830;
+/// INIT and start-up, level asserted, for the APIC with id 1.
+const INIT: u64 = 1 << 32 | 0x4500;
+const STARTUP: u64 = 1 << 32 | 0x4600 | VECTOR;
+const TO_SECOND: u64 = 1 << 32;
+
+/// What it is to do, or [`IDLE`] when it has.
+static ORDER: AtomicU64 = AtomicU64::new(IDLE);
+/// What it says.
+static ANSWER: AtomicU64 = AtomicU64::new(0);
+/// How often it has begun.
+static STARTS: AtomicU64 = AtomicU64::new(0);
+/// Interrupts and NMIs that it took.
+static TAKEN: AtomicU64 = AtomicU64::new(0);
+
+const IDLE: u64 = 0;
+const READ_TSC: u64 = 1;
+const VP_INDEX: u64 = 2;
+const APIC_ID: u64 = 3;
+const FILL_VECTORS: u64 = 4;
+const HALT: u64 = 5;
+const CPUID_ID: u64 = 6;
+
+#[repr(C, align(16))]
+struct Stack([u8; 16384]);
+#[unsafe(no_mangle)]
+static mut SECOND_STACK: Stack = Stack([0; 16384]);
+
+unsafe extern "C" {
+    safe static second_begin: u8;
+    safe static second_end: u8;
+    safe static second_interrupt: u8;
+}
+
+global_asm!(
+    r#"
+    .section .data.second, "aw"
+    .global second_cr3, second_begin, second_end, second_interrupt
+    .align 8
+second_cr3: .quad 0
+
+    .section .text.second, "ax"
+    .code16
+second_begin:
+    cli
+    xor ax, ax
+    mov ds, ax
+    /* lgdt, with a base of 32 bits */
+    .byte 0x66, 0x0F, 0x01, 0x16
+    .word 0xA000 + second_gdt_pointer - second_begin
+    mov eax, cr0
+    or al, 1
+    mov cr0, eax
+    .byte 0x66, 0xEA
+    .long second_32
+    .word 8
+    .align 8
+second_gdt:
+    .quad 0
+    .quad 0x00CF9B000000FFFF
+    .quad 0x00CF93000000FFFF
+    .quad 0x00AF9B000000FFFF
+second_gdt_pointer:
+    .word 31
+    .long 0xA000 + second_gdt - second_begin
+second_end:
+
+    .code32
+second_32:
+    mov eax, 16
+    mov ds, eax
+    mov es, eax
+    mov ss, eax
+    mov eax, cr4
+    or eax, 0x620
+    mov cr4, eax
+    mov eax, [second_cr3]
+    mov cr3, eax
+    mov ecx, 0xC0000080
+    rdmsr
+    or eax, 0x900
+    wrmsr
+    mov eax, cr0
+    and eax, 0x9FFFFFFB
+    or eax, 0x80000003
+    mov cr0, eax
+    .byte 0xEA
+    .long second_64
+    .word 24
+
+    .code64
+second_64:
+    lea rsp, [rip + SECOND_STACK + 16384]
+    call {main}
+2:  hlt
+    jmp 2b
+
+    .align 16
+second_interrupt:
+    push rax
+    push rcx
+    push rdx
+    lock inc qword ptr [rip + {taken}]
+    mov ecx, 0x80B
+    xor eax, eax
+    xor edx, edx
+    wrmsr
+    pop rdx
+    pop rcx
+    pop rax
+    iretq
+    "#,
+    main = sym second_main,
+    taken = sym TAKEN,
+);
+
+unsafe extern "C" {
+    static mut second_cr3: u64;
+}
+
+/// Its own interrupt table: what comes is counted, and an interrupt ended.
+fn install() {
+    static mut TABLE: [[u64; 2]; 256] = [[0; 2]; 256];
+    let table = &raw mut TABLE;
+    let handler = (&raw const second_interrupt).addr() as u64;
+    // Its code segment is the fourth of its table.
+    let gate = [(handler & 0xFFFF) | 24 << 16 | 0x8E00 << 32 | (handler & 0xFFFF_0000) << 32, handler >> 32];
+    for vector in [2, 0x50] {
+        // SAFETY: only this processor uses the table.
+        unsafe { (*table)[vector] = gate };
+    }
+    let mut pointer = [0_u8; 10];
+    pointer[..2].copy_from_slice(&4095_u16.to_le_bytes());
+    pointer[2..].copy_from_slice(&(table.addr() as u64).to_le_bytes());
+    // SAFETY: the table is static.
+    unsafe { asm!("lidt [{}]", in(reg) pointer.as_ptr()) };
+}
+
+extern "C" fn second_main() -> ! {
+    install();
+    // SAFETY: its APIC is in x2APIC mode.
+    unsafe { asm!("wrmsr", in("ecx") 0x80F, in("eax") 0x1FF, in("edx") 0) };
+    STARTS.fetch_add(1, Ordering::SeqCst);
+    loop {
+        let order = ORDER.load(Ordering::Acquire);
+        if order == IDLE {
+            core::hint::spin_loop();
+            continue;
+        }
+        ANSWER.store(answer(order), Ordering::Release);
+        ORDER.store(IDLE, Ordering::Release);
+        if order == HALT {
+            // SAFETY: an interrupt ends it.
+            unsafe { asm!("sti", "hlt", "cli") };
+        }
+    }
+}
+
+fn answer(order: u64) -> u64 {
+    let msr = |number: u32| {
+        let (low, high): (u32, u32);
+        // SAFETY: these are there.
+        unsafe { asm!("rdmsr", in("ecx") number, out("eax") low, out("edx") high) };
+        u64::from(high) << 32 | u64::from(low)
+    };
+    match order {
+        READ_TSC => rdtsc(),
+        VP_INDEX => msr(0x4000_0002),
+        APIC_ID => msr(0x802),
+        CPUID_ID => u64::from(super::processor::cpuid(1, 0)[1] >> 24),
+        FILL_VECTORS => {
+            // SAFETY: this program is compiled without vector registers.
+            unsafe {
+                asm!("fninit", "fldpi", "fldpi", "pcmpeqd xmm0, xmm0", "pcmpeqd xmm1, xmm1", "movq xmm15, {}", in(reg) order);
+            }
+            0
+        }
+        _ => 0,
+    }
+}
+
+/// Asks it, and waits for the answer.
+fn ask(order: u64) -> u64 {
+    ORDER.store(order, Ordering::Release);
+    while ORDER.load(Ordering::Acquire) != IDLE {
+        core::hint::spin_loop();
+    }
+    ANSWER.load(Ordering::Acquire)
+}
+
+fn wait_for(counter: &AtomicU64, more_than: u64) -> u64 {
+    while counter.load(Ordering::Acquire) <= more_than {
+        core::hint::spin_loop();
+    }
+    counter.load(Ordering::Acquire)
+}
+
+/// Sends INIT and start-up twice, as kernels do.
+fn start() -> u64 {
+    // SAFETY: it does not run yet.
+    unsafe { (&raw mut second_cr3).write(page::root()) };
+    let length = (&raw const second_end).addr() - (&raw const second_begin).addr();
+    let target = core::ptr::with_exposed_provenance_mut::<u8>(START);
+    // SAFETY: conventional memory that nobody uses.
+    unsafe { target.copy_from_nonoverlapping(&raw const second_begin, length) };
+    let before = STARTS.load(Ordering::Acquire);
+    for command in [INIT, STARTUP, STARTUP] {
+        wrmsr(ICR, command);
+    }
+    wait_for(&STARTS, before)
+}
+
+/// Asks.
+pub fn run() {
+    probe!("second starts by INIT and start-up", "{}", start());
+    probe!("second VP index, APIC id, id of CPUID", "{} {} {}", ask(VP_INDEX), ask(APIC_ID), ask(CPUID_ID));
+    probe!("second TSC never goes back between them", "{}", yes(monotonic()));
+    probe!("second AVX state is its own", "{}", yes(vectors_are_apart()));
+    probe!("second interrupt ends its HLT", "{}", wakes(TO_SECOND | 0x50));
+    probe!("second NMI ends its HLT", "{}", wakes(TO_SECOND | 0x400));
+    probe!("second interrupt to all but oneself", "{}", wakes(3 << 18 | 0x50));
+    probe!("second interrupt by logical destination", "{}", wakes(2 << 32 | 1 << 11 | 0x50));
+    probe!("second interrupt to nobody", "{}", {
+        let before = TAKEN.load(Ordering::Acquire);
+        wrmsr(ICR, 9 << 32 | 0x50);
+        ask(APIC_ID);
+        TAKEN.load(Ordering::Acquire) - before
+    });
+    probe!("second starts again after INIT", "{}", start());
+    probe!(
+        "second is not the first processor",
+        "{:#x} {:#x}",
+        rdmsr(0x1B).unwrap_or(0) & 0x100,
+        ask(APIC_ID)
+    );
+    wrmsr(ICR, INIT);
+}
+
+/// Each reading of one is above the one before of the other.
+fn monotonic() -> bool {
+    let mut last = 0;
+    (0..32).all(|_| {
+        let (here, there) = (rdtsc(), ask(READ_TSC));
+        let good = last < here && here < there;
+        last = there;
+        good
+    })
+}
+
+fn vectors_are_apart() -> bool {
+    let before = cr4();
+    set_cr4(before | 1 << 18);
+    xsetbv(0, 7);
+    let mut words = [0x1234_5678_9ABC_DEF0, 0x0FED_CBA9_8765_4321, 0, 0, 0, 0, 0, 0];
+    attempt(
+        body!("vmovdqu ymm0, [rdi]", "vmovdqu ymm1, [rdi]", "vmovdqu ymm15, [rdi]", "fninit", "fldz", "fld1"),
+        &mut words,
+    );
+    for _ in 0..4 {
+        ask(FILL_VECTORS);
+    }
+    attempt(
+        body!(
+            "vpxor ymm0, ymm0, ymm1",
+            "vpxor ymm0, ymm0, ymm15",
+            "vmovdqu [rdi + 32], ymm0",
+            "fistp qword ptr [rdi]",
+            "vzeroall"
+        ),
+        &mut words,
+    );
+    set_cr4(before);
+    words == [1, 0x0FED_CBA9_8765_4321, 0, 0, 0x1234_5678_9ABC_DEF0, 0x0FED_CBA9_8765_4321, 0, 0]
+}
+
+/// How many it took when it halts and this is sent.
+fn wakes(command: u64) -> u64 {
+    let before = TAKEN.load(Ordering::Acquire);
+    ask(HALT);
+    wrmsr(ICR, command);
+    let taken = wait_for(&TAKEN, before) - before;
+    ask(APIC_ID);
+    taken
+}
