@@ -5,7 +5,7 @@
 //! | word | what it does |
 //! |---|---|
 //! | `bench` | prints the cost of exits, a line each, and powers off |
-//! | `conformance [all]` | prints what the processor does, a line a probe, and powers off |
+//! | `conformance [no-…]` | prints what the processor does, a line a probe, and powers off |
 //! | `hostile [SEED]` | executes what no guest should, prints `HOSTILE SURVIVED`, and powers off |
 //! | `spin` | loops with interrupts off |
 //! | `triple-fault` | ends in a triple fault |
@@ -46,7 +46,7 @@ extern "C" fn main(start_info: u32) -> ! {
     match words.next() {
         Some("bench") => bench::run(),
         Some("hostile") => hostile::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(1)),
-        Some("conformance") => conformance::run(words.next() == Some("all")),
+        Some("conformance") => conformance::run(conformance::Spared::new(words)),
         Some("spin") => {
             say!("SPINNING");
             loop {

@@ -3,8 +3,8 @@
 use super::body;
 use super::catch::attempt;
 use super::event::{Outcome, Tried, yes};
-use super::probe;
 use super::processor::{cpuid, cr0, cr4, rdmsr, set_cr0, set_cr4, wrmsr};
+use super::{Spared, probe};
 
 const PE: u64 = 1;
 const MP: u64 = 1 << 1;
@@ -17,10 +17,11 @@ const PAE: u64 = 1 << 5;
 const PCIDE: u64 = 1 << 17;
 const OSXSAVE: u64 = 1 << 18;
 
-/// Asks; `all`: reserved bits of CR3 and CR4 too.
-pub fn run(all: bool) {
+/// Asks.
+pub fn run(spared: Spared) {
+    let all = !spared.reserved;
     probe!("cr0 NW without CD", "{}", refused_cr0(cr0() | NW));
-    probe!("cr0 PG without PE", "{}", refused_cr0(cr0() & !PE));
+    probe!("cr0 PG without PE", "{}", Tried((!spared.paged_real).then(|| refused_cr0(cr0() & !PE))));
     probe!("cr0 high half", "{}", refused_cr0(cr0() | 1 << 32));
     probe!("cr0 ET stays", "{}", yes(stays_cr0(cr0() & !ET) & ET != 0));
     probe!("cr0 CD keeps", "{}", yes(stays_cr0(cr0() | CD) & CD != 0));

@@ -44,7 +44,6 @@ pub fn run() {
         user(body!("ltr ax"), 2),
         user(body!("clts"), 2)
     );
-    probe!("user xsetbv", "{}", user(body!("xor ecx, ecx", "mov eax, 1", "xor edx, edx", "xsetbv"), 2));
     probe!("lar, lsl, verr, verw", "{:x?}", selectors());
     probe!("sldt, str after ltr", "{:x?}", tables());
     probe!("fsgsbase is as cpuid says", "{}", fsgsbase());

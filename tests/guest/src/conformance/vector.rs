@@ -6,6 +6,7 @@ use super::control::xsetbv;
 use super::event::yes;
 use super::probe;
 use super::processor::{cr4, rdtsc, set_cr4, wrmsr};
+use super::user::user;
 
 const OSXSAVE: u64 = 1 << 18;
 /// Four words a register, sixteen registers.
@@ -21,6 +22,7 @@ pub fn run() {
     probe!("vector MXCSR over exits and HLT", "{:#x}", mxcsr());
     probe!("vector XCR0 over HLT", "{:#x}", xcr0());
     probe!("vector XSAVE writes what is in use", "{}", yes(xsave() & 2 != 0));
+    probe!("user xsetbv", "{}", user(body!("xor ecx, ecx", "mov eax, 1", "xor edx, edx", "xsetbv"), 2));
     xsetbv(0, 1);
     probe!("vector AVX with XCR0 of x87 only", "{}", attempt(body!("vpxor ymm0, ymm0, ymm0"), &mut []));
     xsetbv(0, 7);
