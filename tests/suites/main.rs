@@ -99,6 +99,9 @@ machine! {
         bios {
             a_cd_boots,
         }
+        conformance {
+            a_guest_gets_the_processor_of_the_manuals,
+        }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,
             a_console_carries_lines_both_ways,
