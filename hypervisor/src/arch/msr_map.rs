@@ -47,23 +47,27 @@ impl<const BYTES: usize> MsrMap<BYTES> {
     }
 
     const fn flip(mut self, list: &[(u32, u32, Access)]) -> Self {
+        let before = self.0[0] & 1;
         let mut n = 0;
         while n < list.len() {
             let (mut register, last, access) = list[n];
             while register <= last {
                 if !matches!(access, Access::Writes) {
-                    let bit = Self::bit(register, false);
-                    self.0[bit / 8] ^= 1 << (bit % 8);
+                    self.flip_bit(Self::bit(register, false), before);
                 }
                 if !matches!(access, Access::Reads) {
-                    let bit = Self::bit(register, true);
-                    self.0[bit / 8] ^= 1 << (bit % 8);
+                    self.flip_bit(Self::bit(register, true), before);
                 }
                 register += 1;
             }
             n += 1;
         }
         self
+    }
+
+    const fn flip_bit(&mut self, bit: usize, before: u8) {
+        assert!(self.0[bit / 8] >> (bit % 8) & 1 == before, "listed twice, which would undo it");
+        self.0[bit / 8] ^= 1 << (bit % 8);
     }
 
     /// Whether reads, and writes, of a register exit.
@@ -100,6 +104,13 @@ mod tests {
         assert_eq!(MsrMap::<4096>::bit(0x1FFF, false), 0x3FF * 8 + 7);
         assert_eq!(MsrMap::<4096>::bit(0xC000_0080, false), 0x410 * 8);
         assert_eq!(MsrMap::<4096>::bit(0x10, true), 0x802 * 8);
+    }
+
+    #[test]
+    #[should_panic(expected = "listed twice")]
+    fn a_register_is_listed_once() {
+        let twice = [(msr::TSC, msr::TSC, Access::Writes), (0, msr::APIC_BASE, Access::All)];
+        let _ = MsrMap::<4096>::open_but(&twice);
     }
 
     #[test]
