@@ -159,7 +159,8 @@ impl Vp {
             time::arm(slice_end.min(self.next_timer()));
             let (status, output) = call::dispatch(self.target, slice_end);
             let now = time::now();
-            if self.account.charge(now.saturating_sub(since)) {
+            let slice_over = self.account.charge(now.saturating_sub(since));
+            if slice_over {
                 executor::slice_ended(&self.account);
             }
             since = now;
@@ -180,7 +181,8 @@ impl Vp {
             if output.state == DispatchState::BLOCKED && output.event != DispatchEvent::ROOT_SIGNAL {
                 return (Turn::Blocked, now);
             }
-            if executor::must_give_way(&self.account) {
+            // At the end of a slice the worker is to look at its channel, even when nobody else wants the processor.
+            if slice_over || executor::must_give_way(&self.account) {
                 return (Turn::Yield, now);
             }
         }
