@@ -60,7 +60,7 @@ impl Machine {
     /// Starts a machine in Bochs.
     pub fn start_bochs(description: &bochs::Description) -> Result<Self> {
         let bochs = Bochs::start(description)?;
-        let console = Console::new(bochs.console()?, bochs.console()?);
+        let console = Console::new(bochs.output()?, bochs.input()?);
         Ok(Self { emulator: Emulator::Bochs(bochs), console })
     }
 

@@ -21,7 +21,7 @@ pub fn a_cd_boots(on: Kind) -> Result<()> {
     let mut machine = match on.bochs_model() {
         None => Machine::start(Description::new(Boot::Cd(cd), Serial::Pipes))?,
         Some(model) => {
-            let mut description = bochs::Description::new(&cd);
+            let mut description = bochs::Description::new(bochs::Boot::Cd(cd));
             description.model = model.to_owned();
             Machine::start_bochs(&description)?
         }

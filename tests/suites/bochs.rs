@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use machine_tests::artifacts::Artifacts;
-use machine_tests::bochs::Description;
+use machine_tests::bochs::{Boot, Description, Disk};
 use machine_tests::cli::{Cli, PATIENCE};
 use machine_tests::kind::Kind;
 use machine_tests::machine::Machine;
 
-use crate::machines::{BARE_CD, CD};
+use crate::machines::{BARE_CD, CD, IMAGE};
 
 fn described(on: Kind) -> Result<Description> {
-    let mut description = Description::new(&Artifacts::find()?.file(BARE_CD));
+    let mut description = Description::new(Boot::Cd(Artifacts::find()?.file(BARE_CD)));
     description.model = on.bochs_model().unwrap_or_default().to_owned();
     Ok(description)
 }
@@ -105,6 +105,20 @@ pub fn older_and_newer_processors_will_do(on: Kind) -> Result<()> {
     Ok(())
 }
 
+/// UEFI firmware starts it from the disk, and gives no ACPI tables.
+pub fn a_disk_boots_over_uefi(on: Kind) -> Result<()> {
+    let mut description = described(on)?;
+    description.boot = Boot::Uefi;
+    description.disk = Some(Disk { file: Artifacts::find()?.file(IMAGE), throwaway: true });
+    let mut machine = Machine::start_bochs(&description)?;
+    let mut cli = Cli(machine.console());
+    let log = cli.ready()?;
+    ensure!(log.contains(on.described()), "the first line is not there: {log}");
+    ensure!(cli.state("demo")? == "off", "the sample VM is not off");
+    cli.0.type_line("host shutdown")?;
+    machine.wait_for_power_off(PATIENCE)
+}
+
 /// Whether the frequency is the real one, of a tick an instruction, whatever CPUID claims.
 fn is_measured(info: &str) -> bool {
     ["49 MHz", "50 MHz"].iter().any(|right| info.contains(&format!("time-stamp counter: {right}")))
@@ -112,7 +126,7 @@ fn is_measured(info: &str) -> bool {
 
 fn with_hypervisor(on: Kind, model: &str) -> Result<Machine> {
     let mut description = described(on)?;
-    description.cd = Artifacts::find()?.file(CD);
+    description.boot = Boot::Cd(Artifacts::find()?.file(CD));
     description.model = model.to_owned();
     Machine::start_bochs(&description)
 }

@@ -1,6 +1,5 @@
 //! Data on disks: it is what was written, it outlives its VM and its host, and what was synced outlives a power cut.
 
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -13,8 +12,6 @@ const DISK: &str = "data:/disks/scratch.raw";
 const LONG: Duration = Duration::from_secs(400);
 /// The write after which the power is cut.
 const SYNCED: u32 = 25;
-/// Where the data volume is in an image.
-const DATA: &str = "?offset=68157440";
 
 fn scratch(cli: &mut Cli<'_>, size: &str) -> Result<()> {
     accepted(cli, &format!("disk create {DISK} --size {size}"))?;
@@ -32,10 +29,7 @@ pub fn random_data_is_the_same_after_everything_was_off(on: Kind) -> Result<()> 
     ensure!(before.contains("/dev/sda") && before.len() > 32, "no checksum: {before}");
     cli.power_off()?;
     let off = bulkhead.shut_down()?;
-    let raw = off.raw_disk()?;
-    let check = Command::new("e2fsck").arg("-fn").arg(format!("{}{DATA}", raw.display())).output()?;
-    ensure!(check.status.success(), "the data volume is damaged: {}", String::from_utf8_lossy(&check.stdout));
-    std::fs::remove_file(raw)?;
+    off.check_data_volume()?;
     let mut bulkhead = off.boot()?;
     let mut cli = bulkhead.cli();
     cli.start_linux("scratch")?;

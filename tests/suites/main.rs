@@ -92,7 +92,7 @@ machine! {
     }
 }
 
-// Bochs. What needs a disk waits for the root kernel's driver of IDE disks.
+// Bochs.
 machine! {
     intel = crate::Kind::Intel;
     shared {
@@ -102,6 +102,24 @@ machine! {
         conformance {
             a_guest_gets_the_processor_of_the_manuals,
         }
+        disk {
+            random_data_is_the_same_after_everything_was_off,
+            what_was_synced_is_there_after_a_power_cut,
+        }
+        input {
+            mistakes_get_one_line,
+            a_file_that_is_no_kernel_is_refused,
+            more_memory_than_there_is_is_refused,
+            malformed_definitions_are_named_with_their_line,
+            damaged_vhds_are_refused,
+        }
+        isolation {
+            a_guest_that_spins_or_triple_faults_is_alone_with_it,
+            a_worker_that_crashes_takes_down_its_machine_only,
+        }
+        story {
+            a_guest_keeps_what_it_wrote,
+        }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,
             a_console_carries_lines_both_ways,
@@ -110,15 +128,19 @@ machine! {
             a_machine_that_bochs_refuses_is_no_machine,
             processors_that_lack_something_are_refused,
             older_and_newer_processors_will_do,
+            a_disk_boots_over_uefi,
         }
     }
     own {}
 }
 
-// Bochs again: the boot only, since QEMU has AMD-V too, and is quicker.
+// Bochs again: the boot and the story only, since QEMU has AMD-V too, and is quicker.
 machine! {
     ryzen = crate::Kind::Ryzen;
     shared {
+        story {
+            a_guest_keeps_what_it_wrote,
+        }
         bios {
             a_cd_boots,
         }

@@ -49,6 +49,7 @@ pub const BOCHS: &[Need] = &[
     need("/usr/lib/x86_64-linux-gnu/bochs/plugins/libbx_term_gui.so", "bochs-term"),
     need("/usr/share/bochs/BIOS-bochs-latest", "bochsbios"),
     need("/usr/share/bochs/VGABIOS-lgpl-latest", "vgabios"),
+    need("/usr/share/ovmf/OVMF.fd", "ovmf"),
 ];
 
 /// The targets of the bare-metal parts.

@@ -7,9 +7,9 @@
 mod config;
 mod process;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-pub use process::Bochs;
+pub use process::{Bochs, Typist};
 
 /// Intel's fourth generation of Core: VT-x with EPT, VPID and unrestricted guest.
 pub const INTEL: &str = "corei7_haswell_4770";
@@ -27,8 +27,8 @@ pub struct Description {
     pub processors: u32,
     /// Bochs' model of the processor.
     pub model: String,
-    /// The CD that it boots from.
-    pub cd: PathBuf,
+    /// What it boots from.
+    pub boot: Boot,
     /// Its hard disk: a raw image.
     pub disk: Option<Disk>,
     /// Whether a reset ends the machine.
@@ -37,6 +37,15 @@ pub struct Description {
     pub log: Option<PathBuf>,
     /// More lines of configuration.
     pub extra: Vec<String>,
+}
+
+/// What a machine boots from.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// BIOS, from a CD.
+    Cd(PathBuf),
+    /// UEFI, from the hard disk. There are no ACPI tables then: OVMF knows those of QEMU only.
+    Uefi,
 }
 
 /// A hard disk.
@@ -54,12 +63,12 @@ pub const CYLINDER: u64 = config::HEADS * config::SECTORS * 512;
 impl Description {
     /// A machine with VT-x, 1 GiB and one processor.
     #[must_use]
-    pub fn new(cd: &Path) -> Self {
+    pub fn new(boot: Boot) -> Self {
         Self {
             memory: 1024,
             processors: 1,
             model: INTEL.to_owned(),
-            cd: cd.to_path_buf(),
+            boot,
             disk: None,
             ends_at_reset: false,
             log: None,

@@ -1,6 +1,7 @@
 //! Bochs at work: how it is started, and why it ended.
 
 use std::fs::{File, TryLockError};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -55,9 +56,14 @@ impl Bochs {
         Ok(Self { child, console, log, keep_log: machine.log.clone(), disk, folder })
     }
 
-    /// Its serial port: bytes both ways. Reading fails when the machine has ended.
-    pub fn console(&self) -> Result<File> {
+    /// What comes from its serial port. Reading fails when the machine has ended.
+    pub fn output(&self) -> Result<File> {
         Ok(self.console.try_clone()?)
+    }
+
+    /// What goes to its serial port.
+    pub fn input(&self) -> Result<Typist> {
+        Ok(Typist(self.console.try_clone()?))
     }
 
     /// The process.
@@ -100,6 +106,25 @@ impl Drop for Bochs {
         if let Some(disk) = &self.disk {
             disk.forget();
         }
+    }
+}
+
+/// Types at a speed that the machine can take: its serial port has room for 16 bytes, and Bochs, which knows no flow
+/// control, drops what comes when that is full.
+pub struct Typist(File);
+
+impl Write for Typist {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = bytes.len().min(8);
+        self.0.write_all(&bytes[..count])?;
+        if count > 1 {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

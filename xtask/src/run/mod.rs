@@ -61,6 +61,9 @@ pub struct Options {
     /// Skips QEMU's firmware and starts the loader at once (a development aid: it boots in a fraction of a second).
     #[arg(long)]
     pvh: bool,
+    /// In Bochs: starts from the disk with UEFI firmware, which takes longer, and not from a CD with BIOS.
+    #[arg(long, conflicts_with_all = ["bare", "append"])]
+    uefi: bool,
     /// With --pvh or in Bochs: leaves the hypervisor out, so that the root kernel runs on the bare machine.
     #[arg(long)]
     bare: bool,
@@ -135,8 +138,8 @@ impl Options {
             Emulator::Qemu(_) if !self.pvh && (self.bare || !self.append.is_empty()) => {
                 bail!("--bare and --append need --pvh, or a machine in Bochs")
             }
-            Emulator::Qemu(_) if !self.bochs_line.is_empty() || self.bochs_log.is_some() => {
-                bail!("--bochs-line and --bochs-log: this machine is in QEMU")
+            Emulator::Qemu(_) if self.uefi || !self.bochs_line.is_empty() || self.bochs_log.is_some() => {
+                bail!("--uefi, --bochs-line and --bochs-log: this machine is in QEMU")
             }
             Emulator::Bochs(_) if self.pvh || !self.qemu_arg.is_empty() => {
                 bail!("--pvh and --qemu-arg: this machine is in Bochs")

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use anyhow::Result;
+use machine_tests::bochs::Typist;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::is_terminal;
@@ -22,10 +23,9 @@ pub struct Terminal {
     output: JoinHandle<()>,
 }
 
-/// Connects this process's streams with `console`.
-pub fn connect(console: &File) -> Result<Terminal> {
+/// Connects this process's streams with a machine's.
+pub fn connect(incoming: File, outgoing: Typist) -> Result<Terminal> {
     let wants_end = Arc::new(AtomicBool::new(false));
-    let (incoming, outgoing) = (console.try_clone()?, console.try_clone()?);
     let before = is_terminal().then(make_raw).transpose()?;
     let flag = before.is_some().then(|| Arc::clone(&wants_end));
     let output = std::thread::spawn(move || show(incoming));
@@ -75,7 +75,7 @@ fn show(mut console: File) {
 }
 
 /// `wants_end` is there when a person types.
-fn send(mut console: File, wants_end: Option<&AtomicBool>) {
+fn send(mut console: Typist, wants_end: Option<&AtomicBool>) {
     let mut buffer = [0; 256];
     let mut escape = Escape::default();
     while let Ok(length @ 1..) = stdin().read(&mut buffer) {
