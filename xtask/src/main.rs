@@ -65,7 +65,11 @@ enum Command {
     /// Runs every check and test.
     Test(test::Options),
     /// Measures, in instructions, and prints a table.
-    Bench,
+    Bench {
+        /// The machine.
+        #[arg(long, default_value = "amd")]
+        machine: kind::Machine,
+    },
 }
 
 fn main() -> ExitCode {
@@ -95,7 +99,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             image::build(&paths, &profile, &out, data_size)?;
         }
         Command::Run(options) => return run::run(&paths, &options),
-        Command::Bench => bench::run(&paths)?,
+        Command::Bench { machine } => bench::run(&paths, machine.kind())?,
         Command::Test(options) => return test::run(&paths, &options),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,10 +1,12 @@
-//! The machine that is measured: programs, plugin, image, and QEMU's deterministic mode.
+//! The machine that is measured: programs, plugin, image, and QEMU's deterministic mode, or Bochs.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
+use machine_tests::bochs;
+use machine_tests::kind::Kind;
 use machine_tests::machine::Machine;
 use machine_tests::qemu::{Boot, Description, Disk, Serial};
 
@@ -12,6 +14,7 @@ use super::counts::Snapshots;
 use crate::archive::{Archive, Entry};
 use crate::build::Parts;
 use crate::image::Image;
+use crate::iso::{self, Menu};
 use crate::paths::{self, Paths};
 use crate::sample::Sample;
 use crate::step;
@@ -30,11 +33,12 @@ const DATA: u64 = 512 << 20;
 pub struct Workbench {
     folder: PathBuf,
     boot: Boot,
+    kind: Kind,
 }
 
 impl Workbench {
     /// Compiles the programs and writes the image.
-    pub fn prepare(paths: &Paths, parts: &Parts) -> Result<Self> {
+    pub fn prepare(paths: &Paths, parts: &Parts, kind: Kind) -> Result<Self> {
         let folder = paths.folder("bench")?;
         let tests = paths.root.join("tests");
         compile(&tests.join("plugin/count.c"), &folder.join("count.so"), &["-shared", "-fPIC"])?;
@@ -65,11 +69,18 @@ impl Workbench {
             module: Some(parts.archive()),
             command_line: String::new(),
         };
-        Ok(Self { folder, boot })
+        iso::write(paths, &folder.join("bench.iso"), parts, &parts.archive(), &Menu::AtOnce(""))?;
+        Ok(Self { folder, boot, kind })
     }
 
     /// Starts a machine whose instructions are counted.
     pub fn start(&self) -> Result<Machine> {
+        if let Some(model) = self.kind.bochs_model() {
+            let mut machine = bochs::Description::new(bochs::Boot::Cd(self.folder.join("bench.iso")));
+            machine.model = model.to_owned();
+            machine.disk = Some(bochs::Disk { file: self.folder.join("bench.img"), throwaway: true });
+            return Machine::start_bochs(&machine);
+        }
         let mut disk = Disk::nvme(&self.folder.join("bench.img"));
         disk.throwaway = true;
         let mut machine = Description::new(self.boot.clone(), Serial::Pipes);
@@ -93,9 +104,9 @@ impl Workbench {
         Machine::start(machine)
     }
 
-    /// What was counted; asked when the machine has ended.
-    pub fn snapshots(&self) -> Result<Snapshots> {
-        Snapshots::read(&self.output())
+    /// What was counted; asked when the machine has ended. Nothing in Bochs.
+    pub fn snapshots(&self) -> Result<Option<Snapshots>> {
+        (self.kind == Kind::Amd).then(|| Snapshots::read(&self.output())).transpose()
     }
 
     fn output(&self) -> PathBuf {
