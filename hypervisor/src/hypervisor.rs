@@ -7,7 +7,6 @@ use hv_abi::{HvPartitionId, SpaPage};
 use spin::Once;
 use spin::mutex::SpinMutex;
 
-use crate::clock::Clock;
 use crate::layout::ROOT_SLOT;
 use crate::machine::Machine;
 use crate::object_lock::ObjectLock;
@@ -16,6 +15,7 @@ use crate::partition_table::PartitionTable;
 use crate::pool::Pool;
 use crate::port::Ports;
 use crate::processor::{MAX_PROCESSORS, Processors};
+use crate::reference_time::ReferenceTime;
 use crate::root::synic::RootSynic;
 use crate::start::Far;
 
@@ -53,7 +53,7 @@ pub struct Hypervisor<M: Machine> {
     pub ports: ObjectLock<Ports>,
     root_synics: [RootSynic; MAX_PROCESSORS],
     /// The root's reference time.
-    pub(crate) clock: Once<Clock>,
+    pub(crate) clock: Once<ReferenceTime>,
     pub(crate) started: AtomicBool,
     pub(crate) far: Once<Far>,
     /// Tables that [`Hypervisor::map_far`] took.

@@ -26,7 +26,6 @@ pub mod apic;
 pub mod arch;
 mod atomic;
 pub mod backend;
-pub mod clock;
 pub mod connection;
 pub mod cpuid;
 pub mod dispatch;

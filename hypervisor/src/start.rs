@@ -5,7 +5,6 @@ use core::sync::atomic::Ordering;
 use hv_abi::{HvResult, HvStatus, SpaPage};
 use paging::{Attributes, InputPage, PageSize, PageTable};
 
-use crate::clock::Clock;
 use crate::gpa_space::Format;
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::layout;
@@ -13,6 +12,7 @@ use crate::machine::Machine;
 use crate::object::{map_page, unmap_page};
 use crate::partition::State;
 use crate::pool::{TableFrames, Tables};
+use crate::reference_time::ReferenceTime;
 
 /// What the root may do with RAM that is its own. `EXECUTE` is what tells such RAM from everything else in its table:
 /// devices and pages of the hypervisor that it may see are never executable.
@@ -30,7 +30,7 @@ impl<M: Machine> Hypervisor<M> {
         if self.started.swap(true, Ordering::AcqRel) {
             return Err(HvStatus::INVALID_PARTITION_STATE);
         }
-        self.clock.call_once(|| Clock::new(self.machine.tsc(), self.machine.tsc_hz()));
+        self.clock.call_once(|| ReferenceTime::new(self.machine.tsc_hz(), self.machine.tsc()));
         self.processor_count.call_once(|| boot.processors);
         self.root.advance_state(State::Created, State::Active)?;
         {

@@ -65,7 +65,7 @@ impl<M: Machine> SimpleCall<M> for CreatePort {
         let make = |pool: &mut _, number| {
             let at = queue(ROOT_SLOT, number);
             let queue = if is_message {
-                Some(Object::place(hv.machine, pool, at, MessageQueue::EMPTY)?)
+                Some(Object::place(hv.machine, pool, at, MessageQueue::new())?)
             } else {
                 None
             };

@@ -92,7 +92,7 @@ fn write_hypercall_page<M: Machine>(hv: &Hypervisor<M>, msr: HvPageMsr) -> Resul
 }
 
 fn write_time_page<M: Machine>(hv: &Hypervisor<M>, msr: HvPageMsr) -> Result<(), GeneralProtection> {
-    let time = hv.clock.get().copied().unwrap_or_default().page();
+    let time = hv.clock.get().ok_or(GeneralProtection)?.page();
     let page = GpaPage::new(msr.gpa_page()).ok_or(GeneralProtection)?;
     let written = hv.root.memory.with_page(hv.machine, page, true, |p| {
         p.write(1, time.tsc_scale);

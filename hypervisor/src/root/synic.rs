@@ -118,7 +118,7 @@ impl RootSynic {
         {
             return Ok(self.vector(sint));
         }
-        queue.push(message)?;
+        queue.push_back(*message).map_err(|_| HvStatus::INSUFFICIENT_BUFFERS)?;
         if !port.waiting {
             port.waiting = pages.waiting.push_back(number).is_ok();
         }
@@ -137,11 +137,11 @@ impl RootSynic {
     /// where it does, or where `others` may: its reader looks once, and an EOM too many does no harm.
     fn serve_port(pages: &RootPages, port: &mut Port, others: bool) -> bool {
         let (Some(queue), Some(page)) = (port.queue.as_mut(), pages.messages.as_ref()) else { return false };
-        let more = others || queue.has_more();
+        let more = others || queue.len() > 1;
         let sint = port.info.target_sint;
-        let moved = queue.first().is_some_and(|message| fill_slot(page, sint, message, more));
+        let moved = queue.front().is_some_and(|message| fill_slot(page, sint, message, more));
         if moved {
-            queue.pop();
+            queue.pop_front();
         }
         moved
     }
