@@ -180,9 +180,13 @@ fn port<B: VirtualProcessorBackend>(
     Next::Enter
 }
 
-/// HLT: [`before_entry`] finds out whether an interrupt ends it at once.
+/// HLT: [`before_entry`] finds out whether an interrupt ends it at once. The exception behind it of a guest that traces
+/// does.
 fn halt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     vp.backend.advance();
+    if vp.backend.pending().interruption_pending() {
+        return;
+    }
     vp.platform.activity = Activity::Halted;
     vp.inbox.posted.raise(hazard::INTERRUPT);
 }

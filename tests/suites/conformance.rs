@@ -43,10 +43,10 @@ fn split(line: &str) -> Option<(&str, &str)> {
     line.split_once(": ").filter(|(name, _)| !name.starts_with('#'))
 }
 
-/// The line that replaces one of `name`, on a machine.
-fn difference(name: &str, on: Kind) -> Option<&'static str> {
-    let lines = DIFFERENCES.lines().filter_map(|line| line.strip_prefix(on.name())?.strip_prefix(" | "));
-    lines.filter_map(split).find(|(of, _)| *of == name).map(|(_, result)| result)
+/// Names and results that are others on a machine.
+fn differences(on: Kind) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = DIFFERENCES.lines().filter_map(move |line| line.strip_prefix(on.name())?.strip_prefix(" | "));
+    lines.filter_map(split)
 }
 
 /// What is wrong with the guest's lines, which come in the same order.
@@ -56,10 +56,17 @@ fn compare(log: &str, on: Kind) -> Result<String> {
     let mut wrong = String::new();
     for expected in EXPECTED.lines() {
         let (name, result) = split(expected).with_context(|| format!("expected: {expected}"))?;
-        let result = difference(name, on).unwrap_or(result);
+        let difference = differences(on).find(|(of, _)| *of == name);
+        let result = difference.map_or(result, |(_, result)| result);
         let line = lines.next().unwrap_or("nothing");
         if split(line) != Some((name, result)) {
             writeln!(wrong, "{line}\n    should be {name}: {result}")?;
+        }
+    }
+    for (name, result) in differences(on) {
+        let line = EXPECTED.lines().filter_map(split).find(|(of, _)| *of == name);
+        if line.is_none_or(|(_, expected)| expected == result) {
+            writeln!(wrong, "{name}: a difference that is none")?;
         }
     }
     let rest = lines.filter(|line| !line.is_empty() && *line != END).count();

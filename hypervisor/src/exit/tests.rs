@@ -146,6 +146,18 @@ fn halt_blocks_until_an_interrupt() {
 }
 
 #[test]
+fn halt_does_not_hold_back_what_is_pending() {
+    let partition = Partition::new(1);
+    let mut vp = running(&partition, 0);
+    vp.backend.rflags = 0;
+    // The fake does not trace: its exception is pending before.
+    let step = Event::Exception { vector: 1, error_code: None };
+    vp.backend.injected = Some(step);
+    assert_eq!(partition.exit(&mut vp, Exit::Halt), Next::Enter);
+    assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(step)));
+}
+
+#[test]
 fn an_nmi_waits_without_keeping_the_vp_busy() {
     let partition = Partition::new(1);
     let mut vp = running(&partition, 0);

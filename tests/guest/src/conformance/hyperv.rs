@@ -16,6 +16,10 @@ const REFERENCE_TSC: u32 = 0x4000_0021;
 /// An operating system of nobody.
 const OS: u64 = 0x8180_0000_0000_0004;
 
+const SCONTROL: u32 = 0x4000_0080;
+const SIMP: u32 = 0x4000_0083;
+
+static MESSAGES: Page = Page::new();
 static HYPERCALL: Page = Page::new();
 static REFERENCE: Page = Page::new();
 
@@ -54,6 +58,7 @@ pub fn run() {
     probe!("hyperv reference time moves on", "{}", moves_on());
     probe!("hyperv reference page agrees", "{}", reference_page());
     probe!("hyperv synthetic timer, direct", "{}", direct_timer());
+    probe!("hyperv synthetic timer, message", "{}", message_timer());
     probe!(
         "hyperv frequencies",
         "{}",
@@ -124,4 +129,28 @@ fn direct_timer() -> Outcome {
     }
     wrmsr(HV_X64_MSR_STIMER0_CONFIG, 0);
     outcome
+}
+
+/// A message in the slot of its SINT, whose interrupt ends HLT; the slot is free again afterwards.
+fn message_timer() -> &'static str {
+    const TIMER_EXPIRED: u64 = 0x8000_0010;
+    // SINT 2: its slot is the third of 256 bytes.
+    const SLOT: usize = 2 * 32;
+    wrmsr(SCONTROL, 1);
+    wrmsr(SIMP, MESSAGES.address() | 1);
+    wrmsr(HV_X64_MSR_SINT0 + 2, 0x47);
+    // Enabled when its count is written, SINT 2.
+    let due = time() + 1000;
+    wrmsr(HV_X64_MSR_STIMER0_CONFIG, 2 << 16 | 1 << 3);
+    wrmsr(HV_X64_MSR_STIMER0_COUNT, due);
+    let outcome = attempt(body!("sti", "hlt", "cli"), &mut []);
+    // Type and size; behind the header the timer, when it was due and when it was delivered.
+    let came = MESSAGES.get(SLOT) & 0xFFFF_FFFF == TIMER_EXPIRED && MESSAGES.get(SLOT + 2) & 0xFFFF_FFFF == 0;
+    let when = MESSAGES.get(SLOT + 3) == due && MESSAGES.get(SLOT + 4) >= due;
+    MESSAGES.set(SLOT, 0);
+    wrmsr(HV_X64_MSR_STIMER0_CONFIG, 0);
+    wrmsr(HV_X64_MSR_SINT0 + 2, 1 << 16);
+    wrmsr(SIMP, 0);
+    wrmsr(SCONTROL, 0);
+    yes(came && when && outcome.count_of(0x47) == 1)
 }

@@ -113,7 +113,7 @@ pub fn run(spared: Spared) -> ! {
     hyperv::run();
     system::run();
     vector::run();
-    legacy::run();
+    legacy::run(!spared.steps);
     second::run();
     say!("CONFORMANCE DONE");
     power_off()

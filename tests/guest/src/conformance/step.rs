@@ -47,6 +47,7 @@ pub fn run() {
     steps!("step absent port", "mov edx, 0x510", "in al, dx", "nop");
     steps!("step absent memory", "mov esi, 0xF0000000", "mov al, [rsi]", "mov [rsi], al", "nop");
     steps!("step device memory", "mov esi, 0xFEC00000", "mov dword ptr [rsi], 0", "nop");
+    steps!("step hlt", "hlt", "nop");
     steps!("step wbinvd", "wbinvd", "nop");
     steps!("step rep movsb", "mov ecx, 2", "mov rsi, r15", "lea rdi, [r15 + 8]", "rep movsb", "nop");
     steps!("step rep outsb", "mov ecx, 2", "mov rsi, r15", "mov edx, 0x3FF", "rep outsb", "nop");
