@@ -70,6 +70,20 @@ impl SvmProcessor {
         control.eventinj = if event.is_of_instruction() { PendingEvent::NONE } else { event };
     }
 
+    /// The shadow of STI is over with an exit in QEMU's TCG (the machine without next RIP), whose VMRUN does not look at it:
+    /// an interrupt window that waits for its end would come before the HLT behind it. It is held back until the next exit.
+    #[cold]
+    pub(super) fn hold_window(&mut self) -> bool {
+        let exact = self.features.contains(Features::NEXT_RIP);
+        let control = self.control();
+        let held = !exact && control.interrupt_control.v_irq();
+        if held {
+            control.interrupt_control.set_v_irq(false);
+            control.clean.remove(CleanBits::INTERRUPTS);
+        }
+        held
+    }
+
     /// Asks for an exit when the guest can take `vector`: a virtual interrupt of its priority, whose delivery is
     /// intercepted.
     #[inline]

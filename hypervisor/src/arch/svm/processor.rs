@@ -107,6 +107,7 @@ impl SvmProcessor {
         }
         self.vmcb.save.rax = self.gprs.rax;
         self.vmcb.save.rsp = self.gprs.rsp;
+        let held = self.vmcb.control.interrupt_shadow != 0 && self.hold_window();
         // SAFETY: the control block is this VP's; its nested tables are the caller's business and hold nothing of the
         // hypervisor's; SVM is on and the host's state saved since the processor started.
         unsafe { world_switch::enter(self.vmcb_page, &mut self.gprs, this.host_state) };
@@ -116,6 +117,10 @@ impl SvmProcessor {
         let control = &mut self.vmcb.control;
         control.tlb_control = tlb_control::NOTHING;
         control.clean = self.clean;
+        if held {
+            control.interrupt_control.set_v_irq(true);
+            control.clean.remove(CleanBits::INTERRUPTS);
+        }
         if control.exitintinfo.is_valid() {
             self.requeue();
         } else {
