@@ -12,6 +12,9 @@ use machine_tests::machine::Machine;
 
 use crate::machines::{BARE_CD, CD, IMAGE};
 
+/// How long UEFI firmware may take: it executes a thousand million instructions.
+const FIRMWARE: Duration = Duration::from_secs(400);
+
 fn described(on: Kind) -> Result<Description> {
     let mut description = Description::new(Boot::Cd(Artifacts::find()?.file(BARE_CD)));
     description.model = on.bochs_model().unwrap_or_default().to_owned();
@@ -112,6 +115,7 @@ pub fn a_disk_boots_over_uefi(on: Kind) -> Result<()> {
     description.disk = Some(Disk { file: Artifacts::find()?.file(IMAGE), throwaway: true });
     let mut machine = Machine::start_bochs(&description)?;
     let mut cli = Cli(machine.console());
+    cli.0.expect("starting from UEFI", FIRMWARE)?;
     let log = cli.ready()?;
     ensure!(log.contains(on.described()), "the first line is not there: {log}");
     ensure!(cli.state("demo")? == "off", "the sample VM is not off");
