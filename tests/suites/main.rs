@@ -105,6 +105,7 @@ machine! {
         disk {
             random_data_is_the_same_after_everything_was_off,
             what_was_synced_is_there_after_a_power_cut,
+            two_machines_run_at_once_on_their_own_disks,
         }
         input {
             mistakes_get_one_line,
@@ -114,6 +115,7 @@ machine! {
             damaged_vhds_are_refused,
         }
         isolation {
+            a_hostile_guest_is_survived,
             a_guest_that_spins_or_triple_faults_is_alone_with_it,
             a_worker_that_crashes_takes_down_its_machine_only,
         }
