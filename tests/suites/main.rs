@@ -118,6 +118,7 @@ machine! {
             a_hostile_guest_is_survived,
             a_guest_that_spins_or_triple_faults_is_alone_with_it,
             a_worker_that_crashes_takes_down_its_machine_only,
+            two_hundred_lives_of_a_machine_lose_no_page,
         }
         story {
             a_guest_keeps_what_it_wrote,
