@@ -1,41 +1,60 @@
 //! When interrupts and NMIs are taken: shadows, priorities, HLT.
 
+use super::Spared;
 use super::body;
 use super::catch::{Then, attempt, attempt_with};
 use super::event::{Outcome, yes};
 use super::probe;
 use super::processor::{rdmsr, rdtsc, wrmsr, wrmsr_now};
 
+/// How often to ask where an interrupt may come late: see [`Spared::late_interrupts`].
+const PATIENCE: u32 = 4;
+
 /// Sends itself vector 0x41 with interrupts off, then runs instructions from label 2: where the interrupt came.
 macro_rules! pending {
-    ($name:literal, $($text:literal),+) => {{
-        let mut words = [0; 4];
-        // On QEMU it may come late, with the next exit, when an interrupt of the machine fell into the shadow: once more.
-        let outcome = (0..4).map(|_| attempt(
+    ($times:expr, $name:literal, $($text:literal),+) => {{
+        let (outcome, start) = first_taken(
+            $times,
             body!(
                 "mov r15, rdi", "lea rax, [rip + 2f]", "mov [rdi], rax", "mov ecx, 0x83F", "mov eax, 0x41", "xor edx, edx", "wrmsr",
                 "xor ebx, ebx", "2:",
                 $($text,)+
                 "nop", "sti", "nop", "nop", "cli"
             ),
-            &mut words,
-        )).find(|outcome| !outcome.is_none()).unwrap_or(Outcome::NOTHING);
-        probe!($name, "{}", outcome.at(words[0]));
+        );
+        probe!($name, "{}", outcome.at(start));
     }};
 }
 
-/// Asks; `all`: with task priorities that hold interrupts back.
-pub fn run(all: bool) {
-    pending!("window cli holds it", "nop");
-    pending!("window sti has a shadow", "sti", "inc ebx", "inc ebx", "cli");
-    pending!("window sti and cli let nothing in", "sti", "cli", "nop");
-    pending!("window sti, then an instruction that exits", "sti", "cpuid", "nop", "cli");
-    pending!("window sti, then a port", "mov edx, 0x3FF", "sti", "in al, dx", "nop", "cli");
-    pending!("window sti, then absent memory", "mov esi, 0xF0000000", "sti", "mov al, [rsi]", "nop", "cli");
-    pending!("window sti, then hlt", "sti", "hlt", "cli");
-    pending!("window popf has no shadow", "push 0x202", "popfq", "inc ebx", "cli");
-    if all {
+/// Tries up to `times` times until an interrupt is taken; what came of it, and the word that the body left.
+fn first_taken(times: u32, body: extern "C" fn(*mut u64)) -> (Outcome, u64) {
+    let mut words = [0; 4];
+    let taken = (0..times).map(|_| attempt(body, &mut words)).find(|outcome| !outcome.is_none());
+    (taken.unwrap_or(Outcome::NOTHING), words[0])
+}
+
+/// Asks.
+pub fn run(spared: Spared) {
+    let times = if spared.late_interrupts { PATIENCE } else { 1 };
+    pending!(times, "window cli holds it", "nop");
+    pending!(times, "window sti has a shadow", "sti", "inc ebx", "inc ebx", "cli");
+    pending!(times, "window sti and cli let nothing in", "sti", "cli", "nop");
+    pending!(times, "window sti, then an instruction that exits", "sti", "cpuid", "nop", "cli");
+    pending!(times, "window sti, then a port", "mov edx, 0x3FF", "sti", "in al, dx", "nop", "cli");
+    pending!(
+        times,
+        "window sti, then absent memory",
+        "mov esi, 0xF0000000",
+        "sti",
+        "mov al, [rsi]",
+        "nop",
+        "cli"
+    );
+    pending!(times, "window sti, then hlt", "sti", "hlt", "cli");
+    pending!(times, "window popf has no shadow", "push 0x202", "popfq", "inc ebx", "cli");
+    if !spared.priority {
         pending!(
+            times,
             "window task priority",
             "mov eax, 4",
             "mov cr8, rax",
@@ -49,6 +68,7 @@ pub fn run(all: bool) {
             "cli"
         );
         pending!(
+            times,
             "window task priority below",
             "mov eax, 3",
             "mov cr8, rax",
