@@ -21,12 +21,12 @@ use machine_tests::kind::Kind;
 macro_rules! machine {
     (
         $machine:ident = $kind:expr;
-        shared { $($suite:ident { $($(#[$attribute:meta])* $test:ident,)* })* }
+        shared { $($suite:ident { $($test:ident,)* })* }
         own { $($own:ident { $($own_test:ident,)* })* }
     ) => {
         mod $machine {
             $(mod $suite {
-                $(#[test] $(#[$attribute])* fn $test() -> anyhow::Result<()> { crate::$suite::$test($kind) })*
+                $(#[test] fn $test() -> anyhow::Result<()> { crate::$suite::$test($kind) })*
             })*
             $(mod $own {
                 $(#[test] fn $own_test() -> anyhow::Result<()> { crate::$own::$own_test() })*
@@ -35,37 +35,53 @@ macro_rules! machine {
     };
 }
 
-machine! {
+/// Makes the tests of a machine that runs all that is written for every machine, and more.
+macro_rules! whole_machine {
+    (
+        $machine:ident = $kind:expr;
+        shared { $($shared:tt)* }
+        own { $($own:tt)* }
+    ) => {
+        machine! {
+            $machine = $kind;
+            shared {
+                bios {
+                    a_cd_boots,
+                }
+                conformance {
+                    a_guest_gets_the_processor_of_the_manuals,
+                }
+                disk {
+                    random_data_is_the_same_after_everything_was_off,
+                    what_was_synced_is_there_after_a_power_cut,
+                    two_machines_run_at_once_on_their_own_disks,
+                }
+                input {
+                    mistakes_get_one_line,
+                    a_file_that_is_no_kernel_is_refused,
+                    more_memory_than_there_is_is_refused,
+                    malformed_definitions_are_named_with_their_line,
+                    damaged_vhds_are_refused,
+                }
+                isolation {
+                    a_hostile_guest_is_survived,
+                    a_guest_that_spins_or_triple_faults_is_alone_with_it,
+                    a_worker_that_crashes_takes_down_its_machine_only,
+                    two_hundred_lives_of_a_machine_lose_no_page,
+                }
+                story {
+                    a_guest_keeps_what_it_wrote,
+                }
+                $($shared)*
+            }
+            own { $($own)* }
+        }
+    };
+}
+
+whole_machine! {
     amd = crate::Kind::Amd;
-    shared {
-        bios {
-            a_cd_boots,
-        }
-        conformance {
-            a_guest_gets_the_processor_of_the_manuals,
-        }
-        disk {
-            random_data_is_the_same_after_everything_was_off,
-            what_was_synced_is_there_after_a_power_cut,
-            two_machines_run_at_once_on_their_own_disks,
-        }
-        input {
-            mistakes_get_one_line,
-            a_file_that_is_no_kernel_is_refused,
-            more_memory_than_there_is_is_refused,
-            malformed_definitions_are_named_with_their_line,
-            damaged_vhds_are_refused,
-        }
-        isolation {
-            a_hostile_guest_is_survived,
-            a_guest_that_spins_or_triple_faults_is_alone_with_it,
-            a_worker_that_crashes_takes_down_its_machine_only,
-            two_hundred_lives_of_a_machine_lose_no_page,
-        }
-        story {
-            a_guest_keeps_what_it_wrote,
-        }
-    }
+    shared {}
     own {
         // UEFI, USB, virtio and more than 4 GiB: QEMU has them, Bochs has not.
         boot {
@@ -93,36 +109,9 @@ machine! {
 }
 
 // Bochs.
-machine! {
+whole_machine! {
     intel = crate::Kind::Intel;
     shared {
-        bios {
-            a_cd_boots,
-        }
-        conformance {
-            a_guest_gets_the_processor_of_the_manuals,
-        }
-        disk {
-            random_data_is_the_same_after_everything_was_off,
-            what_was_synced_is_there_after_a_power_cut,
-            two_machines_run_at_once_on_their_own_disks,
-        }
-        input {
-            mistakes_get_one_line,
-            a_file_that_is_no_kernel_is_refused,
-            more_memory_than_there_is_is_refused,
-            malformed_definitions_are_named_with_their_line,
-            damaged_vhds_are_refused,
-        }
-        isolation {
-            a_hostile_guest_is_survived,
-            a_guest_that_spins_or_triple_faults_is_alone_with_it,
-            a_worker_that_crashes_takes_down_its_machine_only,
-            two_hundred_lives_of_a_machine_lose_no_page,
-        }
-        story {
-            a_guest_keeps_what_it_wrote,
-        }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,
             a_console_carries_lines_both_ways,
