@@ -1,6 +1,6 @@
 //! A processor that does what a test's script says.
 
-#![expect(unsafe_code, reason = "a remembered pointer is sent along")]
+#![expect(unsafe_code, reason = "it looks at its control page and is sent along with the pointer to it")]
 
 extern crate std;
 
@@ -15,7 +15,7 @@ use hv_abi::registers::{
 use hv_abi::{HvResult, HvStatus, SpaPage};
 
 use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
-use crate::machine::MappedPage;
+use crate::machine::{MappedPage, Page};
 
 /// What a guest does until its next exit.
 pub type Step = Box<dyn FnOnce(&mut FakeBackend) -> Exit>;
@@ -61,7 +61,18 @@ impl FakeBackend {
     pub fn kind(&self) -> Kind {
         self.kind
     }
+    /// Its control page.
+    pub fn control_page(&self) -> SpaPage {
+        self.control.page
+    }
+    fn control(&self) -> &Page {
+        // SAFETY: the page is mapped while the backend is there, and a page is accessed atomically only.
+        unsafe { self.control.address.as_ref() }
+    }
 }
+
+/// What its control page holds, as long as that is nobody else's.
+const CONTROL: u64 = 0x4B43_4142;
 
 /// Registers that live in the backend.
 const OWN: [HvRegisterName; 37] = [
@@ -123,7 +134,7 @@ impl VirtualProcessorBackend for FakeBackend {
     fn new(control: MappedPage, kind: Kind) -> Self {
         let mut registers = BTreeMap::new();
         registers.insert(HvRegisterName::Efer.0, HvRegisterValue::from_u64(0));
-        Self {
+        let backend = Self {
             gprs: Gprs::default(),
             rip: 0xFFF0,
             cpl: 0,
@@ -134,7 +145,9 @@ impl VirtualProcessorBackend for FakeBackend {
             loaded: false,
             control,
             kind,
-        }
+        };
+        backend.control().write(0, CONTROL);
+        backend
     }
     fn load(&mut self) {
         assert!(!self.loaded, "loaded twice");
@@ -250,7 +263,7 @@ impl VirtualProcessorBackend for FakeBackend {
 impl Drop for FakeBackend {
     fn drop(&mut self) {
         assert!(!self.loaded || self.kind == Kind::Root, "dropped while it is loaded");
-        assert_ne!(self.control.page, SpaPage::default());
+        assert_eq!(self.control().read(0), CONTROL, "the control page went before the backend");
     }
 }
 

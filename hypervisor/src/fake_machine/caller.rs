@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use core::ptr::NonNull;
 use std::vec::Vec;
 
 use hv_abi::hypercall::{HypercallInput, HypercallOutput};
@@ -15,7 +16,7 @@ use super::{FakeBackend, FakeMachine, hypervisor};
 use crate::backend::{Kind, VirtualProcessorBackend};
 use crate::hypercall::{Caller, hypercall};
 use crate::hypervisor::Hypervisor;
-use crate::machine::MappedPage;
+use crate::machine::{MappedPage, Page};
 use crate::partition::Partition;
 
 /// Where the root's input and output are.
@@ -34,8 +35,8 @@ pub struct Root {
 
 /// A backend that is nobody's VP.
 fn backend() -> FakeBackend {
-    let page = SpaPage::new(1).unwrap_or_default();
-    FakeBackend::new(MappedPage { page, address: core::ptr::NonNull::dangling() }, Kind::Root)
+    static CONTROL: Page = Page::zeroed();
+    FakeBackend::new(MappedPage { page: SpaPage::default(), address: NonNull::from(&CONTROL) }, Kind::Root)
 }
 
 impl Root {
@@ -54,7 +55,7 @@ impl Root {
         self.free.pop().expect("a free page")
     }
 
-    fn physical(&self, page: u64) -> &crate::machine::Page {
+    fn physical(&self, page: u64) -> &Page {
         self.hv.machine.memory.physical(SpaPage::new(page).unwrap_or_default())
     }
 

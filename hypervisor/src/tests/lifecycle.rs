@@ -215,6 +215,25 @@ fn virtual_processors_are_made_and_deleted() {
 }
 
 #[test]
+fn page_0_is_ram_like_any_other() {
+    let mut root = Root::new();
+    let id = root.guest(DEPOSIT);
+    // What was deposited last is taken first, and of a VP's pages the control page is the first.
+    root.free.push(0);
+    root.deposit(id, 1).unwrap();
+    create_vp(&mut root, id, 0);
+    let control = {
+        let guest = root.hv.partitions.get(root.hv.machine, id).unwrap();
+        let vp = guest.vp(root.hv.machine, 0).unwrap();
+        vp.state.lock().backend.control_page()
+    };
+    assert_eq!(control.get(), 0);
+    let delete = DeleteVp { partition_id: id, ..DeleteVp::default() };
+    assert_eq!(root.call::<()>(CallCode::DELETE_VP, &delete), Ok(()));
+    assert_eq!(root.end(id), DEPOSIT + 1);
+}
+
+#[test]
 fn properties_are_checked() {
     let mut root = Root::new();
     let create =
