@@ -9,6 +9,9 @@ const QEMU: &str = "qemu-system-x86_64";
 /// OVMF's code and its variables, as Debian's package `ovmf` has them.
 const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"];
 
+/// Where GRUB is in the folder of a TFTP server.
+pub const NETWORK_BOOT_FILE: &str = "boot/grub/i386-pc/core.0";
+
 /// QEMU's model of a processor with AMD-V, without what its emulation lacks and would warn of.
 pub const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,\
                      -perfctr-core,-clzero,-xsaveerptr,-wbnoinvd,-ibpb,-amd-stibp,-nrip-save,-xsavec,-xsaves";
@@ -20,6 +23,8 @@ pub enum Boot {
     Uefi,
     /// SeaBIOS, from a CD.
     Cd(PathBuf),
+    /// SeaBIOS, by PXE from the folder of a TFTP server.
+    Network(PathBuf),
     /// QEMU's `-kernel` on a file with a PVH note.
     Pvh {
         /// The file.
@@ -197,6 +202,11 @@ impl Description {
             Boot::Cd(image) => {
                 command.args(["-vga", "std", "-drive"]);
                 command.arg(joined("media=cdrom,format=raw,readonly=on,file=", image));
+            }
+            Boot::Network(folder) => {
+                let server = format!("user,id=network,restrict=on,bootfile={NETWORK_BOOT_FILE},tftp=");
+                command.args(["-vga", "std", "-netdev"]).arg(joined(&server, folder));
+                command.args(["-device", "virtio-net-pci,netdev=network,bootindex=1"]);
             }
             Boot::Pvh { kernel, module, command_line } => {
                 command.arg("-kernel").arg(kernel).arg("-append").arg(command_line);

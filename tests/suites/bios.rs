@@ -1,4 +1,4 @@
-//! Booting without UEFI: GRUB on a CD.
+//! Booting without UEFI: GRUB's menu.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const MENU: Duration = Duration::from_secs(60);
 /// The CD for people, where one of them chooses the entry without graphics at the serial port.
 pub fn a_cd_boots(on: Kind) -> Result<()> {
     let cd = Artifacts::find()?.file(PEOPLE_CD);
-    let mut machine = match on.bochs_model() {
+    let machine = match on.bochs_model() {
         None => Machine::start(Description::new(Boot::Cd(cd), Serial::Pipes))?,
         Some(model) => {
             let mut description = bochs::Description::new(bochs::Boot::Cd(cd));
@@ -26,6 +26,11 @@ pub fn a_cd_boots(on: Kind) -> Result<()> {
             Machine::start_bochs(&description)?
         }
     };
+    boots_from_the_menu(machine, on)
+}
+
+/// Chooses the entry without graphics, and looks whether all of Bulkhead but its disk is there.
+pub fn boots_from_the_menu(mut machine: Machine, on: Kind) -> Result<()> {
     let mut cli = Cli(machine.console());
     cli.0.expect("without graphics", MENU)?;
     // Ctrl-N is "down".

@@ -7,10 +7,12 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use machine_tests::artifacts::Artifacts;
 use machine_tests::cli::{Cli, PATIENCE};
+use machine_tests::kind::Kind;
 use machine_tests::machine::Machine;
-use machine_tests::qemu::{Bus, Description, Disk, MODEL, Serial};
+use machine_tests::qemu::{Boot, Bus, Description, Disk, MODEL, Serial};
 
-use crate::machines::{Bulkhead, IMAGE, accepted, create_guest, expect_echo, firmware_machine};
+use crate::bios;
+use crate::machines::{Bulkhead, IMAGE, TFTP, accepted, create_guest, expect_echo, firmware_machine};
 
 /// Where the system partition is in an image, for mtools.
 const SYSTEM_PARTITION: &str = "@@1M";
@@ -28,6 +30,13 @@ pub fn a_usb_stick_boots_over_uefi() -> Result<()> {
     ensure!(cli.state("demo")? == "off", "the sample VM is not off");
     cli.0.type_line("host shutdown")?;
     machine.wait_for_power_off(PATIENCE)
+}
+
+/// By PXE.
+pub fn the_network_boots() -> Result<()> {
+    let folder = Artifacts::find()?.file(TFTP);
+    let machine = Machine::start(Description::new(Boot::Network(folder), Serial::Pipes))?;
+    bios::boots_from_the_menu(machine, Kind::Amd)
 }
 
 pub fn a_virtio_disk_will_do() -> Result<()> {

@@ -22,6 +22,8 @@ pub const CD: &str = "test.iso";
 pub const BARE_CD: &str = "bare.iso";
 /// The CD for people.
 pub const PEOPLE_CD: &str = "bulkhead.iso";
+/// The folder of the TFTP server, with the same menu.
+pub const TFTP: &str = "tftp";
 
 /// Where a machine is, and what its disk is connected to.
 #[derive(Clone, Copy)]

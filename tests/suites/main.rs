@@ -83,9 +83,10 @@ whole_machine! {
     amd = crate::Kind::Amd;
     shared {}
     own {
-        // UEFI, USB, virtio and more than 4 GiB: QEMU has them, Bochs has not.
+        // UEFI, PXE, USB, virtio and more than 4 GiB: QEMU has them, Bochs has not.
         boot {
             a_usb_stick_boots_over_uefi,
+            the_network_boots,
             a_virtio_disk_will_do,
             a_device_without_message_signalled_interrupts_will_do,
             an_ide_disk_will_do_and_keeps_what_it_was_given,

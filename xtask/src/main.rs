@@ -9,11 +9,13 @@ mod build;
 mod debian;
 mod esp;
 mod ext4;
+mod grub;
 mod host;
 mod image;
 mod iso;
 mod kind;
 mod modules;
+mod netboot;
 mod paths;
 mod run;
 mod sample;
@@ -45,16 +47,19 @@ enum Command {
         #[arg(long, default_value = "release")]
         profile: Profile,
     },
-    /// Writes the image that a server boots: for a USB stick (UEFI), or a CD (BIOS).
+    /// Writes the image that a server boots: for a USB stick (UEFI), a CD or the network (BIOS).
     Image {
-        /// The file to write.
+        /// The file to write; with `--pxe`, the folder.
         #[arg(long)]
         out: PathBuf,
         /// Writes an ISO 9660 image for BIOS machines, without a data volume.
         #[arg(long)]
         bios: bool,
+        /// Fills the root folder of a TFTP server for BIOS machines that boot by PXE, without a data volume.
+        #[arg(long, conflicts_with = "bios")]
+        pxe: bool,
         /// The size of the data volume.
-        #[arg(long, default_value = "1G", value_parser = size::parse, conflicts_with = "bios")]
+        #[arg(long, default_value = "1G", value_parser = size::parse, conflicts_with_all = ["bios", "pxe"])]
         data_size: u64,
         /// The cargo profile of the bare-metal parts.
         #[arg(long, default_value = "release")]
@@ -93,6 +98,10 @@ fn carry_out(command: Command) -> Result<ExitCode> {
         Command::Image { out, bios: true, profile, .. } => {
             host::require(&[host::BUILD, host::ISO])?;
             iso::build(&paths, &profile, &out)?;
+        }
+        Command::Image { out, pxe: true, profile, .. } => {
+            host::require(&[host::BUILD, host::ISO])?;
+            netboot::build(&paths, &profile, &out)?;
         }
         Command::Image { out, data_size, profile, .. } => {
             host::require(&[host::BUILD, host::IMAGE])?;

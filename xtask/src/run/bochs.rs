@@ -9,7 +9,8 @@ use machine_tests::machine::End;
 
 use super::{Options, terminal};
 use crate::build::Parts;
-use crate::iso::{self, Menu};
+use crate::grub::Menu;
+use crate::iso;
 use crate::paths::Paths;
 use crate::step;
 

@@ -7,9 +7,11 @@ use super::counts::Counts;
 use super::host::cargo;
 use super::inputs;
 use crate::build;
+use crate::grub::Menu;
 use crate::host::{self, Need};
 use crate::image::Image;
-use crate::iso::{self, Menu};
+use crate::iso;
+use crate::netboot;
 use crate::paths::Paths;
 use crate::sample::Sample;
 use crate::step;
@@ -45,6 +47,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
     for (name, archive, menu) in cds {
         iso::write(paths, &paths.work.join(name), &parts, &archive, menu)?;
     }
+    netboot::write(&paths.folder("tftp")?, &parts, &parts.archive(), &Menu::People)?;
     let mut command = cargo(paths, "test");
     command.env(machine_tests::artifacts::FOLDER, &paths.work);
     command.args(["--package", "machine-tests", "--test", "machine", "--"]);
