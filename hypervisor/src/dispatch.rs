@@ -141,17 +141,20 @@ impl<M: Machine> Dispatch<'_, M> {
         self.vp.blocked.store(false, Ordering::SeqCst);
         self.vp.stats.add(counter::DISPATCHES, 1);
         let start = self.around.tsc();
+        let inside_before = self.hv.machine.guest_mode_ticks();
         state.backend.load();
         state.backend.limit(self.hv.ticks_until(self.deadline, start));
         register_page::load(&state.registers.window, &mut state.backend, &self.vp.inbox);
-        let mut end = self.enter_until(state);
+        let mut end = self.enter_until(state, start);
         if end.event == DispatchEvent::INTERCEPT {
             register_page::store(&state.registers.window, &state.backend);
             self.vp.stats.add(counter::INTERCEPTS, 1);
         }
         state.backend.unload();
-        let now = self.around.tsc();
-        self.vp.stats.add(counter::RUN_TIME, self.hv.time_at(now).saturating_sub(self.hv.time_at(start)));
+        let inside = self.hv.machine.guest_mode_ticks().wrapping_sub(inside_before);
+        let all = self.around.tsc().wrapping_sub(start);
+        self.vp.stats.add(counter::GUEST_RUN_TICKS, inside);
+        self.vp.stats.add(counter::HYPERVISOR_RUN_TICKS, all.wrapping_sub(inside));
         if end.state == DispatchState::BLOCKED {
             self.vp.blocked.store(true, Ordering::SeqCst);
         }
@@ -176,7 +179,7 @@ impl<M: Machine> Dispatch<'_, M> {
         DispatchVpOutput { state: end.state, event: end.event, next_timer }
     }
 
-    fn enter_until(&mut self, state: &mut VpState<M>) -> End {
+    fn enter_until(&mut self, state: &mut VpState<M>, since: u64) -> End {
         let VpState { backend, platform, message, seen_generation, .. } = state;
         let mut running = Running {
             index: self.vp.index,
@@ -185,6 +188,7 @@ impl<M: Machine> Dispatch<'_, M> {
             inbox: &self.vp.inbox,
             message_page: &message.window,
             stats_page: &self.vp.stats.0.window,
+            since,
         };
         self.timer_seen = running.platform.next_timer();
         loop {

@@ -131,6 +131,7 @@ pub struct FakeVp {
     pub platform: VpPlatform,
     pub message_page: Box<Page>,
     pub stats_page: Box<Page>,
+    pub since: u64,
 }
 
 impl FakeVp {
@@ -141,6 +142,7 @@ impl FakeVp {
             platform: VpPlatform::new(index),
             message_page: Box::new(Page::zeroed()),
             stats_page: Box::new(Page::zeroed()),
+            since: 0,
         };
         vp.platform.activity = crate::platform::Activity::Running;
         vp.backend.rflags = IF;
@@ -184,6 +186,7 @@ impl Partition {
             inbox: &self.inboxes[index as usize],
             message_page: &vp.message_page,
             stats_page: &vp.stats_page,
+            since: vp.since,
         })
     }
     pub fn exit(&self, vp: &mut FakeVp, exit: Exit) -> Next {

@@ -117,6 +117,8 @@ pub trait Machine: Sync + 'static {
 
     /// The time stamp counter.
     fn tsc(&self) -> u64;
+    /// Ticks of it that this processor has spent in guest mode.
+    fn guest_mode_ticks(&self) -> u64;
     /// Its frequency.
     fn tsc_hz(&self) -> u64;
     /// Number of this processor: the index of its root VP.

@@ -48,6 +48,12 @@ impl ReferenceTime {
         self.hz
     }
 
+    /// How long so many ticks of the counter are.
+    #[inline]
+    pub fn length(&self, ticks: u64) -> u64 {
+        mul_high(ticks, self.scale)
+    }
+
     /// The time at `tsc`.
     #[inline]
     pub fn at(&self, tsc: u64) -> u64 {

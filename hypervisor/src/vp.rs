@@ -53,6 +53,7 @@ pub struct VpState<M: Machine> {
 }
 
 /// A page of the hypervisor's that the root may see.
+#[derive(Debug)]
 pub struct StatePage {
     /// Where the hypervisor sees it.
     pub window: Window,
@@ -62,14 +63,15 @@ pub struct StatePage {
 }
 
 /// A page of counters that the hypervisor adds to and the root reads.
+#[derive(Debug)]
 pub struct Stats(pub StatePage);
 
 /// Words of [`hv_abi::stats::VpStats`].
 pub mod counter {
     /// `dispatches`.
     pub const DISPATCHES: usize = 0;
-    /// `run_time`.
-    pub const RUN_TIME: usize = 1;
+    /// `guest_run_ticks`.
+    pub const GUEST_RUN_TICKS: usize = 1;
     /// `exits`.
     pub const EXITS: usize = 2;
     /// `intercepts`.
@@ -80,15 +82,19 @@ pub mod counter {
     pub const HYPERCALL_ERRORS: usize = 36;
     /// `timers`.
     pub const TIMERS: usize = 37;
+    /// `hypervisor_run_ticks`.
+    pub const HYPERVISOR_RUN_TICKS: usize = 38;
 }
 
 const _: () = {
     use core::mem::offset_of;
     use hv_abi::stats::VpStats;
+    assert!(offset_of!(VpStats, guest_run_ticks) == counter::GUEST_RUN_TICKS * 8);
     assert!(offset_of!(VpStats, exits) == counter::EXITS * 8);
     assert!(offset_of!(VpStats, intercepts) == counter::INTERCEPTS * 8);
     assert!(offset_of!(VpStats, interrupts) == counter::INTERRUPTS * 8);
     assert!(offset_of!(VpStats, timers) == counter::TIMERS * 8);
+    assert!(offset_of!(VpStats, hypervisor_run_ticks) == counter::HYPERVISOR_RUN_TICKS * 8);
 };
 
 impl StatePage {
@@ -101,6 +107,10 @@ impl StatePage {
     pub fn show<M: Machine>(&self, hv: &Hypervisor<M>, write: bool) -> HvResult<u64> {
         hv.show_to_root(self.page, write, &self.shown)?;
         Ok(self.page.get())
+    }
+    /// Where the root sees it when it does.
+    pub const fn page(&self) -> SpaPage {
+        self.page
     }
     /// Takes it from the root's sight.
     pub fn hide<M: Machine>(&self, hv: &Hypervisor<M>) {

@@ -81,15 +81,17 @@ bitflags! {
 
 impl HvPrivileges {
     /// What a guest has unless its parent says otherwise.
-    pub const GUEST: Self = Self::from_bits_truncate(0x0000_0030_0000_8A7E);
+    pub const GUEST: Self = Self::from_bits_truncate(0x0000_0030_0000_8A7F);
     /// What the root has.
     pub const ROOT: Self = Self::GUEST
+        .difference(Self::ACCESS_VP_RUNTIME_REG)
         .union(Self::CREATE_PARTITIONS)
         .union(Self::ACCESS_PARTITION_ID)
         .union(Self::ACCESS_MEMORY_POOL)
         .union(Self::CREATE_PORT)
         .union(Self::CONNECT_PORT)
         .union(Self::ACCESS_STATS)
+        .union(Self::ACCESS_STATS_REG)
         .union(Self::CPU_MANAGEMENT)
         .union(Self::ACCESS_VP_REGISTERS);
 }

@@ -1,4 +1,5 @@
-//! Counters: one page for each VP and each partition, mapped read-only into the root. The layout is our own.
+//! Counters: one page for each VP, each partition and each processor, mapped read-only into the root. The layout is our
+//! own.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -104,8 +105,9 @@ const _: () = assert!(ExitReason::Other as usize + 1 == ExitReason::NAMES.len())
 pub struct VpStats {
     /// Times it was dispatched.
     pub dispatches: u64,
-    /// Reference time it ran, 100 ns.
-    pub run_time: u64,
+    /// Ticks of the time stamp counter that it spent in guest mode. Like [`Self::hypervisor_run_ticks`] brought up to
+    /// date when a dispatch ends.
+    pub guest_run_ticks: u64,
     /// Exits for each [`ExitReason`].
     pub exits: [u64; 32],
     /// Intercepts handed to the root.
@@ -116,8 +118,10 @@ pub struct VpStats {
     pub hypercall_errors: u64,
     /// Timers that expired.
     pub timers: u64,
+    /// Ticks that the hypervisor worked for it while it was dispatched.
+    pub hypervisor_run_ticks: u64,
 }
-const _: () = assert!(size_of::<VpStats>() == 304);
+const _: () = assert!(size_of::<VpStats>() == 312);
 
 /// Counters of a partition, at the start of its page.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -137,3 +141,16 @@ pub struct PartitionStats {
     pub events_signaled: u64,
 }
 const _: () = assert!(size_of::<PartitionStats>() == 48);
+
+/// Counters of a processor since its root VP started, at the start of the page that the root VP finds by
+/// [`HV_X64_MSR_STATS_VP_INTERNAL_PAGE`](crate::msr::HV_X64_MSR_STATS_VP_INTERNAL_PAGE): ticks of the time stamp counter,
+/// brought up to date before the root VP goes on. What is left of the time is the root's, with its HLT.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct LogicalProcessorStats {
+    /// Guests' VPs, in guest mode.
+    pub guest_run_ticks: u64,
+    /// The hypervisor, whomever it worked for.
+    pub hypervisor_run_ticks: u64,
+}
+const _: () = assert!(size_of::<LogicalProcessorStats>() == 16);

@@ -31,6 +31,9 @@ pub struct PerCpu {
     pub asids: Asids,
     /// Changes of the hypervisor's own address space that this processor has seen.
     pub flushes_seen: Cell<u64>,
+    /// Ticks of the time stamp counter in guest mode; in guest mode, less its value at the entry. The world switch keeps
+    /// it.
+    pub guest_mode_ticks: Cell<u64>,
     /// An NMI came while the hypervisor ran: no guest is entered before somebody has looked.
     pub kicked: AtomicBool,
     /// It has started.
@@ -66,6 +69,7 @@ impl PerCpu {
             vmcs: Cell::new(0),
             asids: Asids::new(),
             flushes_seen: Cell::new(0),
+            guest_mode_ticks: Cell::new(0),
             kicked: AtomicBool::new(false),
             online: AtomicBool::new(false),
             gdt: Gdt::empty(),

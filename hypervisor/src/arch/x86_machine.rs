@@ -86,6 +86,11 @@ impl Machine for X86Machine {
     }
 
     #[inline]
+    fn guest_mode_ticks(&self) -> u64 {
+        per_cpu::this().guest_mode_ticks.get()
+    }
+
+    #[inline]
     fn tsc_hz(&self) -> u64 {
         self.found().tsc_hz
     }

@@ -55,6 +55,8 @@ pub struct FakeMachine {
     pub events: Mutex<Vec<Event>>,
     /// The time stamp counter: only tests move it.
     pub time: AtomicU64,
+    /// How much of it was in guest mode, alike.
+    pub guest_mode: AtomicU64,
     /// Processors that were kicked.
     pub kicked: [AtomicBool; 2],
 }
@@ -101,6 +103,9 @@ impl Machine for FakeMachine {
     fn tsc(&self) -> u64 {
         self.time.load(Ordering::Relaxed)
     }
+    fn guest_mode_ticks(&self) -> u64 {
+        self.guest_mode.load(Ordering::Relaxed)
+    }
     fn tsc_hz(&self) -> u64 {
         1_000_000_000
     }
@@ -136,6 +141,7 @@ pub fn hypervisor() -> &'static Hypervisor<FakeMachine> {
         memory: FakeMemory::new(RAM_PAGES),
         events: Mutex::new(Vec::new()),
         time: AtomicU64::new(0),
+        guest_mode: AtomicU64::new(0),
         kicked: [const { AtomicBool::new(false) }; 2],
     }));
     let hv = Box::leak(Box::new(Hypervisor::new(machine)));

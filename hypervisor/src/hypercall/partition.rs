@@ -191,7 +191,7 @@ fn set_privileges<M: Machine>(partition: &Partition<M>, value: u64) -> HvResult<
     if partition.state() != State::Created {
         return Err(HvStatus::INVALID_PARTITION_STATE);
     }
-    if !(HvPrivileges::GUEST | HvPrivileges::ACCESS_VP_RUNTIME_REG).contains(privileges) {
+    if !HvPrivileges::GUEST.contains(privileges) {
         return Err(HvStatus::PROPERTY_VALUE_OUT_OF_RANGE);
     }
     partition.set_privileges(privileges);

@@ -14,7 +14,7 @@ use crate::backend::VirtualProcessorBackend;
 use crate::guest::Around;
 use crate::machine::Machine;
 use crate::msr;
-use crate::platform::Running;
+use crate::platform::{Running, Surroundings};
 use crate::vp::Vp;
 
 /// `GET_VP_REGISTERS`.
@@ -49,6 +49,7 @@ impl<M: Machine> Target<'_, M> {
             inbox: &self.vp.inbox,
             message_page: &state.message.window,
             stats_page: &self.vp.stats.0.window,
+            since: self.around.tsc(),
         };
         Batch::each(items, |item| f(&mut running, item))
     }

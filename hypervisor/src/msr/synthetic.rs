@@ -25,6 +25,7 @@ const INT3: u64 = 0xCCCC_CCCC_CCCC_CCCC;
 const fn privilege(number: u32) -> Option<HvPrivileges> {
     Some(match number {
         msr::HV_X64_MSR_GUEST_OS_ID | msr::HV_X64_MSR_HYPERCALL => HvPrivileges::ACCESS_HYPERCALL_MSRS,
+        msr::HV_X64_MSR_VP_RUNTIME => HvPrivileges::ACCESS_VP_RUNTIME_REG,
         msr::HV_X64_MSR_VP_INDEX => HvPrivileges::ACCESS_VP_INDEX,
         msr::HV_X64_MSR_RESET => HvPrivileges::ACCESS_RESET_REG,
         msr::HV_X64_MSR_TIME_REF_COUNT => HvPrivileges::ACCESS_PARTITION_REFERENCE_COUNTER,
@@ -66,6 +67,7 @@ pub fn read<B: VirtualProcessorBackend>(
     Ok(match number {
         msr::HV_X64_MSR_GUEST_OS_ID => platform.guest_os_id.load(Ordering::Relaxed),
         msr::HV_X64_MSR_HYPERCALL => platform.hypercall.load(Ordering::Relaxed),
+        msr::HV_X64_MSR_VP_RUNTIME => platform.time.length(vp.run_ticks(env.tsc())),
         msr::HV_X64_MSR_VP_INDEX => u64::from(vp.index),
         msr::HV_X64_MSR_RESET => 0,
         msr::HV_X64_MSR_TIME_REF_COUNT => platform.time.at(env.tsc()),

@@ -19,6 +19,7 @@ use hv_abi::HvPartitionId;
 
 use crate::machine::Page;
 use crate::synic::GuestPages;
+use crate::vp::counter;
 
 /// The partition around a VP that runs.
 ///
@@ -52,4 +53,16 @@ pub struct Running<'a, B> {
     pub message_page: &'a Page,
     /// Its counters ([`crate::vp::counter`]).
     pub stats_page: &'a Page,
+    /// Host's time stamp counter from which on its time is not in them yet.
+    pub since: u64,
+}
+
+impl<B> Running<'_, B> {
+    /// Ticks of the host's time stamp counter, until `tsc`, that it ran and the hypervisor worked for it.
+    pub fn run_ticks(&self, tsc: u64) -> u64 {
+        let page = |word| self.stats_page.read(word);
+        page(counter::GUEST_RUN_TICKS)
+            .wrapping_add(page(counter::HYPERVISOR_RUN_TICKS))
+            .wrapping_add(tsc.wrapping_sub(self.since))
+    }
 }

@@ -36,6 +36,7 @@ pub fn read<B: VirtualProcessorBackend>(
         },
         Name::ApicBase => vp.platform.apic.base(),
         Name::ApicId | Name::InitialApicId => u64::from(vp.platform.apic.id()),
+        Name::VpRuntime => platform.time.length(vp.run_ticks(env.tsc())),
         Name::VpIndex => u64::from(vp.index),
         Name::VpAssistPage => vp.platform.stored.vp_assist,
         Name::Scontrol => synic.scontrol(),

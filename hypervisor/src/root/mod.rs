@@ -8,6 +8,7 @@ mod msr;
 mod run;
 mod signal;
 pub mod synic;
+mod times;
 
 pub use msr::RootMsrs;
 pub use run::RootEntry;

@@ -17,18 +17,24 @@ pub struct GeneralProtection;
 /// Registers of a root VP that only it uses.
 #[derive(Debug, Default)]
 pub struct RootMsrs {
+    stats_page: u64,
     hypercall: u64,
     reference_tsc: u64,
     vp_assist: u64,
 }
 
 impl RootMsrs {
+    /// After reset, with the page of counters there.
+    pub fn new(stats_page: u64) -> Self {
+        Self { stats_page, ..Self::default() }
+    }
     /// RDMSR.
     pub fn read<M: Machine>(&self, hv: &Hypervisor<M>, vp: u32, msr: u32) -> Result<u64, GeneralProtection> {
         let synic = hv.root_synic(vp).ok_or(GeneralProtection)?;
         Ok(match msr {
             HV_X64_MSR_GUEST_OS_ID => hv.root.guest_os_id.load(Ordering::Relaxed),
             HV_X64_MSR_HYPERCALL => self.hypercall,
+            HV_X64_MSR_STATS_VP_INTERNAL_PAGE => self.stats_page | 1,
             HV_X64_MSR_VP_INDEX => u64::from(vp),
             HV_X64_MSR_TIME_REF_COUNT => hv.now(),
             HV_X64_MSR_REFERENCE_TSC => self.reference_tsc,

@@ -8,6 +8,7 @@ use hv_abi::vp::DispatchVp;
 
 use super::cpuid::cpuid;
 use super::msr::RootMsrs;
+use super::times::Times;
 use crate::backend::{Event, Exit, Kind, Reset, VirtualProcessorBackend};
 use crate::hypercall::{Caller, hypercall};
 use crate::hypervisor::Hypervisor;
@@ -37,6 +38,7 @@ struct RootVp<'a, M: Machine> {
     backend: M::Backend,
     msrs: RootMsrs,
     seen_generation: u64,
+    times: Times,
 }
 
 impl<M: Machine> Hypervisor<M> {
@@ -59,12 +61,14 @@ impl<'a, M: Machine> RootVp<'a, M> {
         let processor = hv.processors.get(number)?;
         let at = vp_page(ROOT_SLOT, number, VpPage::Control);
         let (page, address) = map_page(hv.machine, &mut hv.root_tables.lock(), at).ok()?;
+        let times = Times::new(hv, number).ok()?;
+        let msrs = RootMsrs::new(times.page.page().base().get());
         let mut backend = M::Backend::new(MappedPage { page, address }, Kind::Root);
         backend.set_second_level_root(hv.root.memory.lock().table?.root());
         backend.reset(Reset::LongMode { rip: entry.rip, rsp: entry.rsp, cr3: entry.cr3 });
         backend.gprs_mut().rdi = entry.rdi;
         let seen_generation = hv.root.memory.generation();
-        Some(Self { hv, number, processor, backend, msrs: RootMsrs::default(), seen_generation })
+        Some(Self { hv, number, processor, backend, msrs, seen_generation, times })
     }
 
     /// Runs until the next exit and deals with it. `Err`: the root cannot go on, and why.
@@ -72,7 +76,9 @@ impl<'a, M: Machine> RootVp<'a, M> {
         while !self.processor.enter(&self.hv.root.memory, &mut self.seen_generation) {
             self.backend.flush_second_level();
         }
+        let entered = self.times.enter(self.hv.machine);
         let exit = self.backend.run();
+        self.times.leave(self.hv.machine, entered);
         self.processor.leave();
         match exit {
             Exit::Hypercall => self.hypercall(),

@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering;
 
 use hv_abi::hypercall::HypercallInput;
 use hv_abi::memory::MapGpaFlags;
+use hv_abi::msr::HV_X64_MSR_VP_RUNTIME;
 use hv_abi::partition::{PropertyCode, SetPartitionProperty};
 use hv_abi::register_page::HvRegisterPageDirty;
 use hv_abi::registers::HvRegisterName;
@@ -254,6 +255,41 @@ fn counters_count() {
     assert_eq!((page.read(0), page.read(3)), (DEPOSIT as u64, 1));
     root.call::<()>(CallCode::UNMAP_STATS_PAGE, &of).unwrap();
     assert_eq!(root.end(id), DEPOSIT);
+}
+
+#[test]
+fn time_in_guest_mode_is_told_from_time_outside() {
+    let mut root = Root::new();
+    let hv = root.hv;
+    let id = guest(&mut root);
+    let of = StatsPage { object_type: StatsObjectType::VP, partition_id: id, ..StatsPage::default() };
+    let vp: MapStatsPageOutput = root.call(CallCode::MAP_STATS_PAGE, &of).unwrap();
+    let pass = move |time: u64, inside: u64| {
+        hv.machine.time.fetch_add(time, Ordering::Relaxed);
+        hv.machine.guest_mode.fetch_add(inside, Ordering::Relaxed);
+    };
+    script(move |_| {
+        pass(1_000, 900);
+        Exit::Cpuid
+    });
+    script(move |vp| {
+        pass(200, 150);
+        vp.gprs.rcx = HV_X64_MSR_VP_RUNTIME.into();
+        Exit::MsrRead
+    });
+    script(move |vp| {
+        assert!((11..=12).contains(&vp.gprs.rax), "what this dispatch adds is in it");
+        Exit::PhysicalInterrupt
+    });
+    dispatch(&mut root, id, NEVER).unwrap();
+    pass(5_000, 4_000);
+    script(move |_| {
+        pass(10, 4);
+        Exit::PhysicalInterrupt
+    });
+    dispatch(&mut root, id, NEVER).unwrap();
+    let page = root.hv.machine.memory.physical(SpaPage::new(vp.gpa_page).unwrap());
+    assert_eq!((page.read(1), page.read(38)), (900 + 150 + 4, 100 + 50 + 6));
 }
 
 #[test]

@@ -2,12 +2,17 @@
 #![expect(unsafe_code, reason = "the world switch is assembly")]
 
 use core::arch::global_asm;
+use core::mem::offset_of;
 
 use hv_abi::SpaPage;
 
+use crate::arch::per_cpu::PerCpu;
 use crate::backend::Gprs;
 
-global_asm!(include_str!("world_switch.s"));
+global_asm!(
+    include_str!("world_switch.s"),
+    guest_mode_ticks = const offset_of!(PerCpu, guest_mode_ticks)
+);
 
 unsafe extern "C" {
     fn svm_enter(vmcb: u64, gprs: *mut Gprs, host_state: u64);

@@ -2,6 +2,7 @@
 
    GIF is 0 from the first entry on, whenever the hypervisor runs: no NMI, SMI or interrupt comes while guest state is
    half switched. Interrupts are "on" at VMRUN only so that a physical one ends a guest that has V_INTR_MASKING.
+   The time stamp counter is taken off GS:guest_mode_ticks before the entry and added after the exit.
    Gprs is in the processor's order; its RAX and RSP are switched through the VMCB. */
     .global svm_enter
     .balign 64
@@ -11,6 +12,10 @@ svm_enter:
     .endr
     clgi
     sti
+    rdtsc
+    shl rdx, 32
+    or  rax, rdx
+    sub gs:[{guest_mode_ticks}], rax
     mov rax, rdi
     mov rcx, [rsi + 8]
     mov rdx, [rsi + 16]
@@ -37,6 +42,10 @@ svm_enter:
     .irp number, 8, 9, 10, 11, 12, 13, 14, 15
     mov [rax + 8 * \number], r\number
     .endr
+    rdtsc
+    shl rdx, 32
+    or  rax, rdx
+    add gs:[{guest_mode_ticks}], rax
     .irp register, r15, r14, r13, r12, rbx, rbp
     pop \register
     .endr

@@ -7,7 +7,11 @@ use core::mem::offset_of;
 use crate::arch::per_cpu::PerCpu;
 use crate::backend::Gprs;
 
-global_asm!(include_str!("world_switch.s"), kicked = const offset_of!(PerCpu, kicked));
+global_asm!(
+    include_str!("world_switch.s"),
+    kicked = const offset_of!(PerCpu, kicked),
+    guest_mode_ticks = const offset_of!(PerCpu, guest_mode_ticks)
+);
 
 unsafe extern "C" {
     fn vmx_enter(gprs: *mut Gprs, launched: u64) -> u64;

@@ -2,6 +2,7 @@
 
    NMIs come at any time here. One before vmx_entering sets `kicked`, which is looked at there; one from there to
    vmx_entered goes to vmx_kicked (see `after_nmi`), which needs RSP only; a later one exits.
+   The time stamp counter is taken off GS:guest_mode_ticks before the entry and added however it ends.
    Gprs is in the processor's order; its RSP is switched through the VMCS. */
     .global vmx_enter
     .balign 64
@@ -11,6 +12,10 @@ vmx_enter:
     .endr
     mov eax, 0x6C14                                 /* host RSP */
     vmwrite rax, rsp
+    rdtsc
+    shl rdx, 32
+    or  rax, rdx
+    sub gs:[{guest_mode_ticks}], rax
     .global vmx_entering
 vmx_entering:
     cmp byte ptr gs:[{kicked}], 0
@@ -32,13 +37,13 @@ vmx_entering:
 2:  vmlaunch
     .global vmx_entered
 vmx_entered:
-3:  mov eax, 2
+3:  mov ecx, 2
     pop rdi
     jmp 4f
     .global vmx_kicked
 vmx_kicked:
     mov byte ptr gs:[{kicked}], 0
-    mov eax, 1
+    mov ecx, 1
     pop rdi
     jmp 4f
 
@@ -57,8 +62,12 @@ vmx_exit:
     .endr
     pop rax
     mov [rdi + 56],  rax
-    xor eax, eax
-4:
+    xor ecx, ecx
+4:  rdtsc
+    shl rdx, 32
+    or  rax, rdx
+    add gs:[{guest_mode_ticks}], rax
+    mov eax, ecx
     .irp register, r15, r14, r13, r12, rbx, rbp
     pop \register
     .endr

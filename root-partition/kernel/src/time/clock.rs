@@ -65,8 +65,14 @@ pub fn now() -> u64 {
 #[inline]
 #[must_use]
 pub fn at(tsc: u64) -> u64 {
-    let scaled = (u128::from(tsc) * u128::from(SCALE.load(Ordering::Relaxed))) >> 64;
-    (scaled as u64).wrapping_add(OFFSET.load(Ordering::Relaxed))
+    of_ticks(tsc).wrapping_add(OFFSET.load(Ordering::Relaxed))
+}
+
+/// How long so many ticks of the time-stamp counter are.
+#[inline]
+#[must_use]
+pub fn of_ticks(ticks: u64) -> u64 {
+    ((u128::from(ticks) * u128::from(SCALE.load(Ordering::Relaxed))) >> 64) as u64
 }
 
 /// Ticks of the time-stamp counter a second.

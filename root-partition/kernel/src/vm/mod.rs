@@ -12,6 +12,7 @@ mod wire;
 use crate::executor;
 use crate::hypervisor;
 use crate::hypervisor::partition::Partition;
+use crate::time;
 use crate::vmbus::Bus;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -214,7 +215,7 @@ impl Vm {
             shutdown_ready: u32::from(self.bus.is_shutdown_ready()),
             reserved: 0,
             uptime: uptime.unwrap_or(0),
-            guest_time: self.inner.vps().iter().map(|vp| vp.stats().run_time).sum(),
+            guest_time: self.inner.vps().iter().map(|vp| run_time(&vp.stats())).sum(),
         }
     }
 
@@ -245,6 +246,11 @@ impl Vm {
         }
         counters
     }
+}
+
+/// How long a VP ran, with what the hypervisor did for it.
+fn run_time(stats: &VpStats) -> u64 {
+    time::of_ticks(stats.guest_run_ticks + stats.hypervisor_run_ticks)
 }
 
 /// Adds a VP's counters.

@@ -3,6 +3,7 @@
 use hv_abi::msr::{
     HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_SINT0, HV_X64_MSR_STIMER0_CONFIG,
     HV_X64_MSR_STIMER0_COUNT, HV_X64_MSR_SVERSION, HV_X64_MSR_TIME_REF_COUNT, HV_X64_MSR_VP_INDEX,
+    HV_X64_MSR_VP_RUNTIME,
 };
 
 use super::body;
@@ -50,6 +51,8 @@ pub fn run() {
     probe!("hyperv hypercall of user mode", "{}", super::user::user(body!("vmmcall", "vmcall"), 2));
     probe!("hyperv VP index", "{}", Value(rdmsr(HV_X64_MSR_VP_INDEX)));
     probe!("hyperv VP index is not to be written", "{}", wrmsr(HV_X64_MSR_VP_INDEX, 0));
+    probe!("hyperv run time moves on, no faster than time", "{}", run_time());
+    probe!("hyperv run time is not to be written", "{}", wrmsr(HV_X64_MSR_VP_RUNTIME, 0));
     probe!("hyperv SVERSION", "{}", Value(rdmsr(HV_X64_MSR_SVERSION)));
     probe!("hyperv SINT after reset", "{}", Value(rdmsr(HV_X64_MSR_SINT0)));
     probe!("hyperv SINT bad vector", "{}", wrmsr(HV_X64_MSR_SINT0, 5));
@@ -99,6 +102,20 @@ fn moves_on() -> &'static str {
         last = now;
     }
     yes(last > first)
+}
+
+fn run_time() -> &'static str {
+    let run = || rdmsr(HV_X64_MSR_VP_RUNTIME).unwrap_or(0);
+    let (time_before, before) = (time(), run());
+    let (mut after, mut last) = (before, before);
+    for _ in 0..200 {
+        after = run();
+        if after < last {
+            return "back";
+        }
+        last = after;
+    }
+    yes(after > before && after - before <= time() - time_before + 1)
 }
 
 /// What the page says of the time stamp counter lies between two readings of the MSR.
