@@ -10,6 +10,9 @@ use crate::qemu::Boot;
 /// The environment variable that names the folder.
 pub const FOLDER: &str = "BULKHEAD_ARTIFACTS";
 
+/// The environment variable that names the file to which tests that passed append how long they took.
+pub const TIMES: &str = "BULKHEAD_TIMES";
+
 /// The folder that xtask works in.
 pub struct Artifacts(PathBuf);
 

@@ -14,6 +14,7 @@ mod input;
 mod isolation;
 mod machines;
 mod story;
+mod times;
 
 use machine_tests::kind::Kind;
 
@@ -26,10 +27,14 @@ macro_rules! machine {
     ) => {
         mod $machine {
             $(mod $suite {
-                $(#[test] fn $test() -> anyhow::Result<()> { crate::$suite::$test($kind) })*
+                $(#[test] fn $test() -> anyhow::Result<()> {
+                    crate::times::timed(module_path!(), stringify!($test), || crate::$suite::$test($kind))
+                })*
             })*
             $(mod $own {
-                $(#[test] fn $own_test() -> anyhow::Result<()> { crate::$own::$own_test() })*
+                $(#[test] fn $own_test() -> anyhow::Result<()> {
+                    crate::times::timed(module_path!(), stringify!($own_test), crate::$own::$own_test)
+                })*
             })*
         }
     };

@@ -6,6 +6,7 @@ use super::Options;
 use super::counts::Counts;
 use super::host::cargo;
 use super::inputs;
+use super::times::Times;
 use crate::build;
 use crate::grub::Menu;
 use crate::host::{self, Need};
@@ -27,7 +28,7 @@ const NEEDS: &[Need] = &[
 ];
 
 /// The machines that have tests.
-const KINDS: [Kind; 3] = [Kind::Amd, Kind::Intel, Kind::Ryzen];
+pub const KINDS: [Kind; 3] = [Kind::Amd, Kind::Intel, Kind::Ryzen];
 
 /// Builds everything, then runs the suites.
 pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
@@ -50,6 +51,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
     netboot::write(&paths.folder("tftp")?, &parts, &parts.archive(), &Menu::People)?;
     let mut command = cargo(paths, "test");
     command.env(machine_tests::artifacts::FOLDER, &paths.work);
+    let times = Times::new(&paths.work, &mut command)?;
     command.args(["--package", "machine-tests", "--test", "machine", "--"]);
     command.args(["--test-threads", &options.machines.to_string()]);
     if let Some(filter) = &options.filter {
@@ -59,5 +61,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
         let others = KINDS.iter().filter(|&&kind| kind != machine.kind());
         command.args(others.flat_map(|kind| ["--skip".to_owned(), format!("{}::", kind.name())]));
     }
-    Counts::of(&mut command)
+    let counts = Counts::of(&mut command)?;
+    print!("{}", times.read()?);
+    Ok(counts)
 }

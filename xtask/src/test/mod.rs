@@ -5,6 +5,7 @@ mod fuzz;
 mod host;
 mod inputs;
 mod machine;
+mod times;
 
 use std::process::ExitCode;
 
