@@ -161,7 +161,7 @@ impl<M: Machine> Dispatch<'_, M> {
         self.vp.set_running(None);
         // See `Around::wake`: what arrived while this VP became blocked is seen here or there.
         if end.state == DispatchState::BLOCKED
-            && self.vp.inbox.posted.hazard() != 0
+            && self.vp.inbox.posted.must_run()
             && self.vp.blocked.swap(false, Ordering::SeqCst)
         {
             end.state = DispatchState::READY;
@@ -206,8 +206,13 @@ impl<M: Machine> Dispatch<'_, M> {
             while !self.processor.enter(&self.partition.memory, seen_generation) {
                 running.backend.flush_second_level();
             }
+            // Who puts something in from here on sees this processor in guest mode, and kicks it.
+            if running.inbox.posted.hazard() != 0 {
+                self.processor.mode.leave();
+                continue;
+            }
             let exit = running.backend.run();
-            self.processor.leave();
+            self.processor.mode.leave();
             self.vp.stats.count_exit(reason(&exit));
             let next = match exit {
                 Exit::Hypercall => Next::Hypercall,

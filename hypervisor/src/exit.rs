@@ -211,14 +211,8 @@ pub fn deliver(ipi: Ipi, sender: Option<u32>, env: &impl Surroundings) -> bool {
         || !matches!(ipi.destination, Destination::Shorthand(Shorthand::ToSelf));
     let mut taken = false;
     for vp in targets(ipi.destination, sender.unwrap_or(u32::MAX), env.vp_count()).filter(|_| to_self) {
-        if !env.with_inbox(vp, |inbox| ipi.post(&inbox.posted)).unwrap_or(false) {
-            continue;
-        }
-        taken = true;
-        if Some(vp) != sender {
-            env.wake(vp);
-        }
-        if ipi.kind == IpiKind::LowestPriority {
+        taken |= env.post(vp, Some(vp) != sender, |inbox| ipi.post(&inbox.posted));
+        if taken && ipi.kind == IpiKind::LowestPriority {
             break;
         }
     }

@@ -238,11 +238,12 @@ impl Surroundings for Partition {
     fn vp_count(&self) -> u32 {
         self.inboxes.len() as u32
     }
-    fn with_inbox<R>(&self, vp: u32, f: impl FnOnce(&VpInbox) -> R) -> Option<R> {
-        self.inboxes.get(vp as usize).map(f)
-    }
-    fn wake(&self, vp: u32) {
-        self.woken.borrow_mut().push(vp);
+    fn post(&self, vp: u32, wake: bool, f: impl FnOnce(&VpInbox) -> bool) -> bool {
+        let posted = self.inboxes.get(vp as usize).is_some_and(f);
+        if posted && wake {
+            self.woken.borrow_mut().push(vp);
+        }
+        posted
     }
     fn tsc(&self) -> u64 {
         self.now.get()

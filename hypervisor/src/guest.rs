@@ -10,6 +10,7 @@ use crate::machine::{Machine, Page};
 use crate::partition::Partition;
 use crate::platform::{PartitionPlatform, Surroundings, VpInbox};
 use crate::synic::GuestPages;
+use crate::vp::Vp;
 
 /// A guest partition, and who acts on it.
 pub struct Around<'a, M: Machine> {
@@ -29,6 +30,25 @@ impl<'a, M: Machine> Around<'a, M> {
     /// For a VP of the guest's that is dispatched.
     pub fn dispatched(self) -> Self {
         Self { by_guest: true, ..self }
+    }
+    /// Something was put into the inbox of `vp`: makes it look, wherever it is.
+    pub fn wake(&self, vp: &Vp<M>) {
+        // What was put in comes before these looks. A processor that is about to enter looks into the inbox after it
+        // has announced that, and a dispatch that ends says "blocked" before it looks for the last time: one of the two
+        // sees the other.
+        let number = vp.running_on().filter(|number| *number != self.hv.machine.processor());
+        if let Some(number) = number
+            && self.hv.processors.get(number).is_some_and(|processor| processor.mode.stay().is_some())
+        {
+            self.hv.machine.kick(number);
+        }
+        // Most are not blocked: looking costs less than an exchange.
+        let blocked = vp.blocked.load(Ordering::SeqCst) && vp.blocked.swap(false, Ordering::SeqCst);
+        if blocked && self.by_guest {
+            let flag = u16::try_from(vp.index).unwrap_or(0);
+            // Without such a connection the root looks at its VPs in its own time.
+            let _ = self.hv.signal_through(self.partition, HvConnectionId::VP_WAKE, flag);
+        }
     }
 }
 
@@ -50,23 +70,13 @@ impl<M: Machine> Surroundings for Around<'_, M> {
     fn vp_count(&self) -> u32 {
         self.partition.max_vps.load(Ordering::Relaxed)
     }
-    fn with_inbox<R>(&self, vp: u32, f: impl FnOnce(&VpInbox) -> R) -> Option<R> {
-        self.partition.vp(self.hv.machine, vp).ok().map(|vp| f(&vp.inbox))
-    }
-    fn wake(&self, index: u32) {
-        let Ok(vp) = self.partition.vp(self.hv.machine, index) else { return };
-        // What was put in comes before these looks, and a dispatch that ends says "blocked" before it looks into the
-        // inbox for the last time: one of the two sees the other.
-        if let Some(processor) = vp.running_on()
-            && processor != self.hv.machine.processor()
-        {
-            self.hv.machine.kick(processor);
+    fn post(&self, vp: u32, wake: bool, f: impl FnOnce(&VpInbox) -> bool) -> bool {
+        let Ok(vp) = self.partition.vp(self.hv.machine, vp) else { return false };
+        let posted = f(&vp.inbox);
+        if posted && wake {
+            self.wake(&vp);
         }
-        if vp.blocked.swap(false, Ordering::SeqCst) && self.by_guest {
-            let flag = u16::try_from(index).unwrap_or(0);
-            // Without such a connection the root looks at its VPs in its own time.
-            let _ = self.hv.signal_through(self.partition, HvConnectionId::VP_WAKE, flag);
-        }
+        posted
     }
     #[inline]
     fn tsc(&self) -> u64 {

@@ -28,6 +28,9 @@ pub fn update_task_priority<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>)
 /// Does what the hazard word says. True: the VP is recalled.
 pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> bool {
     let word = vp.inbox.posted.take_hazard();
+    if word & hazard::FLUSH != 0 {
+        vp.backend.flush_second_level();
+    }
     if word & hazard::INIT != 0 {
         init(vp);
     }
@@ -78,6 +81,10 @@ fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     };
     sync_task_priority(vp);
     let above = vector >> 4 > vp.platform.apic.tpr() >> 4;
+    if above && vp.platform.activity == Activity::Idle {
+        // Whether it can take the interrupt does not matter.
+        vp.platform.activity = Activity::Running;
+    }
     if above && vp.platform.activity != Activity::WaitForStartup && vp.backend.interruptible() {
         vp.platform.apic.accept(vector, posted, vp.inbox.synic.is_auto_eoi(vector));
         vp.backend.inject(Event::Interrupt(vector));

@@ -34,8 +34,10 @@ pub mod exit;
 mod fake;
 #[cfg(any(all(test, not(loom)), feature = "fake"))]
 pub mod fake_machine;
+pub mod flush;
 pub mod gpa_space;
 pub mod guest;
+pub mod guest_mode;
 pub mod hypercall;
 pub mod hypervisor;
 pub mod inject;
@@ -65,6 +67,7 @@ pub mod table;
 pub mod timer;
 pub mod translate;
 pub mod vp;
+pub mod vp_set;
 
 #[cfg(all(test, not(loom)))]
 mod tests;

@@ -3,16 +3,17 @@
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::gpa_space::GpaSpace;
+use crate::guest_mode::GuestMode;
 use crate::machine::Machine;
 
 /// The most processors the hypervisor runs on.
 pub const MAX_PROCESSORS: usize = 64;
 
-/// One processor. Only it writes `entries` and `space`.
+/// One processor. Only it writes `space`.
 #[derive(Debug)]
 pub struct Processor {
-    /// Odd while in guest mode.
-    entries: AtomicU64,
+    /// Whether it is in guest mode.
+    pub mode: GuestMode<AtomicU64>,
     /// Identity of the space it translates through ([`identity`]).
     space: AtomicU64,
     /// Not 0: a message or an event flag for the root arrived while this processor dispatches a guest; the vector of
@@ -25,7 +26,7 @@ pub struct Processor {
 impl Processor {
     const fn new() -> Self {
         Self {
-            entries: AtomicU64::new(0),
+            mode: GuestMode::new(AtomicU64::new(0)),
             space: AtomicU64::new(0),
             signal: AtomicU32::new(0),
             dispatching: AtomicBool::new(false),
@@ -37,22 +38,14 @@ impl Processor {
     #[inline]
     pub fn enter<M: Machine>(&self, space: &GpaSpace<M>, seen: &mut u64) -> bool {
         self.space.store(identity(space), Ordering::Relaxed);
-        // A full barrier: whoever takes a translation away sees this entry, or this processor sees the generation.
-        self.entries.fetch_add(1, Ordering::SeqCst);
+        self.mode.enter();
         let generation = space.generation();
         if generation == *seen {
             return true;
         }
         *seen = generation;
-        self.leave();
+        self.mode.leave();
         false
-    }
-
-    /// Says that it left guest mode.
-    #[inline]
-    pub fn leave(&self) {
-        let entries = self.entries.load(Ordering::Relaxed);
-        self.entries.store(entries.wrapping_add(1), Ordering::Release);
     }
 }
 
@@ -83,14 +76,10 @@ impl Processors {
         space.next_generation();
         let me = machine.processor();
         for (number, processor) in (0_u32..).zip(&self.0) {
-            let entries = processor.entries.load(Ordering::SeqCst);
-            let inside = entries % 2 == 1 && processor.space.load(Ordering::Relaxed) == identity(space);
-            if number == me || !inside {
-                continue;
-            }
-            machine.kick(number);
-            while processor.entries.load(Ordering::Acquire) == entries {
-                core::hint::spin_loop();
+            let Some(stay) = processor.mode.stay().filter(|_| number != me) else { continue };
+            if processor.space.load(Ordering::Relaxed) == identity(space) {
+                machine.kick(number);
+                processor.mode.wait(stay);
             }
         }
     }
@@ -134,7 +123,7 @@ mod tests {
                         break;
                     }
                 }
-                me.leave();
+                me.mode.leave();
             }
         };
         std::thread::scope(|scope| {

@@ -81,10 +81,10 @@ bitflags! {
 
 impl HvPrivileges {
     /// What a guest has unless its parent says otherwise.
-    pub const GUEST: Self = Self::from_bits_truncate(0x0000_0030_0000_8A7F);
+    pub const GUEST: Self = Self::from_bits_truncate(0x0000_0030_0000_8E7F);
     /// What the root has.
     pub const ROOT: Self = Self::GUEST
-        .difference(Self::ACCESS_VP_RUNTIME_REG)
+        .difference(Self::ACCESS_VP_RUNTIME_REG.union(Self::ACCESS_GUEST_IDLE_REG))
         .union(Self::CREATE_PARTITIONS)
         .union(Self::ACCESS_PARTITION_ID)
         .union(Self::ACCESS_MEMORY_POOL)
@@ -136,7 +136,11 @@ bitflags! {
 
 impl HvRecommendations {
     /// What we say to a guest.
-    pub const GUEST: Self = Self::RELAXED_TIMING.union(Self::DEPRECATING_AEOI);
+    pub const GUEST: Self = Self::REMOTE_TLB_FLUSH
+        .union(Self::RELAXED_TIMING)
+        .union(Self::DEPRECATING_AEOI)
+        .union(Self::CLUSTER_IPI)
+        .union(Self::EX_PROCESSOR_MASKS);
 }
 
 #[cfg(test)]
@@ -146,7 +150,7 @@ mod tests {
     #[test]
     fn guest_is_not_taken_for_a_root() {
         let guest = HvPrivileges::GUEST;
-        assert_eq!(guest.bits(), 0x0000_0030_0000_8A7E);
+        assert_eq!(guest.bits(), 0x0000_0030_0000_8E7F);
         assert!(!guest.intersects(HvPrivileges::ACCESS_PARTITION_ID | HvPrivileges::CPU_MANAGEMENT));
         assert!(HvPrivileges::ROOT.contains(HvPrivileges::CREATE_PARTITIONS | HvPrivileges::CPU_MANAGEMENT));
     }

@@ -100,8 +100,14 @@ impl HypercallInput {
 open_enum! {
     /// Which hypercall (TLFS appendix A; Microsoft's public headers from 0x94 up).
     pub struct CallCode(u16) {
+        FLUSH_VIRTUAL_ADDRESS_SPACE = 0x0002,
+        FLUSH_VIRTUAL_ADDRESS_LIST = 0x0003,
         /// Own: does nothing and answers success. What an empty call costs.
         NOTIFY_LONG_SPIN_WAIT = 0x0008,
+        SEND_SYNTHETIC_CLUSTER_IPI = 0x000B,
+        FLUSH_VIRTUAL_ADDRESS_SPACE_EX = 0x0013,
+        FLUSH_VIRTUAL_ADDRESS_LIST_EX = 0x0014,
+        SEND_SYNTHETIC_CLUSTER_IPI_EX = 0x0015,
         CREATE_PARTITION = 0x0040,
         INITIALIZE_PARTITION = 0x0041,
         FINALIZE_PARTITION = 0x0042,

@@ -10,7 +10,7 @@
 //!    where the interface is our own the documentation says "own".
 //!
 //! The way in: [`hypercall`] for the call convention and codes, then one module for each group of calls
-//! ([`partition`], [`memory`], [`vp`], [`interrupt`], [`port`], [`stats`]); [`registers`] and [`register_page`] for
+//! ([`partition`], [`memory`], [`vp`], [`interrupt`], [`processor_set`], [`port`], [`stats`]); [`registers`] and [`register_page`] for
 //! the state of a virtual processor; [`message`] and [`synic`] for what is delivered; [`msr`] and [`cpuid`] for what
 //! a guest probes.
 #![no_std]
@@ -28,6 +28,7 @@ pub mod message;
 pub mod msr;
 pub mod partition;
 pub mod port;
+pub mod processor_set;
 pub mod register_page;
 pub mod registers;
 pub mod stats;

@@ -5,7 +5,7 @@
 //! request is either seen by the owner or its bit is still set when the owner tests the word next (loom tests both).
 
 use super::vectors::AtomicVectors;
-use crate::atomic::{AtomicBool, AtomicU32, Ordering};
+use crate::atomic::{AtomicBool, AtomicU32, Ordering, announced};
 
 /// Bits of the hazard word: what has to be looked at before the next entry.
 pub mod hazard {
@@ -19,6 +19,8 @@ pub mod hazard {
     pub const STARTUP: u32 = 1 << 3;
     /// For whoever dispatches: look whether the VP may still run (suspended, deleted).
     pub const RECALL: u32 = 1 << 4;
+    /// Forget the translations that the processor has cached for the VP. Nothing to run the VP for.
+    pub const FLUSH: u32 = 1 << 5;
     /// Where the start-up vector is.
     pub const STARTUP_VECTOR_SHIFT: u32 = 24;
 }
@@ -49,7 +51,12 @@ impl Posted {
     /// The hazard word: 0 when there is nothing to do.
     #[inline]
     pub fn hazard(&self) -> u32 {
-        self.hazard.load(Ordering::Acquire)
+        announced();
+        self.hazard.load(Ordering::SeqCst)
+    }
+    /// Whether there is something that a VP which does not run is to be run for.
+    pub fn must_run(&self) -> bool {
+        self.hazard() & !hazard::FLUSH != 0
     }
     /// Takes the hazard word.
     #[inline]
@@ -59,7 +66,8 @@ impl Posted {
     /// Sets bits of the hazard word ([`hazard`]).
     #[inline]
     pub fn raise(&self, bits: u32) {
-        self.hazard.fetch_or(bits, Ordering::AcqRel);
+        self.hazard.fetch_or(bits, Ordering::SeqCst);
+        announced();
     }
 
     /// Requests `vector`. Says whether the APIC takes it (also when it was requested before).

@@ -172,6 +172,32 @@ fn an_nmi_waits_without_keeping_the_vp_busy() {
 }
 
 #[test]
+fn an_idle_guest_goes_on_with_an_interrupt_that_it_does_not_take() {
+    const GUEST_IDLE: u32 = 0x4000_00F0;
+    let partition = Partition::new(1);
+    let mut vp = running(&partition, 0);
+    vp.backend.rflags = 0;
+    let idle = |vp: &mut FakeVp| {
+        assert_eq!(partition.rdmsr(vp, GUEST_IDLE), Some(0));
+        partition.before(vp)
+    };
+    assert_eq!((idle(&mut vp), partition.before(&mut vp)), (Next::Blocked, Next::Blocked));
+    partition.inboxes[0].assert_interrupt(0x40);
+    assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, None), "interrupts are off");
+    // It is still there: the guest is not idle a second time.
+    assert_eq!((idle(&mut vp), vp.backend.enter()), (Next::Enter, None));
+    vp.backend.rflags = 1 << 9;
+    partition.exit(&mut vp, Exit::InterruptWindow);
+    assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(Event::Interrupt(0x40))));
+    // One that its priority holds back does not count.
+    assert_eq!(partition.wrmsr(&mut vp, 0x808, 0x50), Some(Next::Enter));
+    partition.inboxes[0].assert_interrupt(0x41);
+    assert_eq!(idle(&mut vp), Next::Blocked);
+    partition.inboxes[0].posted.nmi();
+    assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(Event::Nmi)));
+}
+
+#[test]
 fn another_processor_is_started() {
     let partition = Partition::new(2);
     let mut first = running(&partition, 0);

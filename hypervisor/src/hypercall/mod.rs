@@ -7,6 +7,7 @@ mod memory;
 mod parse;
 mod partition;
 mod port;
+mod processors;
 mod registers;
 mod route;
 mod send;

@@ -46,6 +46,15 @@ impl<M: Machine> Caller<'_, M> {
     fn write_output(&self, at: Gpa, from: &[u8]) -> HvResult<()> {
         self.partition.memory.write(self.hv.machine, at, from)
     }
+    /// Copies in the first bytes of an input of `bytes`, which is within a page.
+    pub(super) fn input(&self, bytes: usize, into: &mut [u8]) -> HvResult<Gpa> {
+        let at = pointer(self.backend.gprs().rdx)?;
+        if at.offset().saturating_add(bytes) > crate::machine::PAGE_BYTES {
+            return Err(HvStatus::INVALID_ALIGNMENT);
+        }
+        self.read_input(at, into)?;
+        Ok(at)
+    }
     /// Where `bytes` of output go; refuses before anything is done what could not be written after.
     fn output(&self, bytes: usize) -> HvResult<Gpa> {
         let at = pointer(self.backend.gprs().r8)?;
@@ -111,14 +120,10 @@ fn all_batches<M: Machine, C: RepCall<M>>(
     done: &mut u16,
 ) -> HvResult<()> {
     const { assert!(size_of::<C::Item>() <= REP_BYTES && size_of::<C::Result>() <= REP_BYTES) };
-    let input = pointer(by.backend.gprs().rdx)?;
     let count = control.rep_count();
     let bytes = size_of::<C::Item>().saturating_mul(usize::from(count)).saturating_add(size_of::<C>());
-    if input.offset().saturating_add(bytes) > crate::machine::PAGE_BYTES {
-        return Err(HvStatus::INVALID_ALIGNMENT);
-    }
     let mut header = C::new_zeroed();
-    by.read_input(input, header.as_mut_bytes())?;
+    let input = by.input(bytes, header.as_mut_bytes())?;
     let output = match size_of::<C::Result>() {
         0 => input,
         size => by.output(size.saturating_mul(usize::from(count)))?,

@@ -16,6 +16,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::parse::{reps, simple};
 use super::partition::{Delete, Finalize, GetPartitionId, Initialize};
+use super::processors::for_vps;
 use super::registers::{GetRegisters, SetRegisters};
 use super::vp::{MapStats, UnmapStats};
 use super::{Caller, SimpleCall};
@@ -53,6 +54,12 @@ fn route<M: Machine>(by: &mut Caller<'_, M>, control: HypercallInput) -> Hyperca
         CallCode::NOTIFY_LONG_SPIN_WAIT => simple::<M, NotifyLongSpinWait>(by, control),
         CallCode::SIGNAL_EVENT => simple::<M, SignalEvent>(by, control),
         CallCode::POST_MESSAGE => simple::<M, PostMessage>(by, control),
+        CallCode::FLUSH_VIRTUAL_ADDRESS_SPACE
+        | CallCode::FLUSH_VIRTUAL_ADDRESS_LIST
+        | CallCode::SEND_SYNTHETIC_CLUSTER_IPI
+        | CallCode::FLUSH_VIRTUAL_ADDRESS_SPACE_EX
+        | CallCode::FLUSH_VIRTUAL_ADDRESS_LIST_EX
+        | CallCode::SEND_SYNTHETIC_CLUSTER_IPI_EX => return for_vps(by, control),
         _ => return route_root(by, control),
     };
     HypercallOutput::new().with_status(result.into())

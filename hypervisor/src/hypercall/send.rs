@@ -54,7 +54,7 @@ impl<M: Machine> SimpleCall<M> for SignalEventDirect {
         let vp = partition.vp(by.hv.machine, self.target_vp.0)?;
         let (newly, wake) = vp.inbox.signal_event(self.target_sint.into(), self.flag_number, &around)?;
         if wake {
-            around.wake(vp.index);
+            around.wake(&vp);
         }
         Ok(SignalEventDirectOutput { newly_signaled: newly.into(), reserved: [0; 7] })
     }
@@ -74,7 +74,7 @@ impl<M: Machine> SimpleCall<M> for PostMessageDirect {
         let around = Around::new(by.hv, &partition)?;
         let vp = partition.vp(by.hv.machine, self.vp_index.0)?;
         if vp.inbox.post_message(self.sint_index, &self.message, &around)? {
-            around.wake(vp.index);
+            around.wake(&vp);
         }
         Ok(())
     }

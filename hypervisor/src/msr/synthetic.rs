@@ -6,11 +6,11 @@ use hv_abi::synic::{HvPageMsr, SVERSION};
 use hv_abi::{GpaPage, HvResult, HvStatus};
 
 use super::{Followup, X2APIC_TPR, write_apic};
-use crate::apic::Fault;
+use crate::apic::{Fault, hazard};
 use crate::atomic::Ordering;
 use crate::backend::VirtualProcessorBackend;
 use crate::inject::{deliver_waiting, sync_task_priority};
-use crate::platform::{PartitionPlatform, Running, Surroundings};
+use crate::platform::{Activity, PartitionPlatform, Running, Surroundings};
 use crate::synic::GuestPages;
 
 const X2APIC_EOI: u32 = 0x80B;
@@ -31,6 +31,7 @@ const fn privilege(number: u32) -> Option<HvPrivileges> {
         msr::HV_X64_MSR_TIME_REF_COUNT => HvPrivileges::ACCESS_PARTITION_REFERENCE_COUNTER,
         msr::HV_X64_MSR_REFERENCE_TSC => HvPrivileges::ACCESS_PARTITION_REFERENCE_TSC,
         msr::HV_X64_MSR_TSC_FREQUENCY | msr::HV_X64_MSR_APIC_FREQUENCY => HvPrivileges::ACCESS_FREQUENCY_REGS,
+        msr::HV_X64_MSR_GUEST_IDLE => HvPrivileges::ACCESS_GUEST_IDLE_REG,
         msr::HV_X64_MSR_EOI..=msr::HV_X64_MSR_VP_ASSIST_PAGE => HvPrivileges::ACCESS_INTR_CTRL_REGS,
         msr::HV_X64_MSR_SCONTROL..=msr::HV_X64_MSR_EOM | msr::HV_X64_MSR_SINT0..=msr::HV_X64_MSR_SINT15 => {
             HvPrivileges::ACCESS_SYNIC_REGS
@@ -96,6 +97,11 @@ pub fn read<B: VirtualProcessorBackend>(
         msr::HV_X64_MSR_CRASH_P0..=msr::HV_X64_MSR_CRASH_P4 => {
             let register = platform.crash.get(index(number, msr::HV_X64_MSR_CRASH_P0));
             register.map_or(0, |register| register.load(Ordering::Relaxed))
+        }
+        msr::HV_X64_MSR_GUEST_IDLE => {
+            vp.platform.activity = Activity::Idle;
+            vp.inbox.posted.raise(hazard::INTERRUPT);
+            0
         }
         // What the guest may do: notify, without a message.
         msr::HV_X64_MSR_CRASH_CTL => msr::CRASH_CTL_NOTIFY,

@@ -91,7 +91,7 @@ fn what_there_is_no_privilege_for_faults() {
         assert_eq!(partition.wrmsr(&mut vp, msr, 0), None, "{msr:#x}");
     }
     let (partition, mut vp) = guest();
-    for msr in [0x4000_0003, 0x4000_0011, 0x4000_0085, 0x4000_00B8, 0x4000_00F0, 0x4000_0106, 0x4000_0FFF] {
+    for msr in [0x4000_0003, 0x4000_0011, 0x4000_0085, 0x4000_00B8, 0x4000_00F1, 0x4000_0106, 0x4000_0FFF] {
         assert_eq!(partition.rdmsr(&mut vp, msr), None, "{msr:#x}");
     }
 }

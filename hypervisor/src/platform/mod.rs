@@ -23,7 +23,7 @@ use crate::vp::counter;
 
 /// The partition around a VP that runs.
 ///
-/// An implementor keeps: `wake` never waits, and is called after something was put into the inbox.
+/// An implementor keeps: `post` never waits.
 pub trait Surroundings: GuestPages {
     /// Its id.
     fn partition_id(&self) -> HvPartitionId;
@@ -31,10 +31,9 @@ pub trait Surroundings: GuestPages {
     fn platform(&self) -> &PartitionPlatform;
     /// VP indexes are below this.
     fn vp_count(&self) -> u32;
-    /// Shows the inbox of a VP, when there is one.
-    fn with_inbox<R>(&self, vp: u32, f: impl FnOnce(&VpInbox) -> R) -> Option<R>;
-    /// Something was put into the inbox of that VP: make it look, wherever it is.
-    fn wake(&self, vp: u32);
+    /// Puts something into the inbox of a VP, when there is one, and if `f` says that it did and `wake`, makes the VP
+    /// look, wherever it is. Says whether it did.
+    fn post(&self, vp: u32, wake: bool, f: impl FnOnce(&VpInbox) -> bool) -> bool;
     /// The host's time stamp counter.
     fn tsc(&self) -> u64;
 }

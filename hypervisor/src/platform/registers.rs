@@ -11,9 +11,10 @@ use crate::backend::VirtualProcessorBackend;
 use crate::inject::deliver_waiting;
 use crate::msr::refresh_reference_page;
 
-/// Bits of `InternalActivityState`.
-const HALTED: u64 = 1 << 0;
-const WAIT_FOR_STARTUP: u64 = 1 << 1;
+/// Bits of `InternalActivityState` (`HV_INTERNAL_ACTIVITY_REGISTER`).
+const WAIT_FOR_STARTUP: u64 = 1 << 0;
+const HALTED: u64 = 1 << 1;
+const IDLE: u64 = 1 << 2;
 
 /// How far `name` is from `first`, when it is one of the `count` registers from there on.
 fn index(name: Name, first: Name, count: u32) -> Option<usize> {
@@ -32,6 +33,7 @@ pub fn read<B: VirtualProcessorBackend>(
         Name::InternalActivityState => match vp.platform.activity {
             Activity::Running => 0,
             Activity::Halted => HALTED,
+            Activity::Idle => IDLE,
             Activity::WaitForStartup => WAIT_FOR_STARTUP,
         },
         Name::ApicBase => vp.platform.apic.base(),
@@ -79,6 +81,7 @@ pub fn write<B: VirtualProcessorBackend>(
         Name::InternalActivityState => match value {
             0 => vp.platform.activity = Activity::Running,
             HALTED => vp.platform.activity = Activity::Halted,
+            IDLE => vp.platform.activity = Activity::Idle,
             WAIT_FOR_STARTUP => vp.platform.activity = Activity::WaitForStartup,
             _ => return refused,
         },

@@ -12,6 +12,8 @@ pub enum Activity {
     Running,
     /// HLT: until an interrupt.
     Halted,
+    /// GUEST_IDLE: until an interrupt is there, whether or not it can be taken (TLFS 8.5).
+    Idle,
     /// Until SIPI.
     WaitForStartup,
 }

@@ -79,7 +79,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
         let entered = self.times.enter(self.hv.machine);
         let exit = self.backend.run();
         self.times.leave(self.hv.machine, entered);
-        self.processor.leave();
+        self.processor.mode.leave();
         match exit {
             Exit::Hypercall => self.hypercall(),
             Exit::Cpuid => self.cpuid(),

@@ -3,6 +3,7 @@
 mod dispatch;
 mod lifecycle;
 mod memory;
+mod processors;
 mod random;
 mod registers;
 mod send;

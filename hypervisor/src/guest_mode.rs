@@ -1,0 +1,121 @@
+//! Whether a processor is in guest mode, for those who put something in or take something away that it must not miss.
+//!
+//! The processor announces its entry, then looks at what it must not miss (the hazard word, the generation of a space);
+//! the others change that first, then look whether it is in guest mode, and if so kick it and wait until it has left.
+//! So either it sees the change before the guest runs, or they see it in guest mode (loom tests it). They never wait for
+//! what the guest does: a kick cannot be held up.
+
+use crate::atomic::{Ordering, announced, pause};
+
+/// The word behind it: an atomic `u64` (loom's is another).
+pub trait Word {
+    /// Adds 1, sequentially consistent.
+    fn announce(&self);
+    /// Reads it in that order.
+    fn look(&self, order: Ordering) -> u64;
+    /// Writes it; all before is seen with it.
+    fn publish(&self, value: u64);
+}
+
+macro_rules! word {
+    ($t:ty) => {
+        impl Word for $t {
+            #[inline]
+            fn announce(&self) {
+                self.fetch_add(1, Ordering::SeqCst);
+            }
+            #[inline]
+            fn look(&self, order: Ordering) -> u64 {
+                self.load(order)
+            }
+            #[inline]
+            fn publish(&self, value: u64) {
+                self.store(value, Ordering::Release);
+            }
+        }
+    };
+}
+word!(core::sync::atomic::AtomicU64);
+#[cfg(loom)]
+word!(loom::sync::atomic::AtomicU64);
+
+/// Entries and exits so far: odd while in guest mode. Only its processor writes it.
+#[derive(Debug)]
+pub struct GuestMode<W>(W);
+
+/// A stay in guest mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stay(u64);
+
+impl<W: Word> GuestMode<W> {
+    /// Outside, with a `word` of 0.
+    pub const fn new(word: W) -> Self {
+        Self(word)
+    }
+    /// Announces the entry. What is looked at next is not older than this.
+    #[inline]
+    pub fn enter(&self) {
+        self.0.announce();
+        announced();
+    }
+    /// It has left.
+    #[inline]
+    pub fn leave(&self) {
+        self.0.publish(self.0.look(Ordering::Relaxed).wrapping_add(1));
+    }
+    /// For another processor, after it has changed something: whether this one is inside.
+    #[inline]
+    pub fn stay(&self) -> Option<Stay> {
+        announced();
+        let entries = self.0.look(Ordering::SeqCst);
+        (entries % 2 == 1).then_some(Stay(entries))
+    }
+    /// Waits until that stay is over. Its processor was kicked.
+    pub fn wait(&self, stay: Stay) {
+        while self.0.look(Ordering::Acquire) == stay.0 {
+            pause();
+        }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod loom_tests {
+    use super::*;
+    use crate::apic::{Posted, hazard};
+    use crate::atomic::AtomicBool;
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicU64;
+
+    /// A flush is complete when the one who asked for it goes on: the guest, which may hold an old translation from
+    /// before, is not inside with it.
+    #[test]
+    fn nobody_is_inside_with_what_was_flushed() {
+        loom::model(|| {
+            let mode = Arc::new(GuestMode::new(AtomicU64::new(0)));
+            let posted = Arc::new(Posted::new());
+            // What the guest's processor may reach through a stale translation, once it is used for something else.
+            let reused = Arc::new(AtomicBool::new(false));
+            let (flusher_mode, flusher_posted, flusher_reused) =
+                (mode.clone(), posted.clone(), reused.clone());
+            let flusher = loom::thread::spawn(move || {
+                flusher_posted.raise(hazard::FLUSH);
+                if let Some(stay) = flusher_mode.stay() {
+                    flusher_mode.wait(stay);
+                }
+                flusher_reused.store(true, Ordering::SeqCst);
+            });
+            let mut stale = true;
+            for _ in 0..2 {
+                mode.enter();
+                if posted.hazard() != 0 {
+                    mode.leave();
+                    stale &= posted.take_hazard() & hazard::FLUSH == 0;
+                    continue;
+                }
+                assert!(!stale || !reused.load(Ordering::SeqCst), "inside with a stale translation");
+                mode.leave();
+            }
+            flusher.join().unwrap();
+        });
+    }
+}
