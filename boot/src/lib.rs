@@ -4,8 +4,9 @@
 //! * A loader fills every field; a reader checks [`HandOff::MAGIC`] and [`HandOff::VERSION`] before it looks at another.
 //! * Every address is system-physical. All of it lies in RAM that the memory map calls [`RegionKind::Loader`], so that
 //!   the root partition can use that RAM once it has copied what it wants.
-//! * The memory map is sorted, does not overlap, and is page aligned. The hypervisor turns what it keeps into
-//!   [`RegionKind::Hypervisor`], in place, before the root kernel sees it.
+//! * The memory map is sorted, does not overlap, and is page aligned. What is the hypervisor's (its image, and
+//!   `hypervisor_tables`) is [`RegionKind::HYPERVISOR`] in it.
+//! * What the hypervisor has to know of the machine is in [`Machine`]: it reads no firmware table itself.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -15,6 +16,10 @@ pub const MAX_REGIONS: usize = 256;
 pub const MAX_MODULES: usize = 8;
 /// The longest command line, in bytes.
 pub const MAX_COMMAND_LINE: usize = 1024;
+/// How many processors are used.
+pub const MAX_PROCESSORS: usize = 64;
+/// Bytes of RAM below 640 KiB that starting a processor takes.
+pub const STARTUP_BYTES: u64 = 4 * 4096;
 
 /// What a range of physical memory is for.
 ///
@@ -126,6 +131,59 @@ impl Framebuffer {
     pub const NONE: Self = Self { base: 0, width: 0, height: 0, stride: 0, format: 0 };
 }
 
+/// A kind of IOMMU. An open enumeration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(transparent)]
+pub struct Iommu(pub u32);
+
+impl Iommu {
+    /// None that the firmware tells of.
+    pub const NONE: Self = Self(0);
+    /// Intel's.
+    pub const VT_D: Self = Self(1);
+    /// AMD's.
+    pub const AMD_VI: Self = Self(2);
+}
+
+/// What the loader found out about the machine.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Machine {
+    /// Ticks of the time stamp counter in a second; 0: there is no clock to measure it by.
+    pub tsc_hz: u64,
+    /// First byte of free RAM below 640 KiB, [`STARTUP_BYTES`] of it, to start processors with; 0: none.
+    pub startup: u64,
+    /// The IOMMU.
+    pub iommu: Iommu,
+    /// Processors beyond [`MAX_PROCESSORS`], which stay off.
+    pub processors_left_out: u32,
+    /// How many of `processors` count: at least the one that runs the loader.
+    pub processor_count: u32,
+    /// Ids of the processors' local APICs; first that of the one that runs the loader.
+    pub processors: [u32; MAX_PROCESSORS],
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl Machine {
+    /// Nothing is known.
+    pub const NONE: Self = Self {
+        tsc_hz: 0,
+        startup: 0,
+        iommu: Iommu::NONE,
+        processors_left_out: 0,
+        processor_count: 0,
+        processors: [0; MAX_PROCESSORS],
+        reserved: 0,
+    };
+
+    /// Ids of the local APICs.
+    #[must_use]
+    pub fn processors(&self) -> &[u32] {
+        self.processors.get(..self.processor_count as usize).unwrap_or(&self.processors)
+    }
+}
+
 /// What a loader hands over.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -144,6 +202,10 @@ pub struct HandOff {
     pub hypervisor: Image,
     /// The root partition's kernel.
     pub root: Image,
+    /// RAM for the hypervisor's tables, beside its image; of no length without a hypervisor, or when there is too little.
+    pub hypervisor_tables: Region,
+    /// The machine.
+    pub machine: Machine,
     /// How many of `regions` count.
     pub region_count: u32,
     /// How many of `modules` count.
@@ -164,7 +226,7 @@ impl HandOff {
     /// "BULKHEAD" in memory order.
     pub const MAGIC: u64 = u64::from_le_bytes(*b"BULKHEAD");
     /// The layout that this file describes.
-    pub const VERSION: u32 = 1;
+    pub const VERSION: u32 = 2;
 
     /// An empty hand-off of this version.
     #[must_use]
@@ -177,6 +239,8 @@ impl HandOff {
             framebuffer: Framebuffer::NONE,
             hypervisor: Image::NONE,
             root: Image::NONE,
+            hypervisor_tables: Region::NONE,
+            machine: Machine::NONE,
             region_count: 0,
             module_count: 0,
             command_line_length: 0,
@@ -197,6 +261,13 @@ impl HandOff {
     #[must_use]
     pub fn regions(&self) -> &[Region] {
         self.regions.get(..self.region_count as usize).unwrap_or(&self.regions)
+    }
+
+    /// Bytes of RAM, whoever has it.
+    #[must_use]
+    pub fn ram_bytes(&self) -> u64 {
+        let is_ram = |region: &&Region| region.kind != RegionKind::RESERVED;
+        self.regions().iter().filter(is_ram).fold(0, |sum, region| sum.saturating_add(region.length))
     }
 
     /// The files.
@@ -229,6 +300,7 @@ const _: () = {
     assert!(size_of::<Region>() == 24);
     assert!(size_of::<Module>() == 48);
     assert!(size_of::<Image>() == 48);
+    assert!(size_of::<Machine>() == 288);
     assert!(core::mem::offset_of!(HandOff, hypervisor) == 48);
 };
 
@@ -250,6 +322,8 @@ mod tests {
         hand_off.region_count = u32::MAX;
         hand_off.module_count = u32::MAX;
         hand_off.command_line_length = u32::MAX;
+        hand_off.machine.processor_count = u32::MAX;
+        assert_eq!(hand_off.machine.processors().len(), MAX_PROCESSORS);
         assert_eq!(hand_off.regions().len(), MAX_REGIONS);
         assert_eq!(hand_off.modules().len(), MAX_MODULES);
         assert_eq!(hand_off.command_line(), "");

@@ -8,7 +8,7 @@ mod entry {
 
     /// Entered by a boot loader, in 64-bit mode with interrupts off; RDI: the hand-off.
     #[unsafe(no_mangle)]
-    extern "C" fn hypervisor_entry(hand_off: *mut handoff::HandOff) -> ! {
+    extern "C" fn hypervisor_entry(hand_off: *const handoff::HandOff) -> ! {
         // SAFETY: the loader gives its hand-off, and is gone.
         unsafe { hypervisor::arch::boot::enter(hand_off) }
     }

@@ -13,7 +13,7 @@ mod pvh;
 
 use handoff::{HandOff, Image, MAX_COMMAND_LINE, MAX_MODULES, Module, RegionKind};
 use loader::enter::{self, has_no_execute};
-use loader::{PAGE, PhysicalMemory, cpio, image, memory_map};
+use loader::{PAGE, PhysicalMemory, cpio, image, machine, memory_map};
 
 use memory::Memory;
 
@@ -58,6 +58,7 @@ fn start(magic: u32, information: u32) -> Result<(), Failure> {
     let hand_off = memory.into_hand_off();
     hand_off.root = root;
     hand_off.hypervisor = hypervisor.unwrap_or_default();
+    machine::complete(hand_off, memory::LIMIT);
     enter::enter(&hypervisor.unwrap_or(root), hand_off)
 }
 

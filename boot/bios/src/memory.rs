@@ -7,7 +7,7 @@ use handoff::{HandOff, MAX_MODULES, Module, RegionKind};
 use loader::{PhysicalMemory, memory_map};
 
 /// What the loader's own identity map covers.
-const LIMIT: u64 = 4 << 30;
+pub const LIMIT: u64 = 4 << 30;
 
 struct Static(UnsafeCell<HandOff>);
 // SAFETY: one processor runs the loader, and `hand_off` is called once.

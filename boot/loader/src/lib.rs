@@ -1,20 +1,25 @@
-//! What every boot loader of Bulkhead does: ELF images, page tables, the hand-off structure.
+//! What every boot loader of Bulkhead does: ELF images, page tables, the hand-off structure, and finding out what the
+//! hypervisor has to know of the machine, so that none of that is in the hypervisor.
 //!
 //! Invariants:
-//! * Nothing but [`mod@enter`] touches hardware or firmware: memory is reached through [`PhysicalMemory`], so the rest
-//!   runs in host tests.
+//! * Nothing but [`mod@enter`], [`clock`] and [`machine`] touches hardware or firmware: memory is reached through
+//!   [`PhysicalMemory`], so the rest runs in host tests.
 //! * A file from the boot medium can hold anything; what is wrong with it comes back as a [`LoadError`].
 #![no_std]
 
 #[cfg(test)]
 extern crate std;
 
+pub mod acpi;
+pub mod clock;
 pub mod cpio;
 pub mod enter;
 pub mod image;
+pub mod machine;
 pub mod memory_map;
 pub mod multiboot2;
 pub mod tables;
+pub mod tsc;
 
 use core::fmt;
 

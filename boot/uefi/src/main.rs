@@ -15,7 +15,7 @@ use alloc::string::String;
 
 use handoff::{HandOff, Image, MAX_COMMAND_LINE};
 use loader::enter::{enter, has_no_execute};
-use loader::image;
+use loader::{image, machine};
 use uefi::prelude::*;
 use uefi::{println, runtime};
 
@@ -62,6 +62,7 @@ fn start() -> Result<core::convert::Infallible, String> {
     hand_off.framebuffer = firmware::framebuffer();
     println!("Bulkhead: leaving the firmware");
     firmware::exit(hand_off);
+    machine::complete(hand_off, identity);
     enter(&hypervisor, hand_off)
 }
 

@@ -3,15 +3,14 @@
 
 use core::arch::asm;
 
-use handoff::HandOff;
-use hv_abi::HvStatus;
-use spin::{Mutex, Once};
+use handoff::{HandOff, Iommu};
+use hv_abi::{HvStatus, Spa};
+use spin::Once;
 
-use crate::arch::acpi::Iommu;
 use crate::arch::layout::Stack;
 use crate::arch::plan::{self, Failure, Plan};
 use crate::arch::x86_machine::X86Machine;
-use crate::arch::{clock, cpu, exception, extended, log, processors, serial, vendor};
+use crate::arch::{cpu, exception, extended, log, processors, serial, vendor};
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::say;
 
@@ -22,14 +21,14 @@ static PLAN: Once<Plan> = Once::new();
 /// Where the loader comes in: 64-bit mode, interrupts off, on its tables and stack.
 ///
 /// # Safety
-/// `hand_off` is a loader's, which this takes over.
-pub unsafe fn enter(hand_off: *mut HandOff) -> ! {
+/// `hand_off` is a loader's.
+pub unsafe fn enter(hand_off: *const HandOff) -> ! {
     cpu::mark::<{ cpu::marker::ENTRY }>();
     serial::init();
     exception::load();
     extended::init();
     // SAFETY: the loader's contract.
-    match plan::make(unsafe { &mut *hand_off }) {
+    match plan::make(unsafe { &*hand_off }) {
         Ok(plan) => leave_loader(PLAN.call_once(|| plan)),
         Err(failure) => refuse(&failure),
     }
@@ -63,15 +62,12 @@ extern "C" fn start() -> ! {
     // SAFETY: the tables in use map all of it.
     unsafe { log::move_framebuffer(plan.framebuffer) };
     processors::set_up(0);
-    let Some(tsc_hz) = clock::tsc_hz(plan.facts.timer_port) else {
-        say!("Bulkhead: neither the PM timer nor the PIT runs, so the time stamp counter cannot be measured");
-        cpu::stop()
-    };
-    MACHINE.set(plan.tables, tsc_hz, plan.processors as u32);
-    let online = match plan.low {
-        Some(low) => processors::start_others(low, plan.tables, plan.processors, tsc_hz),
-        None => 1,
-    };
+    let machine = &plan.machine;
+    MACHINE.set(plan.tables, machine.tsc_hz, machine.processor_count);
+    let startup = Spa::new(machine.startup).filter(|startup| startup.get() != 0);
+    let online = startup.map_or(1, |startup| {
+        processors::start_others(startup.page(), plan.tables, machine.processors().len(), machine.tsc_hz)
+    });
     announce(plan, online);
     if let Err(status) = start_hypervisor(plan, online) {
         say!("Bulkhead: the root partition can not be made: status {:#x}", status.0);
@@ -84,10 +80,10 @@ fn announce(plan: &Plan, online: usize) {
     const ROUND: u64 = 16 << 20;
     let mebibytes = plan.ram_bytes.next_multiple_of(ROUND) >> 20;
     let processors = if online == 1 { "processor" } else { "processors" };
-    let iommu = match plan.facts.iommu {
-        None => "none",
-        Some(Iommu::VtD) => "VT-d, not used yet",
-        Some(Iommu::AmdVi) => "AMD-Vi, not used yet",
+    let iommu = match plan.machine.iommu {
+        Iommu::VT_D => "VT-d, not used yet",
+        Iommu::AMD_VI => "AMD-Vi, not used yet",
+        _ => "none",
     };
     say!(
         "Bulkhead {} | {}, NX | {online} {processors} | {mebibytes} MiB | \
@@ -95,21 +91,17 @@ fn announce(plan: &Plan, online: usize) {
         env!("CARGO_PKG_VERSION"),
         vendor::name(),
     );
-    let missing = plan.processors.saturating_sub(online).saturating_add(plan.facts.left_out);
+    let all = plan.machine.processor_count.saturating_add(plan.machine.processors_left_out);
+    let missing = (all as usize).saturating_sub(online);
     if missing > 0 {
         say!("Bulkhead: {missing} more processors did not start and are not used");
     }
 }
 
 fn start_hypervisor(plan: &Plan, online: usize) -> Result<(), HvStatus> {
-    static OWN: Mutex<[(hv_abi::SpaPage, u64); 2]> = Mutex::new([(hv_abi::SpaPage::new(0).unwrap(), 0); 2]);
-    let mut own = OWN.lock();
-    for (slot, range) in own.iter_mut().zip(plan.frames.owned()) {
-        *slot = range;
-    }
     HYPERVISOR.start(BootInfo {
         ram: &plan.ram,
-        hypervisor: &*own,
+        hypervisor: &plan.owned,
         physical_bits: vendor::physical_bits(),
         gigabyte_pages: vendor::has_gigabyte_pages(),
         processors: online as u32,

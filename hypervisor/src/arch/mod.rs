@@ -5,7 +5,6 @@
 //! nothing of partitions. What is pure is compiled for the host too, and tested there.
 
 pub mod acceptable;
-pub mod acpi;
 pub mod asid;
 pub mod event;
 pub mod hidden;
@@ -14,13 +13,10 @@ pub mod msr_map;
 pub mod refusal;
 pub mod screen;
 pub mod svm;
-pub mod tsc;
 pub mod vmx;
 
 #[cfg(target_os = "none")]
 pub mod boot;
-#[cfg(target_os = "none")]
-pub mod clock;
 #[cfg(target_os = "none")]
 pub mod cpu;
 #[cfg(target_os = "none")]

@@ -1,20 +1,19 @@
-//! What is done on the loader's tables, while its identity map is there: the hand-off is read and changed, memory taken,
-//! the hypervisor's own tables made. What is needed afterwards is copied, for the identity map goes.
-#![expect(unsafe_code, reason = "reads ACPI tables and prepares pages through the loader's identity map")]
+//! What is done on the loader's tables, while its identity map is there: the hand-off is read, and the hypervisor's own
+//! tables made. What is needed afterwards is copied, for the identity map goes.
+#![expect(unsafe_code, reason = "prepares pages through the loader's identity map")]
 
 use core::fmt;
 
-use handoff::{Framebuffer, HandOff, MAX_REGIONS, RegionKind};
+use handoff::{Framebuffer, HandOff, MAX_PROCESSORS, MAX_REGIONS, Machine, RegionKind};
 use hv_abi::{Spa, SpaPage};
 use paging::Error;
 
-use crate::arch::acpi::{self, Facts};
-use crate::arch::layout::{self, MAX_PROCESSORS, Stack};
-use crate::arch::memory::frames::{self, Frames};
+use crate::arch::layout::{self, Stack};
+use crate::arch::memory::frames::Frames;
 use crate::arch::memory::tables::{self, Builder};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::refusal::Refusal;
-use crate::arch::{cpu, image, local_apic, log, trampoline, vendor};
+use crate::arch::{image, local_apic, log, vendor};
 use crate::root::RootEntry;
 
 /// The loader's identity map reaches at least this far.
@@ -27,8 +26,10 @@ pub enum Failure {
     Refused(Refusal),
     /// The hand-off is of another version, or none.
     HandOff,
-    /// Not enough memory, or the memory map is full.
+    /// Not enough memory.
     Memory,
+    /// Nothing to measure time by.
+    Clock,
 }
 
 impl fmt::Display for Failure {
@@ -37,6 +38,9 @@ impl fmt::Display for Failure {
             Self::Refused(refusal) => refusal.fmt(f),
             Self::HandOff => f.write_str("the boot loader does not match this hypervisor"),
             Self::Memory => f.write_str("not enough memory for the hypervisor"),
+            Self::Clock => f.write_str(
+                "neither the PM timer nor the PIT runs, so the time stamp counter cannot be measured",
+            ),
         }
     }
 }
@@ -55,13 +59,11 @@ pub type Ranges = heapless::Vec<(SpaPage, u64), MAX_REGIONS>;
 pub struct Plan {
     /// Root of the hypervisor's tables.
     pub tables: SpaPage,
-    /// What ACPI says.
-    pub facts: Facts,
-    /// Processors to start, this one first.
-    pub processors: usize,
-    /// Free pages below 1 MiB for starting them.
-    pub low: Option<SpaPage>,
-    /// Pages of the hypervisor.
+    /// The machine; its first processor is this one.
+    pub machine: Machine,
+    /// All that is the hypervisor's.
+    pub owned: [(SpaPage, u64); 2],
+    /// What of it is free.
     pub frames: Frames,
     /// RAM of the root.
     pub ram: Ranges,
@@ -73,24 +75,10 @@ pub struct Plan {
     pub framebuffer: u64,
 }
 
-/// All of physical memory that the loader's identity map shows.
-struct IdentityMap {
-    end: u64,
-}
+const _: () = assert!(MAX_PROCESSORS == layout::MAX_PROCESSORS);
 
-impl acpi::Memory for IdentityMap {
-    fn bytes(&self, address: u64, length: usize) -> Option<&[u8]> {
-        if address == 0 || address.checked_add(length as u64)? > self.end {
-            return None;
-        }
-        let first = core::ptr::with_exposed_provenance::<u8>(address as usize);
-        // SAFETY: in the identity map; firmware's tables are in RAM that nobody writes now.
-        Some(unsafe { core::slice::from_raw_parts(first, length) })
-    }
-}
-
-/// Checks the processor; takes what the hypervisor keeps out of `hand_off`; makes the tables.
-pub fn make(hand_off: &mut HandOff) -> Result<Plan, Failure> {
+/// Checks the processor and what the loader hands over; makes the tables.
+pub fn make(hand_off: &HandOff) -> Result<Plan, Failure> {
     if !hand_off.is_valid() {
         return Err(Failure::HandOff);
     }
@@ -101,50 +89,45 @@ pub fn make(hand_off: &mut HandOff) -> Result<Plan, Failure> {
     vendor::find().map_err(Failure::Refused)?;
     let base = hand_off.hypervisor.base;
     image::set_base(base);
-    let ram = hand_off.regions().iter().filter(|region| region.kind != RegionKind::RESERVED);
-    let ram_end = ram.map(|region| region.base.saturating_add(region.length)).max();
-    let memory = IdentityMap { end: ram_end.unwrap_or(0).max(IDENTITY) };
-    let facts = Facts::read(&memory, hand_off.rsdp);
-    let processors = facts.processors().len().max(1);
-    let ram_bytes = frames::ram(hand_off);
-    let low = low_pages(hand_off);
-    let image_end = base.saturating_add(tables::image_bytes());
-    let mut frames = Frames::take(hand_off, image_end, processors).ok_or(Failure::Memory)?;
-    let tables = map_all(&mut frames, base, &facts, processors, &hand_off.framebuffer)?;
+    let machine = hand_off.machine;
+    let (first, second) = (&hand_off.hypervisor, &hand_off.hypervisor_tables);
+    if second.length == 0 {
+        return Err(Failure::Memory);
+    }
+    if machine.tsc_hz == 0 {
+        return Err(Failure::Clock);
+    }
+    let pages = |base, length| pages(base, length).ok_or(Failure::HandOff);
+    let owned = [pages(first.base, first.length)?, pages(second.base, second.length)?];
+    let mut frames = Frames::new(hand_off, tables::image_bytes());
+    let tables = map_all(&mut frames, base, machine.processors(), &hand_off.framebuffer)?;
     let root = RootEntry {
         rip: hand_off.root.entry,
         rsp: hand_off.root.stack,
         cr3: hand_off.root.page_table,
         rdi: core::ptr::from_ref(hand_off).expose_provenance() as u64,
     };
-    let ram = root_ram(hand_off).collect();
+    let (ram, ram_bytes) = (root_ram(hand_off).collect(), hand_off.ram_bytes());
     let framebuffer = layout::FRAMEBUFFER.wrapping_add(hand_off.framebuffer.base % 4096);
-    Ok(Plan { tables, facts, processors, low, frames, ram, ram_bytes, root, framebuffer })
+    Ok(Plan { tables, machine, owned, frames, ram, ram_bytes, root, framebuffer })
+}
+
+/// Pages of these bytes.
+fn pages(base: u64, length: u64) -> Option<(SpaPage, u64)> {
+    Some((SpaPage::new(base >> 12)?, length >> 12))
 }
 
 fn root_ram(hand_off: &HandOff) -> impl Iterator<Item = (SpaPage, u64)> {
     let is_root = |kind| kind != RegionKind::RESERVED && kind != RegionKind::HYPERVISOR;
     let regions = hand_off.regions().iter().filter(move |region| is_root(region.kind));
-    regions.filter_map(|region| Some((SpaPage::new(region.base >> 12)?, region.length >> 12)))
-}
-
-/// The highest free pages below 640 KiB.
-fn low_pages(hand_off: &HandOff) -> Option<SpaPage> {
-    const LIMIT: u64 = 0xA0;
-    let usable = hand_off.regions().iter().filter(|region| region.kind == RegionKind::USABLE);
-    let first = usable.filter_map(|region| {
-        let end = (region.base.saturating_add(region.length) >> 12).min(LIMIT);
-        end.checked_sub(trampoline::PAGES).filter(|&first| first >= region.base >> 12 && first > 0)
-    });
-    first.max().and_then(SpaPage::new)
+    regions.filter_map(|region| pages(region.base, region.length))
 }
 
 /// The image, the local APIC, the framebuffer, and each processor's pages.
 fn map_all(
     frames: &mut Frames,
     base: u64,
-    facts: &Facts,
-    processors: usize,
+    processors: &[u32],
     framebuffer: &Framebuffer,
 ) -> Result<SpaPage, Failure> {
     let base = Spa::new(base).ok_or(Failure::HandOff)?;
@@ -157,20 +140,10 @@ fn map_all(
         let address = layout::FRAMEBUFFER.wrapping_add(page << 12);
         builder.map(address, spa.ok_or(Failure::HandOff)?.page(), tables::DEVICE)?;
     }
-    for (number, apic_id) in in_order(facts, processors) {
-        add_processor(&mut builder, number, apic_id)?;
+    for (number, apic_id) in processors.iter().enumerate() {
+        add_processor(&mut builder, number, *apic_id)?;
     }
     Ok(builder.root())
-}
-
-/// The processors, this one first.
-fn in_order(facts: &Facts, count: usize) -> impl Iterator<Item = (usize, u32)> {
-    let [_, ebx, ..] = cpu::cpuid(1, 0);
-    let listed = facts.processors();
-    // Leaf 1 has the low 8 bits only.
-    let own = listed.iter().copied().find(|id| id & 0xFF == ebx >> 24).unwrap_or(ebx >> 24);
-    let others = listed.iter().copied().filter(move |&id| id != own);
-    core::iter::once(own).chain(others).enumerate().take(count.min(MAX_PROCESSORS))
 }
 
 fn add_processor(builder: &mut Builder<'_>, number: usize, apic_id: u32) -> Result<(), Failure> {

@@ -94,7 +94,8 @@ unsafe extern "C" {
 }
 
 /// Pages that it needs, one after the other: code, and three tables.
-pub const PAGES: u64 = 4;
+const PAGES: u64 = 4;
+const _: () = assert!(PAGES * PAGE_BYTES as u64 <= handoff::STARTUP_BYTES);
 
 /// The code in place.
 pub struct Trampoline {

@@ -1,0 +1,129 @@
+//! What the hypervisor is told of the machine, and the RAM that it gets: the last that a loader does.
+#![expect(unsafe_code, reason = "the firmware's tables are named by physical addresses")]
+
+use core::arch::x86_64::__cpuid;
+
+use handoff::{HandOff, Machine, Region, RegionKind, STARTUP_BYTES};
+
+use crate::acpi::{self, Memory};
+use crate::{PAGE, clock, memory_map};
+
+/// Memory that is mapped at its own address.
+struct Mapped {
+    end: u64,
+}
+
+impl Memory for Mapped {
+    fn bytes(&self, address: u64, length: usize) -> Option<&[u8]> {
+        if address == 0 || address.checked_add(length as u64)? > self.end {
+            return None;
+        }
+        let first = core::ptr::with_exposed_provenance::<u8>(address as usize);
+        // SAFETY: it is mapped; the firmware's tables are in RAM that nobody writes now.
+        Some(unsafe { core::slice::from_raw_parts(first, length) })
+    }
+}
+
+/// Completes `hand_off`, whose images, root pointer and memory map are there. The firmware is gone; the first `mapped`
+/// bytes of memory are mapped at their own addresses. What can not be had is left out: whoever needs it says so.
+pub fn complete(hand_off: &mut HandOff, mapped: u64) {
+    let startup = startup(hand_off.regions()).unwrap_or(0);
+    let machine = &mut hand_off.machine;
+    let timer = acpi::read(&Mapped { end: mapped }, hand_off.rsdp, machine);
+    put_first(machine, __cpuid(1).ebx >> 24);
+    machine.tsc_hz = clock::tsc_hz(timer).unwrap_or(0);
+    machine.startup = startup;
+    if hand_off.hypervisor.length != 0 {
+        hand_off.hypervisor_tables = hypervisor_ram(hand_off).unwrap_or_default();
+    }
+}
+
+/// Puts the processor first whose id ends in `own`, listed or not: CPUID says the low 8 bits only.
+fn put_first(machine: &mut Machine, own: u32) {
+    machine.processor_count = machine.processor_count.max(1);
+    let listed = machine.processors().iter().position(|id| id & 0xFF == own);
+    let last = listed.unwrap_or(machine.processors().len() - 1);
+    machine.processors[..=last].rotate_right(1);
+    if listed.is_none() {
+        machine.processors[0] = own;
+    }
+}
+
+/// The highest free RAM below 640 KiB that starting a processor takes, but the first page.
+fn startup(regions: &[Region]) -> Option<u64> {
+    const LIMIT: u64 = 640 << 10;
+    let usable = regions.iter().filter(|region| region.kind == RegionKind::USABLE);
+    let first = usable.filter_map(|region| {
+        let end = (region.base + region.length).min(LIMIT);
+        end.checked_sub(STARTUP_BYTES).filter(|&first| first >= region.base && first > 0)
+    });
+    first.max()
+}
+
+/// Takes what is the hypervisor's out of the memory map: its image, and RAM for its tables.
+fn hypervisor_ram(hand_off: &mut HandOff) -> Option<Region> {
+    let kind = RegionKind::HYPERVISOR;
+    let image = hand_off.hypervisor;
+    let length = table_pages(hand_off.ram_bytes(), hand_off.machine.processor_count.into()) * PAGE;
+    memory_map::reassign(hand_off, RegionKind::LOADER, image.base, image.length, kind).then_some(())?;
+    let base = memory_map::carve(hand_off, length, PAGE, u64::MAX, kind)?;
+    Some(Region { base, length, kind, reserved: 0 })
+}
+
+/// Pages for the root's second-level tables: for each 2 MiB and each 1 GiB of RAM one, should all be split, and what is
+/// above; and for the processors.
+const fn table_pages(ram: u64, processors: u64) -> u64 {
+    (ram >> 21) + (ram >> 30) + 64 + processors * 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use handoff::{Image, MAX_PROCESSORS};
+
+    fn ids(listed: &[u32], own: u32) -> Machine {
+        let mut machine = Machine { processor_count: listed.len() as u32, ..Machine::NONE };
+        machine.processors[..listed.len()].copy_from_slice(listed);
+        put_first(&mut machine, own);
+        machine
+    }
+
+    #[test]
+    fn the_processor_that_runs_is_the_first() {
+        assert_eq!(ids(&[0, 1, 2], 0).processors(), [0, 1, 2]);
+        assert_eq!(ids(&[0, 1, 0x102, 3], 2).processors(), [0x102, 0, 1, 3]);
+        assert_eq!(ids(&[], 5).processors(), [5]);
+        let all: [u32; MAX_PROCESSORS] = core::array::from_fn(|id| id as u32);
+        let machine = ids(&all, 200);
+        assert_eq!(machine.processors().len(), MAX_PROCESSORS, "there is no room for one more");
+        assert_eq!(machine.processors()[..2], [200, 0]);
+    }
+
+    #[test]
+    fn processors_start_in_the_highest_free_ram_below_640_kib() {
+        let region = |base, length, kind| Region { base, length, kind, reserved: 0 };
+        let usable = RegionKind::USABLE;
+        let map = [region(0, 0x9_0000, usable), region(0x9_E000, 0x10_0000, usable)];
+        assert_eq!(startup(&map), Some(0x8_C000));
+        assert_eq!(startup(&[region(0x1000, 0x20_0000, usable)]), Some(0x9_C000));
+        assert_eq!(startup(&[region(0, STARTUP_BYTES, usable)]), None, "page 0 is not used");
+        assert_eq!(startup(&[region(0x1000, 0x8_0000, RegionKind::RESERVED)]), None);
+    }
+
+    #[test]
+    fn the_hypervisor_gets_its_image_and_pages_for_tables() {
+        let mut hand_off = HandOff::new();
+        memory_map::add(&mut hand_off, 0, 1 << 30, RegionKind::USABLE);
+        memory_map::reserve(&mut hand_off, 0x80_0000, 0x40_0000, RegionKind::LOADER);
+        hand_off.hypervisor = Image { base: 0x80_0000, length: 0x20_0000, ..Image::NONE };
+        hand_off.machine.processor_count = 2;
+        let tables = hypervisor_ram(&mut hand_off).unwrap();
+        assert_eq!(tables.length, (512 + 1 + 64 + 32) * PAGE);
+        let own = |region: &&Region| region.kind == RegionKind::HYPERVISOR;
+        let kept: u64 = hand_off.regions().iter().filter(own).map(|region| region.length).sum();
+        assert_eq!(kept, 0x20_0000 + tables.length);
+        assert_eq!(hand_off.ram_bytes(), 1 << 30);
+        hand_off.hypervisor.base = 0x100_0000;
+        assert!(hypervisor_ram(&mut hand_off).is_none(), "where there is no image of the loader's");
+    }
+}
