@@ -14,7 +14,6 @@ use crate::machine::MappedPage;
 /// The general registers, in the processor's own order (also that of the register page).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the registers' own names")]
 pub struct Gprs {
     pub rax: u64,
     pub rcx: u64,
@@ -144,7 +143,6 @@ pub struct SecondLevelFault {
 
 /// Why the guest stopped. For an instruction RIP is still at it; [`VirtualProcessorBackend::advance`] completes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each says itself")]
 pub enum Exit {
     Cpuid,
     MsrRead,
@@ -164,11 +162,6 @@ pub enum Exit {
     WriteBackInvalidate,
     /// An instruction that this guest does not have: #UD.
     UndefinedInstruction,
-    /// An intercepted exception, to be passed on.
-    Exception {
-        vector: u8,
-        error_code: Option<u32>,
-    },
     /// Something the backend has dealt with: go on.
     Handled,
     /// The processor refuses the guest's state.

@@ -61,7 +61,6 @@ const fn reason(exit: &Exit) -> ExitReason {
         Exit::Xsetbv => ExitReason::Xsetbv,
         Exit::WriteBackInvalidate => ExitReason::WriteBackInvalidate,
         Exit::UndefinedInstruction => ExitReason::UndefinedInstruction,
-        Exit::Exception { .. } => ExitReason::Exception,
         Exit::Handled | Exit::InvalidState => ExitReason::Other,
     }
 }

@@ -74,9 +74,6 @@ pub fn handle_exit<B: VirtualProcessorBackend>(
         // No device reads guest memory past the caches.
         Exit::WriteBackInvalidate => vp.backend.advance(),
         Exit::UndefinedInstruction => vp.backend.inject(Event::UNDEFINED_INSTRUCTION),
-        Exit::Exception { vector, error_code } => {
-            vp.backend.inject(Event::Exception { vector: *vector, error_code: *error_code });
-        }
         Exit::TripleFault | Exit::InvalidState => {
             intercept::unrecoverable(vp, env.partition_id());
             return Next::Intercept;

@@ -20,57 +20,55 @@
 //! The library is architecture-neutral above the seams [`backend`] (the vendor's extension) and [`machine`] (memory
 //! windows, time, other processors), so that host tests run it over fakes; [`arch`] is what is below them.
 #![no_std]
+#![cfg_attr(not(target_os = "none"), expect(dead_code, reason = "used on the machine itself only"))]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 
-pub mod apic;
+mod apic;
 pub mod arch;
 mod atomic;
-pub mod backend;
-pub mod connection;
-pub mod cpuid;
-pub mod dispatch;
-pub mod exit;
+mod backend;
+mod connection;
+mod cpuid;
+mod dispatch;
+mod exit;
 #[cfg(all(test, not(loom)))]
 mod fake;
 #[cfg(any(all(test, not(loom)), feature = "fake"))]
 pub mod fake_machine;
-pub mod flush;
-pub mod gpa_space;
-pub mod guest;
-pub mod guest_mode;
-pub mod hypercall;
-pub mod hypervisor;
-pub mod inject;
-pub mod intercept;
-pub mod layout;
-pub mod lifecycle;
-pub mod machine;
-pub mod memory;
-pub mod msr;
-pub mod object;
-pub mod object_lock;
-pub mod partition;
-pub mod partition_table;
-pub mod platform;
-pub mod pool;
-pub mod port;
-pub mod processor;
-pub mod reference_time;
-pub mod register_page;
-pub mod root;
-pub mod root_table;
-pub mod send;
-pub mod slot;
-pub mod start;
-pub mod synic;
-pub mod table;
-pub mod timer;
-pub mod translate;
-pub mod vp;
-pub mod vp_set;
+mod flush;
+mod gpa_space;
+mod guest;
+mod guest_mode;
+mod hypercall;
+mod hypervisor;
+mod inject;
+mod intercept;
+mod layout;
+mod lifecycle;
+mod machine;
+mod memory;
+mod msr;
+mod object;
+mod object_lock;
+mod partition;
+mod partition_table;
+mod platform;
+mod pool;
+mod port;
+mod processor;
+mod reference_time;
+mod register_page;
+mod root;
+mod root_table;
+mod send;
+mod slot;
+mod start;
+mod synic;
+mod table;
+mod timer;
+mod translate;
+mod vp;
+mod vp_set;
 
 #[cfg(all(test, not(loom)))]
 mod tests;
-
-pub use hypervisor::{BootInfo, Hypervisor};
-pub use root::RootEntry;

@@ -18,6 +18,7 @@ pub struct Page([AtomicU64; PAGE_BYTES / 8]);
 
 impl Page {
     /// A page of zeros.
+    #[cfg(any(test, feature = "fake"))]
     pub const fn zeroed() -> Self {
         Self([const { AtomicU64::new(0) }; PAGE_BYTES / 8])
     }

@@ -15,7 +15,7 @@ mod entry {
 
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-        hypervisor::arch::panic::panic(info)
+        hypervisor::arch::panic(info)
     }
 }
 

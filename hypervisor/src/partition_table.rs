@@ -67,12 +67,6 @@ impl<M: Machine> PartitionTable<M> {
     }
 }
 
-impl<M: Machine> Default for PartitionTable<M> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<M: Machine> Hypervisor<M> {
     /// The partition that `caller` means by `id`.
     #[inline]

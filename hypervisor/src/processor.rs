@@ -85,12 +85,6 @@ impl Processors {
     }
 }
 
-impl Default for Processors {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     extern crate std;

@@ -18,12 +18,6 @@ pub struct Slot<T> {
     object: AtomicPtr<T>,
 }
 
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl<T> Slot<T> {
     /// An empty slot.
     pub const fn new() -> Self {

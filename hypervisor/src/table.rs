@@ -124,9 +124,3 @@ impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
         }
     }
 }
-
-impl<T: Entry, const N: usize, const PAGES: usize> Default for Table<T, N, PAGES> {
-    fn default() -> Self {
-        Self::new()
-    }
-}

@@ -2,7 +2,6 @@
 
 /// Entries, in the order of their registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the specification's own names")]
 pub enum LvtEntry {
     Timer,
     ThermalSensor,

@@ -166,10 +166,6 @@ impl LocalApic {
     pub const fn tpr(&self) -> u8 {
         self.tpr
     }
-    /// Sets the task priority (CR8 is its upper half).
-    pub const fn set_tpr(&mut self, tpr: u8) {
-        self.tpr = tpr;
-    }
     /// Takes over CR8, which the guest changes without an exit.
     #[inline]
     pub const fn set_cr8(&mut self, cr8: u8) {
@@ -182,12 +178,6 @@ impl LocalApic {
     pub fn ppr(&self) -> u8 {
         let in_service = self.isr.highest().unwrap_or(0) & 0xF0;
         if self.tpr >= in_service { self.tpr } else { in_service }
-    }
-    /// The vector to deliver next, when there is one above the processor's priority.
-    #[inline]
-    pub fn deliverable(&self, posted: &Posted) -> Option<u8> {
-        let vector = posted.irr.highest()?;
-        (self.svr & SVR_ENABLE != 0 && vector >> 4 > self.ppr() >> 4).then_some(vector)
     }
     /// The vector to deliver next once TPR allows it: above all that is in service.
     #[inline]

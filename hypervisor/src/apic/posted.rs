@@ -110,21 +110,11 @@ impl Posted {
     pub fn set_accepts(&self, accepts: bool) {
         self.accepts.store(accepts, Ordering::Release);
     }
-    /// Whether fixed interrupts are taken.
-    pub fn accepts(&self) -> bool {
-        self.accepts.load(Ordering::Acquire)
-    }
     /// As after INIT: no request, disabled.
     pub fn clear(&self) {
         self.irr.clear();
         self.tmr.clear();
         self.set_accepts(false);
-    }
-}
-
-impl Default for Posted {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

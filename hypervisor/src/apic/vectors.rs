@@ -52,12 +52,6 @@ impl Vectors {
             *word &= !bit;
         }
     }
-    /// Whether `vector` is in it.
-    #[inline]
-    pub fn contains(&self, vector: u8) -> bool {
-        let (word, bit) = place(vector);
-        self.0.get(word).is_some_and(|word| word & bit != 0)
-    }
     /// The highest one.
     #[inline]
     pub fn highest(&self) -> Option<u8> {
@@ -120,12 +114,6 @@ impl AtomicVectors {
     }
 }
 
-impl Default for AtomicVectors {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(all(test, not(loom)))]
 mod tests {
     extern crate std;
@@ -147,7 +135,6 @@ mod tests {
                 }
                 prop_assert_eq!(one.highest(), model.last().copied());
                 prop_assert_eq!(many.load(), one);
-                prop_assert_eq!(one.contains(vector), model.contains(&vector));
             }
             for index in 0..8 {
                 let want = (0..32).filter(|bit| model.contains(&(index * 32 + bit))).map(|bit| 1 << bit).sum::<u32>();

@@ -104,37 +104,3 @@ pub fn wait() {
     // SAFETY: an NMI returns here.
     unsafe { asm!("hlt", options(nostack)) };
 }
-
-/// Reads a port.
-///
-/// # Safety
-/// Reading the port must have no effect that others rely on.
-#[inline]
-pub unsafe fn in_u8(port: u16) -> u8 {
-    let value;
-    // SAFETY: the caller's contract.
-    unsafe { asm!("in al, dx", in("dx") port, out("al") value, options(nomem, nostack, preserves_flags)) };
-    value
-}
-
-/// Reads a port of 32 bits.
-///
-/// # Safety
-/// As [`in_u8`].
-#[inline]
-pub unsafe fn in_u32(port: u16) -> u32 {
-    let value;
-    // SAFETY: the caller's contract.
-    unsafe { asm!("in eax, dx", in("dx") port, out("eax") value, options(nomem, nostack, preserves_flags)) };
-    value
-}
-
-/// Writes a port.
-///
-/// # Safety
-/// The device must be this caller's.
-#[inline]
-pub unsafe fn out_u8(port: u16, value: u8) {
-    // SAFETY: the caller's contract.
-    unsafe { asm!("out dx, al", in("dx") port, in("al") value, options(nomem, nostack, preserves_flags)) };
-}

@@ -72,7 +72,7 @@ pub fn load(gdt: &'static Gdt, selectors: Selectors) {
             code = in(reg) u64::from(selectors.code.0),
             data = in(reg) u32::from(selectors.data.0),
             zero = in(reg) 0_u32,
-            next = lateout(reg) _,
+            next = out(reg) _,
         );
     }
     // SAFETY: the descriptor names the processor's own task state.

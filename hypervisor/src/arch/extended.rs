@@ -67,12 +67,6 @@ fn xsetbv(value: u64) {
     unsafe { XCr0::write_raw(value) };
 }
 
-impl Default for Extended {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Extended {
     /// After RESET.
     pub const fn new() -> Self {
@@ -128,11 +122,6 @@ impl Extended {
         }
         self.dr = read_debug_registers();
         self.tsc_aux = read_tsc_aux();
-    }
-
-    /// Whether it is on a processor.
-    pub fn is_loaded(&self) -> bool {
-        self.loaded
     }
 
     /// XCR0.

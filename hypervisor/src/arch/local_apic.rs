@@ -9,12 +9,10 @@ use crate::arch::{cpu, layout};
 /// APIC_BASE.EXTD: x2APIC mode.
 const X2APIC: u64 = 1 << 10;
 /// Offsets of registers.
-const ID: u64 = 0x20;
 const ICR_LOW: u64 = 0x300;
 const ICR_HIGH: u64 = 0x310;
 /// ICR as one register in x2APIC mode.
 const X2APIC_ICR: u32 = 0x830;
-const X2APIC_ID: u32 = 0x802;
 /// ICR: the interrupt has not been accepted yet.
 const DELIVERY_PENDING: u32 = 1 << 12;
 /// Looks at that bit before it is given up.
@@ -64,15 +62,6 @@ fn register(offset: u64) -> &'static AtomicU32 {
     let register = core::ptr::with_exposed_provenance::<AtomicU32>(address as usize);
     // SAFETY: the APIC's page stays mapped, uncached; its registers are 32 bits wide.
     unsafe { &*register }
-}
-
-/// This processor's id.
-pub fn id() -> u32 {
-    if is_x2apic() {
-        // SAFETY: the register exists in this mode.
-        return unsafe { cpu::rdmsr(X2APIC_ID) } as u32;
-    }
-    register(ID).load(Ordering::Relaxed) >> 24
 }
 
 /// Sends `message` to the processor whose APIC has `target`.

@@ -50,7 +50,7 @@ pub unsafe fn use_framebuffer(framebuffer: &Framebuffer) {
 pub unsafe fn move_framebuffer(address: u64) {
     if let Some(screen) = SCREEN.lock().as_mut() {
         // SAFETY: the caller's contract.
-        screen.move_to(unsafe { pixels(address, screen.len()) });
+        screen.move_to(unsafe { pixels(address, screen.pixels()) });
     }
 }
 

@@ -4,54 +4,57 @@
 //! processors, and the backends ([`svm`], [`vmx`]). It sits below the seams [`crate::backend`] and [`crate::machine`] and knows
 //! nothing of partitions. What is pure is compiled for the host too, and tested there.
 
-pub mod acceptable;
-pub mod asid;
-pub mod event;
-pub mod hidden;
-pub mod layout;
-pub mod msr_map;
-pub mod refusal;
-pub mod screen;
-pub mod svm;
-pub mod vmx;
+mod acceptable;
+mod asid;
+mod event;
+mod hidden;
+mod layout;
+mod msr_map;
+mod refusal;
+mod screen;
+mod svm;
+mod vmx;
 
 #[cfg(target_os = "none")]
 pub mod boot;
 #[cfg(target_os = "none")]
-pub mod cpu;
+mod cpu;
 #[cfg(target_os = "none")]
-pub mod descriptor;
+mod descriptor;
 #[cfg(target_os = "none")]
-pub mod exception;
+mod exception;
 #[cfg(target_os = "none")]
-pub mod extended;
+mod extended;
 #[cfg(target_os = "none")]
-pub mod image;
+mod image;
 #[cfg(target_os = "none")]
-pub mod local_apic;
+mod local_apic;
 #[cfg(target_os = "none")]
-pub mod log;
+mod log;
 #[cfg(target_os = "none")]
-pub mod memory;
+mod memory;
 #[cfg(target_os = "none")]
-pub mod panic;
+mod panic;
 #[cfg(target_os = "none")]
-pub mod per_cpu;
+mod per_cpu;
 #[cfg(target_os = "none")]
-pub mod plan;
+mod plan;
 #[cfg(target_os = "none")]
-pub mod processors;
+mod processors;
 #[cfg(target_os = "none")]
-pub mod registers;
+mod registers;
 #[cfg(target_os = "none")]
-pub mod reset;
+mod reset;
 #[cfg(target_os = "none")]
-pub mod serial;
+mod serial;
 #[cfg(target_os = "none")]
-pub mod trampoline;
+mod trampoline;
 #[cfg(target_os = "none")]
-pub mod vendor;
+mod vendor;
 #[cfg(target_os = "none")]
-pub mod x86_machine;
+mod x86_machine;
 #[cfg(target_os = "none")]
-pub mod x86_processor;
+mod x86_processor;
+
+#[cfg(target_os = "none")]
+pub use panic::panic;

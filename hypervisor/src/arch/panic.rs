@@ -12,7 +12,6 @@ use crate::say;
 /// General registers in the order in which the entry code leaves them.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the registers' own names")]
 pub struct Registers {
     pub rax: u64,
     pub rcx: u64,

@@ -14,7 +14,7 @@ use crate::arch::memory::tables::{self, Builder};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::refusal::Refusal;
 use crate::arch::{image, local_apic, log, vendor};
-use crate::root::RootEntry;
+use crate::root::run::RootEntry;
 
 /// The loader's identity map reaches at least this far.
 const IDENTITY: u64 = 4 << 30;

@@ -32,13 +32,8 @@ impl Screen {
     }
 
     /// How many pixels it has.
-    pub const fn len(&self) -> usize {
+    pub const fn pixels(&self) -> usize {
         self.pixels.len()
-    }
-
-    /// Whether it has none.
-    pub const fn is_empty(&self) -> bool {
-        self.pixels.is_empty()
     }
 
     /// Writes a character; behind the last line it goes on at the top.

@@ -26,12 +26,6 @@ pub struct X86Machine {
     found: Once<Found>,
 }
 
-impl Default for X86Machine {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl X86Machine {
     /// Before boot.
     pub const fn new() -> Self {

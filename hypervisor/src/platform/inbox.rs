@@ -7,7 +7,6 @@ use crate::apic::{Posted, hazard};
 use crate::synic::{GuestPages, Synic};
 
 /// One VP's. After any of these say `true` (or answer an interrupt), wake the VP.
-#[derive(Default)]
 pub struct VpInbox {
     /// Requests to its APIC.
     pub posted: Posted,
@@ -18,7 +17,7 @@ pub struct VpInbox {
 impl VpInbox {
     /// Empty.
     pub fn new() -> Self {
-        Self::default()
+        Self { posted: Posted::new(), synic: Synic::new() }
     }
 
     /// Requests an edge-triggered interrupt. Says whether the APIC takes it.

@@ -8,9 +8,6 @@ use crate::atomic::{AtomicBool, AtomicU64, Ordering};
 /// Port ranges a partition can have.
 const RANGES: usize = 16;
 
-/// Read 1, write 2, as in [`access`].
-pub type PortAccessMask = u32;
-
 /// The intercepts of a partition. Changed under the caller's lock, read without one.
 #[derive(Debug, Default)]
 pub struct Intercepts {

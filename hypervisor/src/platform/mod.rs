@@ -11,7 +11,7 @@ pub mod registers;
 mod vp;
 
 pub use inbox::VpInbox;
-pub use intercepts::{Intercepts, PortAccessMask};
+pub use intercepts::Intercepts;
 pub use partition::{PartitionPlatform, PlatformConfig};
 pub use vp::{Activity, VpPlatform};
 

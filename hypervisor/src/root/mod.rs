@@ -4,11 +4,8 @@
 //! synthetic MSRs, XSETBV, and what it may not touch.
 
 mod cpuid;
-mod msr;
-mod run;
+pub mod msr;
+pub mod run;
 mod signal;
 pub mod synic;
 mod times;
-
-pub use msr::RootMsrs;
-pub use run::RootEntry;

@@ -88,9 +88,6 @@ impl<'a, M: Machine> RootVp<'a, M> {
             Exit::Xsetbv => self.set_xcr0(),
             Exit::Handled | Exit::Nmi | Exit::PhysicalInterrupt | Exit::InterruptWindow => {}
             Exit::Halt | Exit::WriteBackInvalidate => self.backend.advance(),
-            Exit::Exception { vector, error_code } => {
-                self.backend.inject(Event::Exception { vector, error_code });
-            }
             Exit::UndefinedInstruction => self.backend.inject(Event::UNDEFINED_INSTRUCTION),
             Exit::SecondLevelFault(fault) if !fault.mapped && self.hv.map_far(fault.gpa) => {}
             Exit::SecondLevelFault(_) | Exit::IoPort(_) => self.backend.inject(Event::GENERAL_PROTECTION),

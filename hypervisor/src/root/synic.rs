@@ -45,12 +45,6 @@ pub struct RootSynic {
     pub pages: ObjectLock<RootPages>,
 }
 
-impl Default for RootSynic {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl RootSynic {
     /// As after reset.
     pub const fn new() -> Self {

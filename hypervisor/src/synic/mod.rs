@@ -267,25 +267,6 @@ impl Synic {
             false => Ok((false, None)),
         }
     }
-
-    /// RESET of the partition: off, and what waited is gone.
-    pub fn reset(&self) {
-        self.set_scontrol(0);
-        self.set_siefp(0);
-        self.set_simp(0);
-        for sint in &self.sints {
-            sint.store(HvSint::RESET.into_bits(), Ordering::Release);
-        }
-        self.note_vectors();
-        self.queue.lock().clear();
-        self.waiting.store(0, Ordering::Release);
-    }
-}
-
-impl Default for Synic {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 #[cfg(all(test, not(loom)))]

@@ -17,10 +17,6 @@ impl Queue {
     pub const fn new() -> Self {
         Self(Vec::new())
     }
-    /// Drops everything.
-    pub fn clear(&mut self) {
-        self.0.clear();
-    }
     /// Messages that wait for `sint`.
     pub fn length(&self, sint: usize) -> u8 {
         self.0.iter().filter(|(of, _)| usize::from(*of) == sint).count() as u8

@@ -16,7 +16,7 @@ use zerocopy::{FromBytes, IntoBytes};
 use super::{DEPOSIT, create_vp, map};
 use crate::fake_machine::{Event, Root, guest_call};
 use crate::port::QUEUE_DEPTH;
-use crate::root::RootMsrs;
+use crate::root::msr::RootMsrs;
 use hv_abi::memory::MapGpaFlags;
 
 /// Pages of the root that the tests use.

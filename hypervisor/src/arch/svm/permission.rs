@@ -18,7 +18,6 @@ impl IoMap {
 
 /// Registers by number.
 pub mod msr {
-    #![expect(missing_docs, reason = "the manual's names")]
     pub const MTRR_FIRST: u32 = 0x200;
     pub const MTRR_FIXED_LAST: u32 = 0x26F;
     pub const MTRR_DEFAULT: u32 = 0x2FF;

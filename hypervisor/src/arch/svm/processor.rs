@@ -62,7 +62,6 @@ impl SvmProcessor {
 }
 
 /// What [`X86Processor`](crate::arch::x86_processor::X86Processor) hands on: see the backend for what it means.
-#[expect(missing_docs, reason = "as in the backend")]
 impl SvmProcessor {
     pub fn new(control: MappedPage, kind: Kind) -> Self {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern

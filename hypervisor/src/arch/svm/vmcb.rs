@@ -110,12 +110,10 @@ pub mod tlb_control {
 
 /// Exit codes (APM vol. 2, appendix C).
 pub mod exit_code {
-    #![expect(missing_docs, reason = "the manual's names")]
     pub const EXCEPTION: u64 = 0x40;
     pub const EXCEPTION_LAST: u64 = 0x5F;
     pub const INTR: u64 = 0x60;
     pub const NMI: u64 = 0x61;
-    pub const SMI: u64 = 0x62;
     pub const INIT: u64 = 0x63;
     pub const VINTR: u64 = 0x64;
     pub const RDPMC: u64 = 0x6F;
@@ -132,7 +130,6 @@ pub mod exit_code {
     pub const WBINVD: u64 = 0x89;
     pub const XSETBV: u64 = 0x8D;
     pub const NPF: u64 = 0x400;
-    pub const INVALID: u64 = u64::MAX;
 }
 
 /// A segment register.
@@ -175,7 +172,6 @@ impl Segment {
 /// The control area.
 #[derive(Debug)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the manual's names")]
 pub struct Control {
     pub intercept_cr: u32,
     pub intercept_dr: u32,
@@ -215,7 +211,6 @@ pub struct Control {
 /// The state save area.
 #[derive(Debug)]
 #[repr(C)]
-#[expect(missing_docs, reason = "the manual's names")]
 pub struct Save {
     pub es: Segment,
     pub cs: Segment,

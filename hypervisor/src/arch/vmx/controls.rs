@@ -115,7 +115,6 @@ impl Allowed {
 
 /// The capability registers that count here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as the controls")]
 pub struct AllowedControls {
     pub pin_based: Allowed,
     pub primary: Allowed,
@@ -126,7 +125,6 @@ pub struct AllowedControls {
 
 /// The controls that a VP of some kind starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as the controls")]
 pub struct Controls {
     pub pin_based: u32,
     pub primary: u32,

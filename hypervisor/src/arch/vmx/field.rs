@@ -71,7 +71,6 @@ impl<W: Width> Field<W> {
 
 /// The fields of a segment register.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the parts' own names")]
 pub struct SegmentFields {
     pub selector: Field<W16>,
     pub limit: Field<W32>,
@@ -98,7 +97,6 @@ macro_rules! fields {
 
 /// The guest's state.
 pub mod guest {
-    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     pub const ES: SegmentFields = segment(0);
@@ -120,7 +118,6 @@ pub mod guest {
 
 /// The host's state.
 pub mod host {
-    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     fields!(W16: ES_SELECTOR 0x0C00 CS_SELECTOR 0x0C02 SS_SELECTOR 0x0C04 DS_SELECTOR 0x0C06 FS_SELECTOR 0x0C08
@@ -128,12 +125,11 @@ pub mod host {
     fields!(W64: IA32_PAT 0x2C00 IA32_EFER 0x2C02);
     fields!(W32: IA32_SYSENTER_CS 0x4C00);
     fields!(Natural: CR0 0x6C00 CR3 0x6C02 CR4 0x6C04 FS_BASE 0x6C06 GS_BASE 0x6C08 TR_BASE 0x6C0A GDTR_BASE 0x6C0C
-        IDTR_BASE 0x6C0E IA32_SYSENTER_ESP 0x6C10 IA32_SYSENTER_EIP 0x6C12 RSP 0x6C14 RIP 0x6C16);
+        IDTR_BASE 0x6C0E IA32_SYSENTER_ESP 0x6C10 IA32_SYSENTER_EIP 0x6C12 RIP 0x6C16);
 }
 
 /// What exits, and what an entry and an exit do.
 pub mod control {
-    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     fields!(W16: VPID 0x0000);
@@ -147,11 +143,10 @@ pub mod control {
 
 /// Why it exited; read-only.
 pub mod exit {
-    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     fields!(W64: GUEST_PHYSICAL_ADDRESS 0x2400);
-    fields!(W32: INSTRUCTION_ERROR 0x4400 REASON 0x4402 INTERRUPTION_INFORMATION 0x4404
+    fields!(W32: REASON 0x4402 INTERRUPTION_INFORMATION 0x4404
         INTERRUPTION_ERROR_CODE 0x4406 IDT_VECTORING_INFORMATION 0x4408 IDT_VECTORING_ERROR_CODE 0x440A
         INSTRUCTION_LENGTH 0x440C);
     fields!(Natural: QUALIFICATION 0x6400 GUEST_LINEAR_ADDRESS 0x640A);

@@ -15,7 +15,6 @@ const REGISTERS: [u32; 5] = [msr::STAR, msr::LSTAR, msr::CSTAR, msr::SFMASK, msr
 
 /// Their values, and those of two registers beside.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the registers' own names")]
 pub struct Values {
     registers: [u64; REGISTERS.len()],
     pub cr2: u64,
@@ -90,11 +89,5 @@ impl Live {
         if self.loaded {
             self.values.write();
         }
-    }
-}
-
-impl Default for Live {
-    fn default() -> Self {
-        Self::new()
     }
 }

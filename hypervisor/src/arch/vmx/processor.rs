@@ -95,7 +95,6 @@ impl VmxProcessor {
 }
 
 /// What [`X86Processor`](crate::arch::x86_processor::X86Processor) hands on: see the backend for what it means.
-#[expect(missing_docs, reason = "as in the backend")]
 impl VmxProcessor {
     pub fn new(control: MappedPage, kind: Kind) -> Self {
         let controls = capabilities().controls(kind);

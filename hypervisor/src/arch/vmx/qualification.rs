@@ -4,7 +4,6 @@ use crate::backend::{Access, PortAccess, SecondLevelFault};
 
 /// Basic exit reasons.
 pub mod reason {
-    #![expect(missing_docs, reason = "the manual's names")]
     pub const EXCEPTION_OR_NMI: u32 = 0;
     pub const EXTERNAL_INTERRUPT: u32 = 1;
     pub const TRIPLE_FAULT: u32 = 2;
@@ -32,8 +31,6 @@ pub mod reason {
     pub const INVVPID: u32 = 53;
     pub const WBINVD: u32 = 54;
     pub const XSETBV: u32 = 55;
-    /// The entry failed: the guest's state was refused.
-    pub const ENTRY_FAILURE: u32 = 1 << 31;
 }
 
 /// The qualification of a port access.
