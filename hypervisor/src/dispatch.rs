@@ -206,7 +206,7 @@ impl<M: Machine> Dispatch<'_, M> {
                 running.backend.flush_second_level();
             }
             // Who puts something in from here on sees this processor in guest mode, and kicks it.
-            if running.inbox.posted.hazard() != 0 {
+            if running.inbox.posted.must_look() {
                 self.processor.mode.leave();
                 continue;
             }

@@ -38,10 +38,10 @@ pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> boo
         vp.backend.reset(Reset::Startup((word >> hazard::STARTUP_VECTOR_SHIFT) as u8));
         vp.platform.activity = Activity::Running;
     }
-    if word & hazard::NMI != 0 {
+    if word & (hazard::NMI | hazard::NMI_HELD) != 0 {
         deliver_nmi(vp);
     }
-    if word & (hazard::INTERRUPT | hazard::NMI) != 0 {
+    if word & (hazard::INTERRUPT | hazard::NMI | hazard::NMI_HELD) != 0 {
         deliver_interrupt(vp);
     }
     if vp.platform.nmi_waits && vp.platform.activity == Activity::Running {
@@ -65,8 +65,8 @@ fn deliver_nmi<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
         vp.backend.inject(Event::Nmi);
         vp.platform.activity = Activity::Running;
     } else if vp.platform.activity == Activity::Running {
-        // It stays requested; the next exit tries again.
-        vp.inbox.posted.nmi();
+        // The next exit tries again.
+        vp.inbox.posted.raise(hazard::NMI_HELD);
     } else {
         // Nor does it keep a VP busy that does not run.
         vp.platform.nmi_waits = true;

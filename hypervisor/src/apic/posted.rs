@@ -21,6 +21,8 @@ pub mod hazard {
     pub const RECALL: u32 = 1 << 4;
     /// Forget the translations that the processor has cached for the VP. Nothing to run the VP for.
     pub const FLUSH: u32 = 1 << 5;
+    /// An NMI waits until the guest has ended the one before: the owner leaves it here, for the next exit.
+    pub const NMI_HELD: u32 = 1 << 6;
     /// Where the start-up vector is.
     pub const STARTUP_VECTOR_SHIFT: u32 = 24;
 }
@@ -53,6 +55,11 @@ impl Posted {
     pub fn hazard(&self) -> u32 {
         announced();
         self.hazard.load(Ordering::SeqCst)
+    }
+    /// Whether there is something that an owner which is about to enter must not leave for the next exit.
+    #[inline]
+    pub fn must_look(&self) -> bool {
+        self.hazard() & !hazard::NMI_HELD != 0
     }
     /// Whether there is something that a VP which does not run is to be run for.
     pub fn must_run(&self) -> bool {

@@ -7,7 +7,7 @@ use hv_abi::memory::MapGpaFlags;
 use hv_abi::msr::HV_X64_MSR_VP_RUNTIME;
 use hv_abi::partition::{PropertyCode, SetPartitionProperty};
 use hv_abi::register_page::HvRegisterPageDirty;
-use hv_abi::registers::HvRegisterName;
+use hv_abi::registers::{HvInterruptState, HvRegisterName, HvRegisterValue};
 use hv_abi::stats::{ExitReason, MapStatsPageOutput, StatsObjectType, StatsPage};
 use hv_abi::vp::{
     DispatchEvent, DispatchState, DispatchVp, DispatchVpOutput, MapVpStatePage, MapVpStatePageOutput,
@@ -331,4 +331,20 @@ fn the_page_of_registers_shows_what_the_backend_has() {
     dispatch(&mut root, id, NEVER).unwrap();
     assert_eq!((registers.read(34), registers.read(35)), (0x77, 0x78));
     assert_eq!((registers.read(45), registers.read(53)), (0x5000, 7));
+}
+
+#[test]
+fn a_guest_that_cannot_take_an_nmi_yet_runs_on() {
+    let mut root = Root::new();
+    let id = guest(&mut root);
+    let hv = root.hv;
+    let masked = HvRegisterValue::from_u64(HvInterruptState::new().with_nmi_masked(true).into());
+    script(move |vp| {
+        vp.write_register(HvRegisterName::InterruptState, masked).unwrap();
+        let partition = hv.partitions.get(hv.machine, id).unwrap();
+        partition.vp(hv.machine, 0).unwrap().inbox.posted.nmi();
+        Exit::Handled
+    });
+    script(|_| Exit::PhysicalInterrupt);
+    assert_eq!(dispatch(&mut root, id, NEVER).unwrap().state, DispatchState::READY);
 }
