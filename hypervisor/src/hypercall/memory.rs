@@ -1,10 +1,9 @@
 //! Deposits, withdrawals, and the mapping of guest memory.
 
-use hv_abi::cpuid::HvPrivileges;
 use hv_abi::memory::{DepositMemory, MapGpaFlags, MapGpaPages, UnmapGpaPages, WithdrawMemory};
 use hv_abi::{HvPartitionId, HvResult, HvStatus};
 
-use super::{Batch, Caller, RepCall};
+use super::{Batch, Caller, Reps};
 use crate::machine::Machine;
 use crate::partition::State;
 use crate::partition_table::PartitionRef;
@@ -42,53 +41,36 @@ fn guest<'a, M: Machine>(by: &'a Caller<'_, M>, id: HvPartitionId) -> HvResult<P
     }
 }
 
-impl<M: Machine> RepCall<M> for DepositMemory {
-    type Item = u64;
-    type Result = ();
-    const NEEDS: HvPrivileges = HvPrivileges::ACCESS_MEMORY_POOL;
-    fn batch(&self, by: &mut Caller<'_, M>, _: u16, items: &[u64], _: &mut [()]) -> Batch {
-        with(by.hv.machine, by.hv.partition(by.partition, self.partition_id), |to| by.hv.deposit(to, items))
-    }
+/// `DEPOSIT_MEMORY`.
+pub fn deposit<M: Machine>(by: &mut Caller<'_, M>, call: &DepositMemory, reps: Reps<'_, u64, ()>) -> Batch {
+    with(by.hv.machine, by.hv.partition(by.partition, call.partition_id), |to| by.hv.deposit(to, reps.items))
 }
 
-impl<M: Machine> RepCall<M> for WithdrawMemory {
-    type Item = ();
-    type Result = u64;
-    const NEEDS: HvPrivileges = HvPrivileges::ACCESS_MEMORY_POOL;
-    fn batch(&self, by: &mut Caller<'_, M>, _: u16, _: &[()], results: &mut [u64]) -> Batch {
-        with(by.hv.machine, by.hv.partition(by.partition, self.partition_id), |from| {
-            by.hv.withdraw(from, results)
-        })
-    }
+/// `WITHDRAW_MEMORY`.
+pub fn withdraw<M: Machine>(by: &mut Caller<'_, M>, call: &WithdrawMemory, reps: Reps<'_, (), u64>) -> Batch {
+    with(by.hv.machine, by.hv.partition(by.partition, call.partition_id), |from| {
+        by.hv.withdraw(from, reps.results)
+    })
 }
 
-impl<M: Machine> RepCall<M> for MapGpaPages {
-    type Item = u64;
-    type Result = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn batch(&self, by: &mut Caller<'_, M>, first: u16, items: &[u64], _: &mut [()]) -> Batch {
-        let flags = match MapGpaFlags::from_bits(self.map_flags) {
-            Some(flags) if self.padding == 0 && flags.contains(MapGpaFlags::READABLE) => flags,
-            _ => return refused(HvStatus::INVALID_PARAMETER),
-        };
-        with(by.hv.machine, guest(by, self.target_partition_id), |guest| {
-            by.hv.map_gpa(guest, self.target_gpa_base, flags, first, items)
-        })
-    }
+/// `MAP_GPA_PAGES`.
+pub fn map<M: Machine>(by: &mut Caller<'_, M>, call: &MapGpaPages, reps: Reps<'_, u64, ()>) -> Batch {
+    let flags = match MapGpaFlags::from_bits(call.map_flags) {
+        Some(flags) if call.padding == 0 && flags.contains(MapGpaFlags::READABLE) => flags,
+        _ => return refused(HvStatus::INVALID_PARAMETER),
+    };
+    with(by.hv.machine, guest(by, call.target_partition_id), |guest| {
+        by.hv.map_gpa(guest, call.target_gpa_base, flags, reps.first, reps.items)
+    })
 }
 
-impl<M: Machine> RepCall<M> for UnmapGpaPages {
-    type Item = ();
-    type Result = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn batch(&self, by: &mut Caller<'_, M>, first: u16, items: &[()], _: &mut [()]) -> Batch {
-        let flags = MapGpaFlags::from_bits_retain(self.unmap_flags);
-        if self.padding != 0 || !MapGpaFlags::LARGE_PAGE.contains(flags) {
-            return refused(HvStatus::INVALID_PARAMETER);
-        }
-        with(by.hv.machine, guest(by, self.target_partition_id), |guest| {
-            let base = self.target_gpa_base;
-            by.hv.unmap_gpa(guest, base, flags, first, items.len())
-        })
+/// `UNMAP_GPA_PAGES`.
+pub fn unmap<M: Machine>(by: &mut Caller<'_, M>, call: &UnmapGpaPages, reps: Reps<'_, (), ()>) -> Batch {
+    let flags = MapGpaFlags::from_bits_retain(call.unmap_flags);
+    if call.padding != 0 || !MapGpaFlags::LARGE_PAGE.contains(flags) {
+        return refused(HvStatus::INVALID_PARAMETER);
     }
+    with(by.hv.machine, guest(by, call.target_partition_id), |guest| {
+        by.hv.unmap_gpa(guest, call.target_gpa_base, flags, reps.first, reps.items.len())
+    })
 }

@@ -1,7 +1,8 @@
-//! Hypercalls: each is a type (its input, from `hv-abi`) with what it needs and what it does; one dispatcher parses.
+//! Hypercalls: each is a function from its input to its output (types of `hv-abi`); [`route`] has the table that says
+//! which it is and what its caller must be allowed, and one parser serves all.
 //!
-//! Input is copied out of the caller's memory once, then looked at. A call does at most [`REPS_AT_A_TIME`] ×
-//! [`RepCall::BATCHES`] reps, then answers `TIME_OUT` with how far it came.
+//! Input is copied out of the caller's memory once, then looked at. A call does at most [`REPS_AT_A_TIME`] × [`BATCHES`]
+//! reps, then answers `TIME_OUT` with how far it came.
 
 mod memory;
 mod parse;
@@ -17,7 +18,6 @@ pub use route::hypercall;
 
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::{HvResult, HvStatus};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
@@ -25,6 +25,8 @@ use crate::partition::Partition;
 
 /// Reps that are copied in, done and answered together.
 pub const REPS_AT_A_TIME: usize = 32;
+/// How often, in one call.
+pub const BATCHES: usize = 16;
 
 /// Who calls.
 pub struct Caller<'a, M: Machine> {
@@ -36,18 +38,6 @@ pub struct Caller<'a, M: Machine> {
     pub vp_index: u32,
     /// The registers of that VP.
     pub backend: &'a mut M::Backend,
-}
-
-/// A call without reps.
-pub trait SimpleCall<M: Machine>: FromBytes + IntoBytes + Immutable {
-    /// What it answers; `()`: nothing.
-    type Output: IntoBytes + Immutable;
-    /// What the caller must be allowed.
-    const NEEDS: HvPrivileges;
-    /// May the input (at most 16 bytes) be in registers? An output of 8 bytes then goes to RDX.
-    const FAST: bool = false;
-    /// Does it.
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<Self::Output>;
 }
 
 /// How far a batch came, and how it ended.
@@ -73,24 +63,14 @@ impl Batch {
     }
 }
 
-/// A call with reps; `self` is its header.
-pub trait RepCall<M: Machine>: FromBytes + IntoBytes + Immutable {
-    /// Input of a rep; `()`: nothing.
-    type Item: FromBytes + IntoBytes + Immutable + Copy;
-    /// Output of a rep; `()`: nothing.
-    type Result: FromBytes + IntoBytes + Immutable + Copy;
-    /// What the caller must be allowed.
-    const NEEDS: HvPrivileges;
-    /// Batches in one call.
-    const BATCHES: usize = 16;
-    /// Does reps `first` and up, one for each item (and result).
-    fn batch(
-        &self,
-        by: &mut Caller<'_, M>,
-        first: u16,
-        items: &[Self::Item],
-        results: &mut [Self::Result],
-    ) -> Batch;
+/// Reps that are done together: one for each item, and each result.
+pub struct Reps<'a, I, R> {
+    /// The number of the first.
+    pub first: u16,
+    /// What comes in; `()`: nothing.
+    pub items: &'a [I],
+    /// What goes out; `()`: nothing.
+    pub results: &'a mut [R],
 }
 
 impl<M: Machine> Caller<'_, M> {

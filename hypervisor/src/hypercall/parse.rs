@@ -1,10 +1,11 @@
 //! Copying input and output of a call between the caller's memory or registers and typed values.
 
+use hv_abi::cpuid::HvPrivileges;
 use hv_abi::hypercall::{HypercallInput, HypercallOutput};
 use hv_abi::{Gpa, HvResult, HvStatus};
-use zerocopy::{FromBytes, FromZeros, IntoBytes};
+use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{Batch, Caller, REPS_AT_A_TIME, RepCall, SimpleCall};
+use super::{BATCHES, Batch, Caller, REPS_AT_A_TIME, Reps};
 use crate::backend::VirtualProcessorBackend;
 use crate::machine::Machine;
 
@@ -14,8 +15,8 @@ const REP_BYTES: usize = 32;
 /// A control word that a call without reps may have.
 #[inline]
 fn check_simple(control: HypercallInput) -> HvResult<()> {
-    // Variable header, nested, reps and all reserved bits: everything but code and fast.
-    if u64::from(control) & !0x1_FFFF == 0 { Ok(()) } else { Err(HvStatus::INVALID_HYPERCALL_INPUT) }
+    // Fast, variable header, nested, reps and all reserved bits: everything but the code.
+    if u64::from(control) & !0xFFFF == 0 { Ok(()) } else { Err(HvStatus::INVALID_HYPERCALL_INPUT) }
 }
 
 fn check_rep(control: HypercallInput) -> HvResult<()> {
@@ -35,8 +36,8 @@ fn pointer(value: u64) -> HvResult<Gpa> {
     Gpa::new(value).ok_or(HvStatus::INVALID_PARAMETER)
 }
 
-fn offset(base: Gpa, bytes: usize) -> HvResult<Gpa> {
-    base.checked_add(bytes as u64).ok_or(HvStatus::INVALID_PARAMETER)
+fn offset(base: Gpa, bytes: u64) -> HvResult<Gpa> {
+    base.checked_add(bytes).ok_or(HvStatus::INVALID_PARAMETER)
 }
 
 impl<M: Machine> Caller<'_, M> {
@@ -69,87 +70,151 @@ impl<M: Machine> Caller<'_, M> {
     }
 }
 
-/// Parses, checks and does a call without reps.
-#[inline]
-pub fn simple<M: Machine, C: SimpleCall<M>>(by: &mut Caller<'_, M>, control: HypercallInput) -> HvResult<()> {
-    check_simple(control)?;
-    by.needs(C::NEEDS)?;
-    if control.fast() {
-        return fast::<M, C>(by);
-    }
-    let mut input = C::new_zeroed();
-    if size_of::<C>() != 0 {
-        by.read_input(pointer(by.backend.gprs().rdx)?, input.as_mut_bytes())?;
-    }
-    if size_of::<C::Output>() == 0 {
-        return input.call(by).map(|_| ());
-    }
-    let at = by.output(size_of::<C::Output>())?;
-    let output = input.call(by)?;
-    by.write_output(at, output.as_bytes())
+/// Does a call without reps whose input and output are in memory.
+pub fn simple<M: Machine, I: FromBytes + IntoBytes, O: IntoBytes + Immutable>(
+    by: &mut Caller<'_, M>,
+    control: HypercallInput,
+    needs: HvPrivileges,
+    call: impl FnOnce(&mut Caller<'_, M>, I) -> HvResult<O>,
+) -> HvResult<()> {
+    let mut input = I::new_zeroed();
+    let at = by.begin(control, needs, input.as_mut_bytes(), size_of::<O>())?;
+    let output = call(by, input)?;
+    if size_of::<O>() == 0 { Ok(()) } else { by.write_output(at, output.as_bytes()) }
 }
 
+/// Does a call without reps whose input (at most 16 bytes) may be in registers. Output of 8 bytes is then in RDX.
 #[inline]
-fn fast<M: Machine, C: SimpleCall<M>>(by: &mut Caller<'_, M>) -> HvResult<()> {
-    if !C::FAST {
-        return Err(HvStatus::INVALID_HYPERCALL_INPUT);
+pub fn fast<M: Machine, I: FromBytes + IntoBytes, O: IntoBytes + Immutable>(
+    by: &mut Caller<'_, M>,
+    control: HypercallInput,
+    needs: HvPrivileges,
+    call: impl FnOnce(&mut Caller<'_, M>, I) -> HvResult<O>,
+) -> HvResult<()> {
+    if !control.fast() {
+        return simple(by, control, needs, call);
     }
+    check_simple(control.with_fast(false))?;
+    by.needs(needs)?;
     let registers = [by.backend.gprs().rdx, by.backend.gprs().r8];
-    let (input, _) =
-        C::read_from_prefix(registers.as_bytes()).map_err(|_| HvStatus::INVALID_HYPERCALL_INPUT)?;
-    let output = input.call(by)?;
+    let input = I::read_from_prefix(registers.as_bytes());
+    let (input, _) = input.map_err(|_| HvStatus::INVALID_HYPERCALL_INPUT)?;
+    let output = call(by, input)?;
     if let Ok((value, _)) = u64::read_from_prefix(output.as_bytes()) {
         by.backend.gprs_mut().rdx = value;
     }
     Ok(())
 }
 
-/// Parses and checks a call with reps, and does as many as one call may.
-pub fn reps<M: Machine, C: RepCall<M>>(by: &mut Caller<'_, M>, control: HypercallInput) -> HypercallOutput {
-    let mut done = 0;
-    let result = check_rep(control)
-        .map(|()| done = control.rep_start())
-        .and_then(|()| by.needs(C::NEEDS))
-        .and_then(|()| all_batches::<M, C>(by, control, &mut done));
-    HypercallOutput::new().with_status(result.into()).with_reps_completed(done)
+/// A call with reps under way: where they are, how large, and how far it came.
+struct Run {
+    items: Gpa,
+    results: Gpa,
+    item: usize,
+    result: usize,
+    count: u16,
+    done: u16,
 }
 
-fn all_batches<M: Machine, C: RepCall<M>>(
+impl Run {
+    /// Bytes of one rep, of as many as are done.
+    fn skip(&self, bytes: usize) -> u64 {
+        (bytes as u64).wrapping_mul(self.done.into())
+    }
+}
+
+/// Parses and checks a call with reps, and does as many as one call may.
+pub fn reps<M, H, I, R>(
     by: &mut Caller<'_, M>,
     control: HypercallInput,
-    done: &mut u16,
-) -> HvResult<()> {
-    const { assert!(size_of::<C::Item>() <= REP_BYTES && size_of::<C::Result>() <= REP_BYTES) };
-    let count = control.rep_count();
-    let bytes = size_of::<C::Item>().saturating_mul(usize::from(count)).saturating_add(size_of::<C>());
-    let mut header = C::new_zeroed();
-    let input = by.input(bytes, header.as_mut_bytes())?;
-    let output = match size_of::<C::Result>() {
-        0 => input,
-        size => by.output(size.saturating_mul(usize::from(count)))?,
+    needs: HvPrivileges,
+    batch: impl Fn(&mut Caller<'_, M>, &H, Reps<'_, I, R>) -> Batch,
+) -> HypercallOutput
+where
+    M: Machine,
+    H: FromBytes + IntoBytes,
+    I: FromBytes + IntoBytes + Immutable + Copy,
+    R: FromBytes + IntoBytes + Immutable + Copy,
+{
+    const { assert!(size_of::<I>() <= REP_BYTES && size_of::<R>() <= REP_BYTES) };
+    let mut header = H::new_zeroed();
+    let begun = by.begin_reps(control, needs, header.as_mut_bytes(), [size_of::<I>(), size_of::<R>()]);
+    let mut run = match begun {
+        Ok(run) => run,
+        Err(status) => {
+            return HypercallOutput::new().with_status(status).with_reps_completed(control.rep_start());
+        }
     };
-    for _ in 0..C::BATCHES {
-        let n = usize::from(count.saturating_sub(*done)).min(REPS_AT_A_TIME);
-        let mut items = [C::Item::new_zeroed(); REPS_AT_A_TIME];
-        let mut results = [C::Result::new_zeroed(); REPS_AT_A_TIME];
+    let mut status = HvStatus::TIME_OUT;
+    for _ in 0..BATCHES {
+        let n = usize::from(run.count.saturating_sub(run.done)).min(REPS_AT_A_TIME);
+        let mut items = [I::new_zeroed(); REPS_AT_A_TIME];
+        let mut results = [R::new_zeroed(); REPS_AT_A_TIME];
         let (Some(items), Some(results)) = (items.get_mut(..n), results.get_mut(..n)) else { break };
-        if size_of::<C::Item>() != 0 {
-            let skip = size_of::<C::Item>().saturating_mul(usize::from(*done)).saturating_add(size_of::<C>());
-            by.read_input(offset(input, skip)?, items.as_mut_bytes())?;
-        }
-        let first = *done;
-        let Batch { done: batch_done, result } = header.batch(by, first, items, results);
-        if size_of::<C::Result>() != 0 {
-            let skip = size_of::<C::Result>().saturating_mul(usize::from(first));
-            let bytes = size_of::<C::Result>().saturating_mul(batch_done);
-            let written = results.as_bytes().get(..bytes).unwrap_or_default();
-            by.write_output(offset(output, skip)?, written)?;
-        }
-        *done = done.saturating_add(u16::try_from(batch_done).unwrap_or(0));
-        result?;
-        if *done >= count {
-            return Ok(());
+        let done = by.read_items(&run, items.as_mut_bytes()).and_then(|()| {
+            let Batch { done, result } =
+                batch(by, &header, Reps { first: run.done, items, results: &mut *results });
+            by.write_results(&mut run, results.as_bytes(), done)?;
+            result
+        });
+        if done.is_err() || run.done >= run.count {
+            status = done.into();
+            break;
         }
     }
-    Err(HvStatus::TIME_OUT)
+    HypercallOutput::new().with_status(status).with_reps_completed(run.done)
+}
+
+/// What is the same for all calls, so that there is one of each.
+impl<M: Machine> Caller<'_, M> {
+    /// Checks a call, reads its input, and says where its output goes.
+    #[inline(never)]
+    fn begin(
+        &self,
+        control: HypercallInput,
+        needs: HvPrivileges,
+        input: &mut [u8],
+        output: usize,
+    ) -> HvResult<Gpa> {
+        check_simple(control)?;
+        self.needs(needs)?;
+        if !input.is_empty() {
+            self.read_input(pointer(self.backend.gprs().rdx)?, input)?;
+        }
+        if output == 0 { Ok(Gpa::default()) } else { self.output(output) }
+    }
+
+    #[inline(never)]
+    fn begin_reps(
+        &self,
+        control: HypercallInput,
+        needs: HvPrivileges,
+        header: &mut [u8],
+        [item, result]: [usize; 2],
+    ) -> HvResult<Run> {
+        check_rep(control)?;
+        self.needs(needs)?;
+        let (count, done) = (control.rep_count(), control.rep_start());
+        let bytes = |one: usize| one.saturating_mul(count.into());
+        let input = self.input(bytes(item).saturating_add(header.len()), header)?;
+        let items = offset(input, header.len() as u64)?;
+        let results = if result == 0 { items } else { self.output(bytes(result))? };
+        Ok(Run { items, results, item, result, count, done })
+    }
+
+    #[inline(never)]
+    fn read_items(&self, run: &Run, items: &mut [u8]) -> HvResult<()> {
+        if items.is_empty() { Ok(()) } else { self.read_input(offset(run.items, run.skip(run.item))?, items) }
+    }
+
+    /// Counts `done` more reps and writes what they brought.
+    #[inline(never)]
+    fn write_results(&self, run: &mut Run, results: &[u8], done: usize) -> HvResult<()> {
+        let written = results.get(..run.result.saturating_mul(done)).unwrap_or_default();
+        if !written.is_empty() {
+            self.write_output(offset(run.results, run.skip(run.result))?, written)?;
+        }
+        run.done = run.done.saturating_add(u16::try_from(done).unwrap_or(0));
+        Ok(())
+    }
 }

@@ -8,9 +8,8 @@ use hv_abi::partition::{
     SetPartitionProperty, ValueOutput, creation_flags,
 };
 use hv_abi::{HvResult, HvStatus};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{Caller, SimpleCall};
+use super::Caller;
 use crate::guest::Around;
 use crate::hypervisor::Hypervisor;
 use crate::layout::MAX_VPS;
@@ -22,75 +21,40 @@ use crate::platform::PartitionPlatform;
 /// Compatibility version of the interface.
 const COMPATIBILITY: u32 = 0x609;
 
-impl<M: Machine> SimpleCall<M> for CreatePartition {
-    type Output = CreatePartitionOutput;
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<CreatePartitionOutput> {
-        let known = self.flags == creation_flags::GUEST && self.compatibility_version == COMPATIBILITY;
-        let hidden = self.disabled_processor_features.iter().any(|word| *word != 0)
-            || self.disabled_xsave_features != 0
-            || self.isolation_properties != 0;
-        if !known || hidden || self.proximity_domain_info != 0 || self.padding != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        by.hv.create_partition().map(|partition_id| CreatePartitionOutput { partition_id })
+/// `CREATE_PARTITION`.
+pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreatePartition) -> HvResult<CreatePartitionOutput> {
+    let known = call.flags == creation_flags::GUEST && call.compatibility_version == COMPATIBILITY;
+    let hidden = call.disabled_processor_features.iter().any(|word| *word != 0)
+        || call.disabled_xsave_features != 0
+        || call.isolation_properties != 0;
+    if !known || hidden || call.proximity_domain_info != 0 || call.padding != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    by.hv.create_partition().map(|partition_id| CreatePartitionOutput { partition_id })
 }
 
 /// `INITIALIZE_PARTITION`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(transparent)]
-pub struct Initialize(PartitionOnly);
-
-impl<M: Machine> SimpleCall<M> for Initialize {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let partition = by.hv.partition(by.partition, self.0.partition_id)?;
-        by.hv.initialize(&partition)?;
-        partition.count_pages(by.hv.machine);
-        Ok(())
-    }
+pub fn initialize<M: Machine>(by: &mut Caller<'_, M>, call: PartitionOnly) -> HvResult<()> {
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    by.hv.initialize(&partition)?;
+    partition.count_pages(by.hv.machine);
+    Ok(())
 }
 
 /// `FINALIZE_PARTITION`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(transparent)]
-pub struct Finalize(PartitionOnly);
-
-impl<M: Machine> SimpleCall<M> for Finalize {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let partition = by.hv.partition(by.partition, self.0.partition_id)?;
-        by.hv.finalize(&partition)
-    }
+pub fn finalize<M: Machine>(by: &mut Caller<'_, M>, call: PartitionOnly) -> HvResult<()> {
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    by.hv.finalize(&partition)
 }
 
 /// `DELETE_PARTITION`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(transparent)]
-pub struct Delete(PartitionOnly);
-
-impl<M: Machine> SimpleCall<M> for Delete {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        by.hv.delete_partition(self.0.partition_id)
-    }
+pub fn delete<M: Machine>(by: &mut Caller<'_, M>, call: PartitionOnly) -> HvResult<()> {
+    by.hv.delete_partition(call.partition_id)
 }
 
-/// `GET_PARTITION_ID`: no input.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-pub struct GetPartitionId;
-
-impl<M: Machine> SimpleCall<M> for GetPartitionId {
-    type Output = ValueOutput;
-    const NEEDS: HvPrivileges = HvPrivileges::ACCESS_PARTITION_ID;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<ValueOutput> {
-        Ok(ValueOutput { value: by.partition.id.0 })
-    }
+/// `GET_PARTITION_ID`.
+pub fn get_id<M: Machine>(by: &mut Caller<'_, M>, _: ()) -> HvResult<ValueOutput> {
+    Ok(ValueOutput { value: by.partition.id.0 })
 }
 
 /// The platform of an initialized guest.
@@ -98,74 +62,68 @@ fn platform<M: Machine>(partition: &Partition<M>) -> HvResult<&PartitionPlatform
     partition.platform.get().ok_or(HvStatus::INVALID_PARTITION_STATE)
 }
 
-impl<M: Machine> SimpleCall<M> for GetPartitionProperty {
-    type Output = ValueOutput;
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<ValueOutput> {
-        if self.padding != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let hv = by.hv;
-        let partition = hv.partition(by.partition, self.partition_id)?;
-        let value = match self.property_code {
-            PropertyCode::PRIVILEGE_FLAGS => partition.privileges().bits(),
-            PropertyCode::SUSPEND => u64::from(partition.suspended.load(Ordering::Acquire)),
-            PropertyCode::TIME_FREEZE => u64::from(platform(&partition)?.time.is_frozen()),
-            // The software APIC counts time stamps.
-            PropertyCode::APIC_FREQUENCY => hv.machine.tsc_hz(),
-            PropertyCode::REFERENCE_TIME => platform(&partition)?.time.at(hv.machine.tsc()),
-            PropertyCode::PROCESSOR_CLOCK_FREQUENCY => hv.machine.tsc_hz(),
-            PropertyCode::MAX_VPS => partition.max_vps.load(Ordering::Relaxed).into(),
-            PropertyCode::POOL_FREE_PAGES => partition.pool.lock().free(),
-            PropertyCode::POOL_DEPOSITED_PAGES => partition.pool.lock().deposited(),
-            PropertyCode::MAPPED_GPA_PAGES => partition.memory.lock().mapped,
-            _ => return Err(HvStatus::UNKNOWN_PROPERTY),
-        };
-        Ok(ValueOutput { value })
+/// `GET_PARTITION_PROPERTY`.
+pub fn get_property<M: Machine>(by: &mut Caller<'_, M>, call: GetPartitionProperty) -> HvResult<ValueOutput> {
+    if call.padding != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    let hv = by.hv;
+    let partition = hv.partition(by.partition, call.partition_id)?;
+    let value = match call.property_code {
+        PropertyCode::PRIVILEGE_FLAGS => partition.privileges().bits(),
+        PropertyCode::SUSPEND => u64::from(partition.suspended.load(Ordering::Acquire)),
+        PropertyCode::TIME_FREEZE => u64::from(platform(&partition)?.time.is_frozen()),
+        // The software APIC counts time stamps.
+        PropertyCode::APIC_FREQUENCY => hv.machine.tsc_hz(),
+        PropertyCode::REFERENCE_TIME => platform(&partition)?.time.at(hv.machine.tsc()),
+        PropertyCode::PROCESSOR_CLOCK_FREQUENCY => hv.machine.tsc_hz(),
+        PropertyCode::MAX_VPS => partition.max_vps.load(Ordering::Relaxed).into(),
+        PropertyCode::POOL_FREE_PAGES => partition.pool.lock().free(),
+        PropertyCode::POOL_DEPOSITED_PAGES => partition.pool.lock().deposited(),
+        PropertyCode::MAPPED_GPA_PAGES => partition.memory.lock().mapped,
+        _ => return Err(HvStatus::UNKNOWN_PROPERTY),
+    };
+    Ok(ValueOutput { value })
 }
 
-impl<M: Machine> SimpleCall<M> for SetPartitionProperty {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        if self.padding != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
+/// `SET_PARTITION_PROPERTY`.
+pub fn set_property<M: Machine>(by: &mut Caller<'_, M>, call: SetPartitionProperty) -> HvResult<()> {
+    if call.padding != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
+    }
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    if partition.is_root() {
+        return Err(HvStatus::OPERATION_DENIED);
+    }
+    let value = call.property_value;
+    match call.property_code {
+        PropertyCode::PRIVILEGE_FLAGS => set_privileges(&partition, value),
+        PropertyCode::MAX_VPS => set_max_vps(&partition, value),
+        PropertyCode::SUSPEND => {
+            by.hv.suspend(&partition, value != 0);
+            Ok(())
         }
-        let partition = by.hv.partition(by.partition, self.partition_id)?;
-        if partition.is_root() {
-            return Err(HvStatus::OPERATION_DENIED);
+        PropertyCode::TIME_FREEZE => {
+            let (time, tsc) = (&platform(&partition)?.time, by.hv.machine.tsc());
+            if value != 0 {
+                time.freeze(tsc)
+            } else {
+                time.thaw(tsc)
+            }
+            time_has_changed(by.hv, &partition)
         }
-        let value = self.property_value;
-        match self.property_code {
-            PropertyCode::PRIVILEGE_FLAGS => set_privileges(&partition, value),
-            PropertyCode::MAX_VPS => set_max_vps(&partition, value),
-            PropertyCode::SUSPEND => {
-                by.hv.suspend(&partition, value != 0);
-                Ok(())
+        PropertyCode::REFERENCE_TIME => {
+            if !platform(&partition)?.time.set(value) {
+                return Err(HvStatus::INVALID_PARTITION_STATE);
             }
-            PropertyCode::TIME_FREEZE => {
-                let (time, tsc) = (&platform(&partition)?.time, by.hv.machine.tsc());
-                if value != 0 {
-                    time.freeze(tsc)
-                } else {
-                    time.thaw(tsc)
-                }
-                time_has_changed(by.hv, &partition)
-            }
-            PropertyCode::REFERENCE_TIME => {
-                if !platform(&partition)?.time.set(value) {
-                    return Err(HvStatus::INVALID_PARTITION_STATE);
-                }
-                time_has_changed(by.hv, &partition)
-            }
-            PropertyCode::APIC_FREQUENCY
-            | PropertyCode::PROCESSOR_CLOCK_FREQUENCY
-            | PropertyCode::POOL_FREE_PAGES
-            | PropertyCode::POOL_DEPOSITED_PAGES
-            | PropertyCode::MAPPED_GPA_PAGES => Err(HvStatus::OPERATION_DENIED),
-            _ => Err(HvStatus::UNKNOWN_PROPERTY),
+            time_has_changed(by.hv, &partition)
         }
+        PropertyCode::APIC_FREQUENCY
+        | PropertyCode::PROCESSOR_CLOCK_FREQUENCY
+        | PropertyCode::POOL_FREE_PAGES
+        | PropertyCode::POOL_DEPOSITED_PAGES
+        | PropertyCode::MAPPED_GPA_PAGES => Err(HvStatus::OPERATION_DENIED),
+        _ => Err(HvStatus::UNKNOWN_PROPERTY),
     }
 }
 

@@ -2,29 +2,18 @@
 
 use core::sync::atomic::Ordering;
 
-use hv_abi::cpuid::HvPrivileges;
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 use hv_abi::vp::{HvRegisterAssoc, VpRegisters};
 use hv_abi::{HvResult, HvStatus};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::vp::is_self;
-use super::{Batch, Caller, RepCall};
+use super::{Batch, Caller, Reps};
 use crate::backend::VirtualProcessorBackend;
 use crate::guest::Around;
 use crate::machine::Machine;
 use crate::msr;
 use crate::platform::{Running, Surroundings};
 use crate::vp::Vp;
-
-/// `GET_VP_REGISTERS`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(transparent)]
-pub struct GetRegisters(VpRegisters);
-/// `SET_VP_REGISTERS`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(transparent)]
-pub struct SetRegisters(VpRegisters);
 
 /// A guest's VP that does not run, while its registers are read or written.
 struct Target<'a, M: Machine> {
@@ -93,41 +82,35 @@ fn with_target<M: Machine>(
     found.unwrap_or_else(|status| Batch { done: 0, result: Err(status) })
 }
 
-impl<M: Machine> RepCall<M> for GetRegisters {
-    type Item = HvRegisterName;
-    type Result = HvRegisterValue;
-    const NEEDS: HvPrivileges = HvPrivileges::ACCESS_VP_REGISTERS;
-    fn batch(
-        &self,
-        by: &mut Caller<'_, M>,
-        _: u16,
-        items: &[HvRegisterName],
-        results: &mut [HvRegisterValue],
-    ) -> Batch {
-        let pairs = items.iter().zip(results);
-        if is_self(by, self.0.partition_id, self.0.vp_index) {
-            return Batch::each(pairs, |(name, value)| {
-                *value = by.backend.read_register(*name).ok_or(HvStatus::INVALID_PARAMETER)?;
-                Ok(())
-            });
-        }
-        with_target(by, &self.0, |target| {
-            target.each(pairs, |vp, (name, value)| {
-                *value = target.read(vp, *name)?;
-                Ok(())
-            })
-        })
+/// `GET_VP_REGISTERS`.
+pub fn get<M: Machine>(
+    by: &mut Caller<'_, M>,
+    call: &VpRegisters,
+    reps: Reps<'_, HvRegisterName, HvRegisterValue>,
+) -> Batch {
+    let pairs = reps.items.iter().zip(reps.results);
+    if is_self(by, call.partition_id, call.vp_index) {
+        return Batch::each(pairs, |(name, value)| {
+            *value = by.backend.read_register(*name).ok_or(HvStatus::INVALID_PARAMETER)?;
+            Ok(())
+        });
     }
+    with_target(by, call, |target| {
+        target.each(pairs, |vp, (name, value)| {
+            *value = target.read(vp, *name)?;
+            Ok(())
+        })
+    })
 }
 
-impl<M: Machine> RepCall<M> for SetRegisters {
-    type Item = HvRegisterAssoc;
-    type Result = ();
-    const NEEDS: HvPrivileges = HvPrivileges::ACCESS_VP_REGISTERS;
-    fn batch(&self, by: &mut Caller<'_, M>, _: u16, items: &[HvRegisterAssoc], _: &mut [()]) -> Batch {
-        if is_self(by, self.0.partition_id, self.0.vp_index) {
-            return Batch::each(items, |assoc| by.backend.write_register(assoc.name, assoc.value));
-        }
-        with_target(by, &self.0, |target| target.each(items, |vp, assoc| target.write(vp, assoc)))
+/// `SET_VP_REGISTERS`.
+pub fn set<M: Machine>(
+    by: &mut Caller<'_, M>,
+    call: &VpRegisters,
+    reps: Reps<'_, HvRegisterAssoc, ()>,
+) -> Batch {
+    if is_self(by, call.partition_id, call.vp_index) {
+        return Batch::each(reps.items, |assoc| by.backend.write_register(assoc.name, assoc.value));
     }
+    with_target(by, call, |target| target.each(reps.items, |vp, assoc| target.write(vp, assoc)))
 }

@@ -1,12 +1,11 @@
 //! Messages, events and interrupts.
 
-use hv_abi::cpuid::HvPrivileges;
 use hv_abi::interrupt::{AssertVirtualInterrupt, ClearVirtualInterrupt, InstallIntercept};
 use hv_abi::message::{HvMessage, HvMessageType, MESSAGE_PAYLOAD_MAX};
 use hv_abi::port::{PostMessage, PostMessageDirect, SignalEvent, SignalEventDirect, SignalEventDirectOutput};
 use hv_abi::{HvResult, HvStatus};
 
-use super::{Caller, SimpleCall};
+use super::Caller;
 use crate::guest::Around;
 use crate::machine::Machine;
 use crate::platform::Surroundings;
@@ -14,107 +13,87 @@ use crate::platform::Surroundings;
 /// Set in the types that only the hypervisor sends.
 const FROM_HYPERVISOR: u32 = 1 << 31;
 
-impl<M: Machine> SimpleCall<M> for PostMessage {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::POST_MESSAGES;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let kind = self.message_type;
-        let size = usize::try_from(self.payload_size).unwrap_or(usize::MAX);
-        if kind == HvMessageType::NONE || kind.0 & FROM_HYPERVISOR != 0 || self.reserved != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let payload = self.payload.get(..size).ok_or(HvStatus::INVALID_PARAMETER)?;
-        by.hv.post_through(by.partition, self.connection_id, HvMessage::new(kind, 0, payload))
+/// `POST_MESSAGE`.
+pub fn post_message<M: Machine>(by: &mut Caller<'_, M>, call: PostMessage) -> HvResult<()> {
+    let kind = call.message_type;
+    let size = usize::try_from(call.payload_size).unwrap_or(usize::MAX);
+    if kind == HvMessageType::NONE || kind.0 & FROM_HYPERVISOR != 0 || call.reserved != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    let payload = call.payload.get(..size).ok_or(HvStatus::INVALID_PARAMETER)?;
+    by.hv.post_through(by.partition, call.connection_id, HvMessage::new(kind, 0, payload))
 }
 
-impl<M: Machine> SimpleCall<M> for SignalEvent {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::SIGNAL_EVENTS;
-    const FAST: bool = true;
-    #[inline]
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        if self.reserved != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        by.hv.signal_through(by.partition, self.connection_id, self.flag_number)
+/// `SIGNAL_EVENT`.
+#[inline]
+pub fn signal_event<M: Machine>(by: &mut Caller<'_, M>, call: SignalEvent) -> HvResult<()> {
+    if call.reserved != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    by.hv.signal_through(by.partition, call.connection_id, call.flag_number)
 }
 
-impl<M: Machine> SimpleCall<M> for SignalEventDirect {
-    type Output = SignalEventDirectOutput;
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    const FAST: bool = true;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<SignalEventDirectOutput> {
-        if self.target_vtl != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let partition = by.hv.partition(by.partition, self.target_partition)?;
-        let around = Around::new(by.hv, &partition)?;
-        let vp = partition.vp(by.hv.machine, self.target_vp.0)?;
-        let (newly, wake) = vp.inbox.signal_event(self.target_sint.into(), self.flag_number, &around)?;
-        if wake {
-            around.wake(&vp);
-        }
-        Ok(SignalEventDirectOutput { newly_signaled: newly.into(), reserved: [0; 7] })
+/// `SIGNAL_EVENT_DIRECT`.
+pub fn signal_event_direct<M: Machine>(
+    by: &mut Caller<'_, M>,
+    call: SignalEventDirect,
+) -> HvResult<SignalEventDirectOutput> {
+    if call.target_vtl != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    let partition = by.hv.partition(by.partition, call.target_partition)?;
+    let around = Around::new(by.hv, &partition)?;
+    let vp = partition.vp(by.hv.machine, call.target_vp.0)?;
+    let (newly, wake) = vp.inbox.signal_event(call.target_sint.into(), call.flag_number, &around)?;
+    if wake {
+        around.wake(&vp);
+    }
+    Ok(SignalEventDirectOutput { newly_signaled: newly.into(), reserved: [0; 7] })
 }
 
-impl<M: Machine> SimpleCall<M> for PostMessageDirect {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let header = &self.message.header;
-        let kind = header.message_type;
-        let fits = usize::from(header.payload_size) <= MESSAGE_PAYLOAD_MAX;
-        if self.vtl != 0 || self.padding != 0 || kind == HvMessageType::NONE || !fits {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let partition = by.hv.partition(by.partition, self.partition_id)?;
-        let around = Around::new(by.hv, &partition)?;
-        let vp = partition.vp(by.hv.machine, self.vp_index.0)?;
-        if vp.inbox.post_message(self.sint_index, &self.message, &around)? {
-            around.wake(&vp);
-        }
-        Ok(())
+/// `POST_MESSAGE_DIRECT`.
+pub fn post_message_direct<M: Machine>(by: &mut Caller<'_, M>, call: PostMessageDirect) -> HvResult<()> {
+    let header = &call.message.header;
+    let kind = header.message_type;
+    let fits = usize::from(header.payload_size) <= MESSAGE_PAYLOAD_MAX;
+    if call.vtl != 0 || call.padding != 0 || kind == HvMessageType::NONE || !fits {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let around = Around::new(by.hv, &partition)?;
+    let vp = partition.vp(by.hv.machine, call.vp_index.0)?;
+    if vp.inbox.post_message(call.sint_index, &call.message, &around)? {
+        around.wake(&vp);
+    }
+    Ok(())
 }
 
-impl<M: Machine> SimpleCall<M> for InstallIntercept {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let partition = by.hv.partition(by.partition, self.partition_id)?;
-        let around = Around::new(by.hv, &partition)?;
-        let _lifecycle = partition.lifecycle.lock();
-        let intercepts = &around.platform().intercepts;
-        intercepts.install(self.intercept_type, self.intercept_parameter, self.access_type)
-    }
+/// `INSTALL_INTERCEPT`.
+pub fn install_intercept<M: Machine>(by: &mut Caller<'_, M>, call: InstallIntercept) -> HvResult<()> {
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let around = Around::new(by.hv, &partition)?;
+    let _lifecycle = partition.lifecycle.lock();
+    let intercepts = &around.platform().intercepts;
+    intercepts.install(call.intercept_type, call.intercept_parameter, call.access_type)
 }
 
-impl<M: Machine> SimpleCall<M> for AssertVirtualInterrupt {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        if self.target_vtl != 0 || self.reserved != [0; 3] {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let partition = by.hv.partition(by.partition, self.partition_id)?;
-        let around = Around::new(by.hv, &partition)?;
-        let (control, address, vector) =
-            (self.interrupt_control, self.destination_address, self.requested_vector);
-        let ipi = crate::apic::Ipi::from_assert(control, address, vector);
-        crate::exit::deliver(ipi.ok_or(HvStatus::INVALID_PARAMETER)?, None, &around);
-        Ok(())
+/// `ASSERT_VIRTUAL_INTERRUPT`.
+pub fn assert_interrupt<M: Machine>(by: &mut Caller<'_, M>, call: AssertVirtualInterrupt) -> HvResult<()> {
+    if call.target_vtl != 0 || call.reserved != [0; 3] {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let around = Around::new(by.hv, &partition)?;
+    let (control, address, vector) =
+        (call.interrupt_control, call.destination_address, call.requested_vector);
+    let ipi = crate::apic::Ipi::from_assert(control, address, vector);
+    crate::exit::deliver(ipi.ok_or(HvStatus::INVALID_PARAMETER)?, None, &around);
+    Ok(())
 }
 
-impl<M: Machine> SimpleCall<M> for ClearVirtualInterrupt {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    /// There is never one to take back: external interrupts of a legacy controller are not offered.
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let partition = by.hv.partition(by.partition, self.partition_id)?;
-        Around::new(by.hv, &partition).map(|_| ())
-    }
+/// `CLEAR_VIRTUAL_INTERRUPT`.
+/// There is never one to take back: external interrupts of a legacy controller are not offered.
+pub fn clear_interrupt<M: Machine>(by: &mut Caller<'_, M>, call: ClearVirtualInterrupt) -> HvResult<()> {
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    Around::new(by.hv, &partition).map(|_| ())
 }

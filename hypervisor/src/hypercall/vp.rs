@@ -1,18 +1,16 @@
 //! Making and deleting VPs, their state pages, translation of their addresses, and counters.
 
-use hv_abi::cpuid::HvPrivileges;
 use hv_abi::stats::{MapStatsPageOutput, StatsObjectType, StatsPage};
 use hv_abi::vp::{
     CreateVp, DeleteVp, MapVpStatePage, MapVpStatePageOutput, TranslateVirtualAddress,
     TranslateVirtualAddressOutput, UnmapVpStatePage,
 };
 use hv_abi::{HvPartitionId, HvResult, HvStatus, HvVpIndex};
-use zerocopy::{FromBytes, Immutable, IntoBytes};
 
-use super::{Caller, SimpleCall};
+use super::Caller;
 use crate::machine::Machine;
 use crate::partition::Partition;
-use crate::translate::translate;
+use crate::translate;
 use crate::vp::{Stats, VpState};
 
 /// Holds a VP of a guest that does not run while `f` looks at it; `INVALID_VP_STATE` when it runs.
@@ -27,90 +25,72 @@ pub fn with_vp<M: Machine, R>(
     f(&mut state)
 }
 
-impl<M: Machine> SimpleCall<M> for CreateVp {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let rest = self.subnode_id | self.proximity_domain_info | self.flags | u64::from(self.subnode_type);
-        if rest != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let partition = by.hv.partition(by.partition, self.partition_id)?;
-        by.hv.create_vp(&partition, self.vp_index.0)?;
-        partition.count_pages(by.hv.machine);
+/// `CREATE_VP`.
+pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreateVp) -> HvResult<()> {
+    let rest = call.subnode_id | call.proximity_domain_info | call.flags | u64::from(call.subnode_type);
+    if rest != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
+    }
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    by.hv.create_vp(&partition, call.vp_index.0)?;
+    partition.count_pages(by.hv.machine);
+    Ok(())
+}
+
+/// `DELETE_VP`.
+pub fn delete<M: Machine>(by: &mut Caller<'_, M>, call: DeleteVp) -> HvResult<()> {
+    if call.padding != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
+    }
+    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    by.hv.delete_vp(&partition, call.vp_index.0)?;
+    partition.count_pages(by.hv.machine);
+    Ok(())
+}
+
+/// `MAP_VP_STATE_PAGE`.
+pub fn map_state_page<M: Machine>(
+    by: &mut Caller<'_, M>,
+    call: MapVpStatePage,
+) -> HvResult<MapVpStatePageOutput> {
+    if call.input_vtl != 0 || call.flags != 0 || call.requested_map_location != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
+    }
+    let hv = by.hv;
+    let partition = hv.partition(by.partition, call.partition_id)?;
+    with_vp(hv.machine, &partition, call.vp_index, |vp| {
+        vp.page(call.page_type)?.show(hv, true).map(|gpa_page| MapVpStatePageOutput { gpa_page })
+    })
+}
+
+/// `UNMAP_VP_STATE_PAGE`.
+pub fn unmap_state_page<M: Machine>(by: &mut Caller<'_, M>, call: UnmapVpStatePage) -> HvResult<()> {
+    if call.input_vtl != 0 || call.reserved != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
+    }
+    let hv = by.hv;
+    let partition = hv.partition(by.partition, call.partition_id)?;
+    with_vp(hv.machine, &partition, call.vp_index, |vp| {
+        vp.page(call.page_type)?.hide(hv);
         Ok(())
-    }
+    })
 }
 
-impl<M: Machine> SimpleCall<M> for DeleteVp {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        if self.padding != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let partition = by.hv.partition(by.partition, self.partition_id)?;
-        by.hv.delete_vp(&partition, self.vp_index.0)?;
-        partition.count_pages(by.hv.machine);
-        Ok(())
+/// `TRANSLATE_VIRTUAL_ADDRESS`.
+pub fn translate<M: Machine>(
+    by: &mut Caller<'_, M>,
+    call: TranslateVirtualAddress,
+) -> HvResult<TranslateVirtualAddressOutput> {
+    if call.padding != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
     }
+    let hv = by.hv;
+    let partition = hv.partition(by.partition, call.partition_id)?;
+    with_vp(hv.machine, &partition, call.vp_index, |vp| {
+        let address = call.gva_page.checked_shl(12).unwrap_or(0);
+        translate::translate(hv.machine, &partition.memory, &vp.backend, address, call.control_flags)
+    })
 }
-
-impl<M: Machine> SimpleCall<M> for MapVpStatePage {
-    type Output = MapVpStatePageOutput;
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<MapVpStatePageOutput> {
-        if self.input_vtl != 0 || self.flags != 0 || self.requested_map_location != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let hv = by.hv;
-        let partition = hv.partition(by.partition, self.partition_id)?;
-        with_vp(hv.machine, &partition, self.vp_index, |vp| {
-            vp.page(self.page_type)?.show(hv, true).map(|gpa_page| MapVpStatePageOutput { gpa_page })
-        })
-    }
-}
-
-impl<M: Machine> SimpleCall<M> for UnmapVpStatePage {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        if self.input_vtl != 0 || self.reserved != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let hv = by.hv;
-        let partition = hv.partition(by.partition, self.partition_id)?;
-        with_vp(hv.machine, &partition, self.vp_index, |vp| {
-            vp.page(self.page_type)?.hide(hv);
-            Ok(())
-        })
-    }
-}
-
-impl<M: Machine> SimpleCall<M> for TranslateVirtualAddress {
-    type Output = TranslateVirtualAddressOutput;
-    const NEEDS: HvPrivileges = HvPrivileges::CREATE_PARTITIONS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<TranslateVirtualAddressOutput> {
-        if self.padding != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let hv = by.hv;
-        let partition = hv.partition(by.partition, self.partition_id)?;
-        with_vp(hv.machine, &partition, self.vp_index, |vp| {
-            let address = self.gva_page.checked_shl(12).unwrap_or(0);
-            translate(hv.machine, &partition.memory, &vp.backend, address, self.control_flags)
-        })
-    }
-}
-
-/// `MAP_STATS_PAGE`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(transparent)]
-pub struct MapStats(StatsPage);
-/// `UNMAP_STATS_PAGE`.
-#[derive(FromBytes, IntoBytes, Immutable)]
-#[repr(transparent)]
-pub struct UnmapStats(StatsPage);
 
 /// Does `f` with the counters that a call names.
 fn with_stats<M: Machine, R>(
@@ -131,25 +111,19 @@ fn with_stats<M: Machine, R>(
     }
 }
 
-impl<M: Machine> SimpleCall<M> for MapStats {
-    type Output = MapStatsPageOutput;
-    const NEEDS: HvPrivileges = HvPrivileges::ACCESS_STATS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<MapStatsPageOutput> {
-        let hv = by.hv;
-        with_stats(by, self.0, |s| s.0.show(hv, false).map(|gpa_page| MapStatsPageOutput { gpa_page }))
-    }
+/// `MAP_STATS_PAGE`.
+pub fn map_stats<M: Machine>(by: &mut Caller<'_, M>, call: StatsPage) -> HvResult<MapStatsPageOutput> {
+    let hv = by.hv;
+    with_stats(by, call, |s| s.0.show(hv, false).map(|gpa_page| MapStatsPageOutput { gpa_page }))
 }
 
-impl<M: Machine> SimpleCall<M> for UnmapStats {
-    type Output = ();
-    const NEEDS: HvPrivileges = HvPrivileges::ACCESS_STATS;
-    fn call(self, by: &mut Caller<'_, M>) -> HvResult<()> {
-        let hv = by.hv;
-        with_stats(by, self.0, |s| {
-            s.0.hide(hv);
-            Ok(())
-        })
-    }
+/// `UNMAP_STATS_PAGE`.
+pub fn unmap_stats<M: Machine>(by: &mut Caller<'_, M>, call: StatsPage) -> HvResult<()> {
+    let hv = by.hv;
+    with_stats(by, call, |s| {
+        s.0.hide(hv);
+        Ok(())
+    })
 }
 
 /// Does the caller mean itself?
