@@ -70,11 +70,7 @@ enum Command {
     /// Runs every check and test.
     Test(test::Options),
     /// Measures, in instructions, and prints a table.
-    Bench {
-        /// The machine.
-        #[arg(long, default_value = "amd")]
-        machine: kind::Machine,
-    },
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -108,7 +104,7 @@ fn carry_out(command: Command) -> Result<ExitCode> {
             image::build(&paths, &profile, &out, data_size)?;
         }
         Command::Run(options) => return run::run(&paths, &options),
-        Command::Bench { machine } => bench::run(&paths, machine.kind())?,
+        Command::Bench(options) => bench::run(&paths, &options)?,
         Command::Test(options) => return test::run(&paths, &options),
     }
     Ok(ExitCode::SUCCESS)

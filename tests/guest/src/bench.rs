@@ -3,6 +3,8 @@
 //! Each line is `BENCH name minimum median`. The cost of reading the counter is taken off.
 #![expect(unsafe_code, reason = "the measured things are instructions")]
 
+pub mod vps;
+
 use core::arch::asm;
 use core::sync::atomic::Ordering;
 

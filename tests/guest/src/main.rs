@@ -5,6 +5,9 @@
 //! | word | what it does |
 //! |---|---|
 //! | `bench` | prints the cost of exits, a line each, and powers off |
+//! | `bench-turns` | the same of two virtual processors that take turns on one |
+//! | `bench-vps` | the same of up to four that run beside each other |
+//! | `idle` | halts for good |
 //! | `conformance [no-…]` | prints what the processor does, a line a probe, and powers off |
 //! | `hostile [SEED]` | executes what no guest should, prints `HOSTILE SURVIVED`, and powers off |
 //! | `spin` | loops with interrupts off |
@@ -23,6 +26,7 @@ mod entry;
 mod hostile;
 mod serial;
 mod start_info;
+mod startup;
 mod trap;
 
 use serial::{outb, read};
@@ -45,6 +49,14 @@ extern "C" fn main(start_info: u32) -> ! {
     let mut words = start_info::command_line(start_info).split_ascii_whitespace();
     match words.next() {
         Some("bench") => bench::run(),
+        Some("bench-turns") => bench::vps::turns(),
+        Some("bench-vps") => bench::vps::beside(),
+        Some("idle") => {
+            say!("IDLE");
+            loop {
+                trap::halt();
+            }
+        }
         Some("hostile") => hostile::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(1)),
         Some("conformance") => conformance::run(conformance::Spared::new(words)),
         Some("spin") => {

@@ -116,9 +116,14 @@ pub fn install() {
     }
     // SAFETY: as above.
     unsafe { (*idt)[usize::from(COUNTED_VECTOR)] = gate((&raw const counted_interrupt).addr() as u64) };
+    load();
+}
+
+/// Makes this processor use the interrupt table.
+pub fn load() {
     let mut pointer = [0_u8; 10];
     pointer[..2].copy_from_slice(&4095_u16.to_le_bytes());
-    pointer[2..].copy_from_slice(&(idt.addr() as u64).to_le_bytes());
+    pointer[2..].copy_from_slice(&((&raw const IDT).addr() as u64).to_le_bytes());
     // SAFETY: the table is static.
     unsafe { asm!("lidt [{}]", in(reg) pointer.as_ptr()) };
 }

@@ -37,7 +37,7 @@ pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
         run(1 << 20, LARGE, "1", "read-large"),
         run(1 << 20, LARGE, "1 w", "write-large"),
     ];
-    let mut machine = bench.start()?;
+    let mut machine = bench.start(1)?;
     let mut cli = Cli(machine.console());
     cli.ready()?;
     cli.start_linux("disk")?;

@@ -1,4 +1,4 @@
-//! What exits cost, seen from the guest.
+//! What exits cost, and what virtual processors do to each other, seen from the test guest.
 
 use std::time::Duration;
 
@@ -9,28 +9,64 @@ use super::figures::Figures;
 use super::workbench::Workbench;
 use crate::step;
 
-/// Names of the test guest's lines that are in the table.
+/// Names of the test guest's lines that are in the table; more are below it.
 const KEYS: [&str; 6] =
     ["cpuid", "hypercall", "port-read", "mmio-write", "self-ipi-write", "self-ipi-handled"];
+/// The same on a machine with one processor, where virtual processors take turns.
+const ONE: [&str; 1] = ["ping"];
+/// And on one with a processor for each of four.
+const FOUR: [&str; 5] = ["ipi-running", "ipi-halted", "ipi-three", "flush-running", "flush-halted"];
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Runs the test guest's measurements.
+/// A line of the test guest.
+struct Line {
+    name: String,
+    least: u64,
+    median: u64,
+}
+
+/// Measures exits.
 pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
     step::say("Measuring", "exits");
-    let mut machine = bench.start()?;
+    let others = note(figures, &KEYS, lines(bench, 1, "exits")?);
+    figures.note(format!("Other exits, least instructions of a round trip: {}.", others.join(", ")));
+    Ok(())
+}
+
+/// Measures what virtual processors do to each other.
+pub fn measure_vps(bench: &Workbench, figures: &mut Figures) -> Result<()> {
+    step::say("Measuring", "virtual processors, on one processor and on four");
+    note(figures, &ONE, lines(bench, 1, "turns")?);
+    note(figures, &FOUR, lines(bench, 4, "vps")?);
+    Ok(())
+}
+
+/// What a VM with the test guest prints on a machine with so many processors.
+fn lines(bench: &Workbench, processors: u32, name: &str) -> Result<Vec<Line>> {
+    let mut machine = bench.start(processors)?;
     let mut cli = Cli(machine.console());
     cli.ready()?;
-    cli.0.type_line("vm start exits --console")?;
-    let lines = cli.0.expect("BENCH DONE", LIMIT)?;
+    cli.0.type_line(&format!("vm start {name} --console"))?;
+    let printed = cli.0.expect("BENCH DONE", LIMIT)?;
+    Ok(printed.lines().filter_map(Line::parse).collect())
+}
+
+impl Line {
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.strip_prefix("BENCH ")?.split_whitespace();
+        let name = words.next()?.to_owned();
+        Some(Self { name, least: words.next()?.parse().ok()?, median: words.next()?.parse().ok()? })
+    }
+}
+
+/// Puts lines into the table by their names; the others, as text.
+fn note(figures: &mut Figures, keys: &[&'static str], lines: Vec<Line>) -> Vec<String> {
     let mut others = Vec::new();
-    for line in lines.lines() {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let &["BENCH", name, least, median] = &words[..] else { continue };
-        match KEYS.iter().find(|key| **key == name) {
+    for Line { name, least, median } in lines {
+        match keys.iter().find(|key| **key == name) {
             Some(key) => figures.set(key, format!("{least} (median {median})")),
             None => others.push(format!("{name} {least} (median {median})")),
         }
     }
-    figures.note(format!("Other exits, least instructions of a round trip: {}.", others.join(", ")));
-    Ok(())
+    others
 }

@@ -12,24 +12,59 @@ mod size;
 mod workbench;
 
 use anyhow::Result;
+use clap::{Args, ValueEnum};
 use machine_tests::kind::Kind;
 
 use crate::build::{self, Profile};
 use crate::host;
+use crate::kind::Machine;
 use crate::paths::Paths;
 use figures::Figures;
 use workbench::Workbench;
 
-/// Measures everything and prints the table.
-pub fn run(paths: &Paths, kind: Kind) -> Result<()> {
+/// What is measured.
+#[derive(Args)]
+pub struct Options {
+    /// Only these rows; all when none is named.
+    #[arg(value_enum)]
+    rows: Vec<Rows>,
+    /// The machine.
+    #[arg(long, default_value = "amd")]
+    machine: Machine,
+}
+
+/// Rows of the table that are measured together.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Rows {
+    /// Exits.
+    Exits,
+    /// What virtual processors do to each other.
+    Vps,
+    /// The start, Linux's start, and its disk.
+    Linux,
+    /// How large the hypervisor is.
+    Size,
+}
+
+/// Measures and prints the table.
+pub fn run(paths: &Paths, options: &Options) -> Result<()> {
+    let kind = options.machine.kind();
     let emulator = if kind == Kind::Amd { host::RUN } else { host::BOCHS };
     host::require(&[host::BUILD, host::IMAGE, host::ISO, emulator])?;
     let parts = build::everything(paths, &Profile::release())?;
     let bench = Workbench::prepare(paths, &parts, kind)?;
     let mut figures = Figures::new(kind);
-    exits::measure(&bench, &mut figures)?;
-    disk::measure(&bench, &mut figures)?;
-    size::measure(&parts, &mut figures)?;
+    for &rows in Rows::value_variants() {
+        if !options.rows.is_empty() && !options.rows.contains(&rows) {
+            continue;
+        }
+        match rows {
+            Rows::Exits => exits::measure(&bench, &mut figures)?,
+            Rows::Vps => exits::measure_vps(&bench, &mut figures)?,
+            Rows::Linux => disk::measure(&bench, &mut figures)?,
+            Rows::Size => size::measure(&parts, &mut figures)?,
+        }
+    }
     println!("{figures}");
     Ok(())
 }

@@ -20,9 +20,9 @@ use crate::paths::{self, Paths};
 use crate::sample::Sample;
 use crate::step;
 
-/// A VM that runs the test guest's measurements.
-const EXITS: &str =
-    "memory = \"64 MiB\"\nvps = 1\nkernel = \"data:/kernels/test-guest\"\ncmdline = \"bench\"\n";
+/// VMs that run the test guest: name, virtual processors, command line.
+const TEST_GUESTS: [(&str, u32, &str); 3] =
+    [("exits", 1, "bench"), ("turns", 2, "bench-turns"), ("vps", 4, "bench-vps")];
 /// A quiet Linux with the disk program.
 const DISK: &str = "memory = \"256 MiB\"\nvps = 1\nkernel = \"data:/kernels/vmlinuz\"\n\
     initrd = \"data:/kernels/initrd-bench\"\ncmdline = \"console=ttyS0 quiet\"\n\
@@ -56,14 +56,15 @@ impl Workbench {
         let mut initrd = paths::read(&sample.initrd)?;
         initrd.extend(archive.finish());
         paths::write(&folder.join("initrd"), initrd)?;
-        paths::write(&folder.join("exits.toml"), EXITS)?;
-        paths::write(&folder.join("disk.toml"), DISK)?;
         step::say("Writing", folder.join("bench.img").display());
         let image = Image::create(&folder.join("bench.img"), parts, &sample, DATA)?;
         image.data().put(&parts.test_guest(), "/kernels/test-guest")?;
         image.data().put(&folder.join("initrd"), "/kernels/initrd-bench")?;
-        for name in ["exits", "disk"] {
-            image.data().put(&folder.join(format!("{name}.toml")), &format!("/vms/{name}/{name}.toml"))?;
+        let guests = TEST_GUESTS.map(|(name, vps, does)| (name, test_guest(vps, does)));
+        for (name, definition) in guests.into_iter().chain([("disk", DISK.to_owned())]) {
+            let file = folder.join(format!("{name}.toml"));
+            paths::write(&file, definition)?;
+            image.data().put(&file, &format!("/vms/{name}/{name}.toml"))?;
         }
         let boot = Boot::Pvh {
             kernel: parts.bios_loader(),
@@ -74,11 +75,12 @@ impl Workbench {
         Ok(Self { folder, boot, kind })
     }
 
-    /// Starts a machine whose instructions are counted.
-    pub fn start(&self) -> Result<Machine> {
+    /// Starts a machine whose instructions are counted; who executed them, on one with one processor only.
+    pub fn start(&self, processors: u32) -> Result<Machine> {
         if let Some(model) = self.kind.bochs_model() {
             let mut machine = bochs::Description::new(bochs::Boot::Cd(self.folder.join("bench.iso")));
             machine.model = model.to_owned();
+            machine.processors = processors;
             machine.disk = Some(bochs::Disk { file: self.folder.join("bench.img"), throwaway: true });
             return Machine::start_bochs(&machine);
         }
@@ -86,7 +88,7 @@ impl Workbench {
         disk.throwaway = true;
         let mut machine = Description::new(self.boot.clone(), Serial::Pipes);
         machine.memory = 1024;
-        machine.processors = 1;
+        machine.processors = processors;
         machine.disks = vec![disk];
         machine.acceleration = [
             "-accel",
@@ -113,6 +115,13 @@ impl Workbench {
     fn output(&self) -> PathBuf {
         self.folder.join("counts.txt")
     }
+}
+
+/// The definition of a VM that runs the test guest.
+fn test_guest(vps: u32, command_line: &str) -> String {
+    format!(
+        "memory = \"64 MiB\"\nvps = {vps}\nkernel = \"data:/kernels/test-guest\"\ncmdline = \"{command_line}\"\n"
+    )
 }
 
 fn compile(source: &Path, to: &Path, options: &[&str]) -> Result<()> {

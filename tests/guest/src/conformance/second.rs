@@ -8,16 +8,12 @@ use super::body;
 use super::catch::attempt;
 use super::control::xsetbv;
 use super::event::yes;
+use super::probe;
 use super::processor::{cr4, rdmsr, rdtsc, set_cr4, wrmsr};
-use super::{page, probe};
+use crate::startup::{self, Stack};
 
-/// Where its first instructions are, and the vector that says so.
-const START: usize = 0xA000;
-const VECTOR: u64 = (START >> 12) as u64;
 const ICR: u32 = 0x830;
-/// INIT and start-up, level asserted, for the APIC with id 1.
 const INIT: u64 = 1 << 32 | 0x4500;
-const STARTUP: u64 = 1 << 32 | 0x4600 | VECTOR;
 const TO_SECOND: u64 = 1 << 32;
 
 /// What it is to do, or [`IDLE`] when it has.
@@ -37,80 +33,16 @@ const FILL_VECTORS: u64 = 4;
 const HALT: u64 = 5;
 const CPUID_ID: u64 = 6;
 
-#[repr(C, align(16))]
-struct Stack([u8; 16384]);
-#[unsafe(no_mangle)]
-static mut SECOND_STACK: Stack = Stack([0; 16384]);
+static mut STACK: Stack = Stack::new();
 
 unsafe extern "C" {
-    safe static second_begin: u8;
-    safe static second_end: u8;
     safe static second_interrupt: u8;
 }
 
 global_asm!(
     r#"
-    .section .data.second, "aw"
-    .global second_cr3, second_begin, second_end, second_interrupt
-    .align 8
-second_cr3: .quad 0
-
     .section .text.second, "ax"
-    .code16
-second_begin:
-    cli
-    xor ax, ax
-    mov ds, ax
-    /* lgdt, with a base of 32 bits */
-    .byte 0x66, 0x0F, 0x01, 0x16
-    .word 0xA000 + second_gdt_pointer - second_begin
-    mov eax, cr0
-    or al, 1
-    mov cr0, eax
-    .byte 0x66, 0xEA
-    .long second_32
-    .word 8
-    .align 8
-second_gdt:
-    .quad 0
-    .quad 0x00CF9B000000FFFF
-    .quad 0x00CF93000000FFFF
-    .quad 0x00AF9B000000FFFF
-second_gdt_pointer:
-    .word 31
-    .long 0xA000 + second_gdt - second_begin
-second_end:
-
-    .code32
-second_32:
-    mov eax, 16
-    mov ds, eax
-    mov es, eax
-    mov ss, eax
-    mov eax, cr4
-    or eax, 0x620
-    mov cr4, eax
-    mov eax, [second_cr3]
-    mov cr3, eax
-    mov ecx, 0xC0000080
-    rdmsr
-    or eax, 0x900
-    wrmsr
-    mov eax, cr0
-    and eax, 0x9FFFFFFB
-    or eax, 0x80000003
-    mov cr0, eax
-    .byte 0xEA
-    .long second_64
-    .word 24
-
-    .code64
-second_64:
-    lea rsp, [rip + SECOND_STACK + 16384]
-    call {main}
-2:  hlt
-    jmp 2b
-
+    .global second_interrupt
     .align 16
 second_interrupt:
     push rax
@@ -126,21 +58,15 @@ second_interrupt:
     pop rax
     iretq
     "#,
-    main = sym second_main,
     taken = sym TAKEN,
 );
-
-unsafe extern "C" {
-    static mut second_cr3: u64;
-}
 
 /// Its own interrupt table: what comes is counted, and an interrupt ended.
 fn install() {
     static mut TABLE: [[u64; 2]; 256] = [[0; 2]; 256];
     let table = &raw mut TABLE;
     let handler = (&raw const second_interrupt).addr() as u64;
-    // Its code segment is the fourth of its table.
-    let gate = [(handler & 0xFFFF) | 24 << 16 | 0x8E00 << 32 | (handler & 0xFFFF_0000) << 32, handler >> 32];
+    let gate = [(handler & 0xFFFF) | 8 << 16 | 0x8E00 << 32 | (handler & 0xFFFF_0000) << 32, handler >> 32];
     for vector in [2, 0x50] {
         // SAFETY: only this processor uses the table.
         unsafe { (*table)[vector] = gate };
@@ -213,16 +139,9 @@ fn wait_for(counter: &AtomicU64, more_than: u64) -> u64 {
 
 /// Sends INIT and start-up twice, as kernels do.
 fn start() -> u64 {
-    // SAFETY: it does not run yet.
-    unsafe { (&raw mut second_cr3).write(page::root()) };
-    let length = (&raw const second_end).addr() - (&raw const second_begin).addr();
-    let target = core::ptr::with_exposed_provenance_mut::<u8>(START);
-    // SAFETY: conventional memory that nobody uses.
-    unsafe { target.copy_from_nonoverlapping(&raw const second_begin, length) };
     let before = STARTS.load(Ordering::Acquire);
-    for command in [INIT, STARTUP, STARTUP] {
-        wrmsr(ICR, command);
-    }
+    // SAFETY: it does not run, or is stopped by this; the stack is its own.
+    unsafe { startup::start(1, &raw mut STACK, second_main) };
     wait_for(&STARTS, before)
 }
 
