@@ -1,8 +1,8 @@
-//! The local APIC (APM vol. 2, 16): end of interrupt and the timer. In x2APIC mode where the processor has it.
+//! The local APIC (APM vol. 2, 16): end of interrupt, the timer, and interrupts to other processors. In x2APIC mode where
+//! the processor has it. Each processor has its own at the same address.
 
-use super::has_x2apic;
+use super::{has_x2apic, processor};
 use crate::drivers::mmio::Registers;
-use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Once;
 use x86_64::registers::model_specific::Msr;
 
@@ -15,9 +15,17 @@ const TIMER_CURRENT: usize = 0x390;
 const TIMER_DIVIDE: usize = 0x3E0;
 const TASK_PRIORITY: usize = 0x80;
 const LINT0: usize = 0x350;
+const COMMAND_LOW: usize = 0x300;
+const COMMAND_HIGH: usize = 0x310;
 
 const SOFTWARE_ENABLE: u32 = 1 << 8;
 const MASKED: u32 = 1 << 16;
+/// A command: not "de-assert". Fixed delivery to one processor.
+const ASSERT: u32 = 1 << 14;
+/// A command: to all processors but this.
+const OTHERS: u32 = 0b11 << 18;
+/// A command was not accepted yet.
+const PENDING: u32 = 1 << 12;
 /// Divide by 1.
 const BY_ONE: u32 = 0b1011;
 
@@ -28,7 +36,6 @@ const X2APIC_ENABLE: u64 = 1 << 10;
 
 /// Its registers in memory; none in x2APIC mode.
 static REGISTERS: Once<Option<Registers>> = Once::new();
-static ID_VALUE: AtomicU32 = AtomicU32::new(0);
 
 #[expect(unsafe_code, reason = "model-specific registers")]
 fn read(offset: usize) -> u32 {
@@ -49,7 +56,7 @@ fn write(offset: usize, value: u32) {
     }
 }
 
-/// Turns it on. `timer` and `spurious` are the vectors that it raises itself.
+/// Turns this processor's on. `timer` and `spurious` are the vectors that it raises itself.
 #[expect(unsafe_code, reason = "model-specific registers")]
 pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
     // SAFETY: every processor with long mode has the register.
@@ -58,12 +65,12 @@ pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
         // SAFETY: x2APIC mode exists.
         unsafe { Msr::new(APIC_BASE).write(base | GLOBAL_ENABLE | X2APIC_ENABLE) };
         REGISTERS.call_once(|| None);
-    } else {
+    } else if !REGISTERS.is_completed() {
         let registers = crate::drivers::map_registers(base & 0x000F_FFFF_FFFF_F000, 4096)?;
         REGISTERS.call_once(|| Some(registers));
     }
     let id = if has_x2apic() { read(ID) } else { read(ID) >> 24 };
-    ID_VALUE.store(id, Ordering::Relaxed);
+    processor::set_apic_id(id);
     write(TASK_PRIORITY, 0);
     write(LINT0, MASKED);
     write(TIMER, u32::from(timer));
@@ -75,7 +82,37 @@ pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
 /// This processor's id.
 #[must_use]
 pub fn id() -> u32 {
-    ID_VALUE.load(Ordering::Relaxed)
+    processor::apic_id(processor::number())
+}
+
+/// Raises `vector` in another processor.
+pub fn send(processor: u32, vector: u8) {
+    command(processor::apic_id(processor), ASSERT | u32::from(vector));
+}
+
+/// Raises `vector` in all other processors.
+pub fn send_to_others(vector: u8) {
+    command(0, OTHERS | ASSERT | u32::from(vector));
+}
+
+#[expect(unsafe_code, reason = "model-specific registers")]
+fn command(target: u32, low: u32) {
+    match REGISTERS.get() {
+        Some(Some(registers)) => {
+            while registers.read::<u32>(COMMAND_LOW) & PENDING != 0 {
+                core::hint::spin_loop();
+            }
+            registers.write(COMMAND_HIGH, target << 24);
+            registers.write(COMMAND_LOW, low);
+        }
+        _ => {
+            let value = u64::from(target) << 32 | u64::from(low);
+            // What was written for the other to see is there before the interrupt: writing this register waits for nothing.
+            core::sync::atomic::fence(core::sync::atomic::Ordering::SeqCst);
+            // SAFETY: an interrupt to a processor of ours, whose handler only wakes.
+            unsafe { Msr::new(X2APIC_FIRST + (COMMAND_LOW >> 4) as u32).write(value) };
+        }
+    }
 }
 
 /// Ends the interrupt in service.

@@ -52,6 +52,7 @@ pub(super) fn exception(frame: &TrapFrame) -> ! {
     if FAILED.swap(true, Ordering::Relaxed) {
         super::stop();
     }
+    stop_others();
     let name = NAMES.get(frame.vector as usize).copied().unwrap_or("exception");
     say!(
         "\r\nroot kernel: {name} (vector {}, error {:#x}) at {:#018x}",
@@ -73,10 +74,18 @@ pub(super) fn exception(frame: &TrapFrame) -> ! {
     super::stop()
 }
 
+/// Tells the other processors to stop: what they share may be half done.
+fn stop_others() {
+    if super::processor::count() > 1 {
+        super::apic::send_to_others(crate::interrupts::STOP);
+    }
+}
+
 /// The panic handler.
 pub fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
     super::interrupt_off();
     if !FAILED.swap(true, Ordering::Relaxed) {
+        stop_others();
         say!("\r\nroot kernel: {info}");
         let here = 0_u64;
         backtrace((&raw const here).addr() as u64);

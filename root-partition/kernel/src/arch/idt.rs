@@ -45,7 +45,7 @@ pub struct TrapFrame {
 static USER_TRAP: AtomicU64 = AtomicU64::new(0);
 
 /// Traps from ring 3 (but for those with a stack of their own) jump to `entry` with the program's registers, on the
-/// stack of [`set_trap_stack`](super::set_trap_stack), where the vector, the error code or 0, and the frame of IRETQ are.
+/// processor's trap stack, where the vector, the error code or 0, and the frame of IRETQ are.
 ///
 /// # Safety
 /// `entry` is written for that.

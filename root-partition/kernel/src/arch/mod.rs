@@ -8,22 +8,31 @@ mod fault;
 mod idt;
 pub mod ioapic;
 pub mod port;
+pub mod processor;
 mod segments;
 mod stack;
 
 pub use fault::panic;
 pub use idt::{TrapFrame, set_user_trap};
-pub use segments::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA, set_trap_stack};
-pub(crate) use stack::guard_pages;
+pub(crate) use processor::per_processor;
+pub use processor::{PROCESSORS_MAX, Padded, PerProcessor};
+pub use segments::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
+pub(crate) use stack::{Stacks, guard_pages};
 
 fn interrupt_off() {
     x86_64::instructions::interrupts::disable();
 }
 pub(crate) use entry::{enable_protections, has_x2apic};
 
-/// Loads segments, the interrupt table and the system-call selectors of this processor.
+/// Loads segments, the interrupt table and the system-call selectors of the first processor.
 pub(crate) fn start() {
-    segments::start();
+    start_processor(0, Stacks::first());
+}
+
+/// As [`start`], for processor `number`.
+pub(crate) fn start_processor(number: u32, stacks: Stacks) {
+    processor::start(number);
+    segments::start(stacks);
     idt::start();
 }
 

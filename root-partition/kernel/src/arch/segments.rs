@@ -1,7 +1,8 @@
 //! Segments and the task-state segment.
 #![expect(unsafe_code, reason = "descriptor tables")]
 
-use super::stack::{EXCEPTION_STACKS, TRAP_STACK};
+use super::processor::{PerProcessor, per_processor};
+use super::stack::Stacks;
 use core::cell::UnsafeCell;
 use spin::Once;
 use x86_64::VirtAddr;
@@ -21,17 +22,17 @@ pub const USER_DATA: u16 = 0x1B;
 pub const USER_CODE: u16 = 0x23;
 
 struct Tss(UnsafeCell<TaskStateSegment>);
-// SAFETY: one processor, which reads it by itself; Rust writes single fields with raw pointers.
+// SAFETY: its processor reads it by itself; Rust writes single fields with raw pointers, on that processor.
 unsafe impl Sync for Tss {}
-static TSS: Tss = Tss(UnsafeCell::new(TaskStateSegment::new()));
-static GDT: Once<GlobalDescriptorTable> = Once::new();
+static TSS: PerProcessor<Tss> = per_processor!(Tss(UnsafeCell::new(TaskStateSegment::new())));
+static GDT: PerProcessor<Once<GlobalDescriptorTable>> = per_processor!(Once::new());
 
-/// Loads all of it, and the selectors that SYSCALL and SYSRET use.
-pub(super) fn start() {
-    fill_tss();
+/// Loads all of it for this processor, and the selectors that SYSCALL and SYSRET use.
+pub(super) fn start(stacks: Stacks) {
+    fill_tss(stacks);
     // SAFETY: the segment is static; the processor only reads what the descriptor covers.
-    let tss = Descriptor::tss_segment(unsafe { &*TSS.0.get() });
-    let gdt = GDT.call_once(|| {
+    let tss = Descriptor::tss_segment(unsafe { &*TSS.this().0.get() });
+    let gdt = GDT.this().call_once(|| {
         let mut gdt = GlobalDescriptorTable::new();
         let order = [
             Descriptor::kernel_code_segment(),
@@ -62,20 +63,12 @@ pub(super) fn start() {
     unsafe { Efer::update(|efer| efer.insert(EferFlags::SYSTEM_CALL_EXTENSIONS)) };
 }
 
-fn fill_tss() {
-    let tss = TSS.0.get();
-    let stacks = [&EXCEPTION_STACKS[0], &EXCEPTION_STACKS[1], &EXCEPTION_STACKS[2]];
-    for (index, stack) in stacks.into_iter().enumerate() {
+fn fill_tss(stacks: Stacks) {
+    let tss = TSS.this().0.get();
+    for (index, top) in stacks.exceptions.into_iter().enumerate() {
         // SAFETY: the processor does not use the segment yet.
-        unsafe { (*tss).interrupt_stack_table[index] = VirtAddr::new_truncate(stack.top()) };
+        unsafe { (*tss).interrupt_stack_table[index] = VirtAddr::new_truncate(top) };
     }
-    set_trap_stack(TRAP_STACK.top());
-}
-
-/// Where the processor pushes the frame of a trap from ring 3.
-#[inline]
-pub fn set_trap_stack(top: u64) {
-    let tss = TSS.0.get();
-    // SAFETY: the processor reads the field at a trap from ring 3 only, and the kernel is not there.
-    unsafe { (*tss).privilege_stack_table[0] = VirtAddr::new_truncate(top) };
+    // SAFETY: as above. The frame of a trap from ring 3 goes there.
+    unsafe { (*tss).privilege_stack_table[0] = VirtAddr::new_truncate(stacks.trap) };
 }

@@ -1,10 +1,10 @@
 //! Fair shares of the processor: whoever has had least of it, for its weight, is next.
 //!
-//! Time is kept in a virtual unit: what ran, divided by the weight. A waiter's place is the virtual time that it has had.
+//! Each processor has a queue of its own. Time is kept in a virtual unit: what ran, divided by the weight. A waiter's place is the virtual time that it has had.
 //! Time within a slice counts when the slice is over: whoever is interrupted within its slice is next again.
 
 use alloc::collections::BTreeMap;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// The weight of whoever has no other.
 pub const WEIGHT: u64 = 100;
@@ -13,9 +13,11 @@ pub const SLICE: u64 = 50_000;
 /// How much less another must have had to be preferred to the one that runs, in 100 ns.
 pub const GRANULARITY: u64 = 10_000;
 
-/// What somebody has had of the processor. Used by one processor at a time.
+/// What somebody has had of the processor. One processor at a time charges it: that on which its owner runs.
 #[derive(Debug)]
 pub struct Account {
+    /// The processor whose virtual time it is kept in, and on which its owner is to run.
+    home: AtomicU32,
     /// Divides what it runs; [`WEIGHT`] is the measure.
     weight: u64,
     /// Virtual time that it has had, but for the slice that it is in.
@@ -31,7 +33,23 @@ impl Account {
     #[must_use]
     pub const fn new(weight: u64) -> Self {
         let weight = if weight == 0 { 1 } else { weight };
-        Self { weight, had: AtomicU64::new(0), slice: AtomicU64::new(0), place: AtomicU64::new(0) }
+        let home = AtomicU32::new(0);
+        Self { home, weight, had: AtomicU64::new(0), slice: AtomicU64::new(0), place: AtomicU64::new(0) }
+    }
+
+    /// The processor on which its owner is to run.
+    #[must_use]
+    #[inline]
+    pub fn home(&self) -> u32 {
+        self.home.load(Ordering::Relaxed)
+    }
+
+    /// From now on its owner runs on `home`, where the virtual time is `now`; on the old processor it is `then`. So it keeps
+    /// its lead or lag.
+    pub fn move_to(&self, home: u32, now: u64, then: u64) {
+        let had = self.had.load(Ordering::Relaxed);
+        self.had.store(now.saturating_add(had).saturating_sub(then), Ordering::Relaxed);
+        self.home.store(home, Ordering::Relaxed);
     }
 
     /// How much of its slice is left, in 100 ns.
@@ -98,6 +116,24 @@ impl<T> FairQueue<T> {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// The virtual time of whoever was taken last.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.now
+    }
+
+    /// How many wait.
+    #[must_use]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Takes the one that would have its turn last, for another processor.
+    pub fn steal(&mut self) -> Option<T> {
+        self.waiting.pop_last().map(|(_, waiter)| waiter)
     }
 
     /// Virtual time that the next has had.
@@ -203,6 +239,23 @@ mod tests {
         }
         queue.push(&new, 2);
         assert!(inline.had_so_far() <= queue.first().unwrap() + SLICE);
+    }
+
+    #[test]
+    fn who_is_stolen_keeps_its_lead_and_its_lag() {
+        let accounts = [Account::new(WEIGHT), Account::new(WEIGHT)];
+        let (mut from, mut to) = (FairQueue::new(), FairQueue::new());
+        from.now = 100 * SLICE;
+        to.now = 7 * SLICE;
+        for (index, account) in accounts.iter().enumerate() {
+            account.had.store((100 + index as u64) * SLICE, Ordering::Relaxed);
+            from.push(account, index);
+        }
+        let index = from.steal().unwrap();
+        assert_eq!((index, from.len()), (1, 1));
+        accounts[index].move_to(3, to.now(), from.now());
+        to.push(&accounts[index], index);
+        assert_eq!((to.first(), accounts[index].home()), (Some(8 * SLICE), 3));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The executor: tasks that are ready run one after the other; when none is, the processor sleeps until an interrupt.
+//! The executors, one a processor: tasks that are ready run one after the other; when none is, the processor sleeps until an
+//! interrupt.
 //!
 //! Three kinds of task:
 //! * A plain one (driver, controller, timer) has something to answer: it runs as soon as it is woken.
@@ -10,13 +11,14 @@
 //! guest that keeps its worker busy takes nothing from the other guests.
 
 pub mod fair;
+pub mod idle;
 #[cfg(not(test))]
 mod task;
 
 #[cfg(not(test))]
-pub(crate) use task::run;
+pub(crate) use task::{poke, poked, run};
 #[cfg(not(test))]
 pub use task::{
-    is_ahead, must_give_way, program_must_give_way, ran_inline, slice_ended, spawn, spawn_program, spawn_vp,
+    adopt, is_ahead, must_give_way, program_must_give_way, ran_inline, slice_ended, spawn, spawn_program, spawn_vp,
     yield_now,
 };

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the instruction, and pages that the hypervisor reads and writes")]
 
 use super::write;
+use crate::arch::{PerProcessor, per_processor};
 use crate::boot;
 use crate::memory::{PAGE_SIZE, Pages};
 use core::ptr::NonNull;
@@ -29,22 +30,27 @@ unsafe extern "C" {
     fn hypercall_page();
 }
 
-/// Input and output pages. Held during a call; no other lock is taken meanwhile.
-static PAGES: Mutex<Option<Io>> = Mutex::new(None);
+/// Input and output pages of each processor, which alone uses them. Held during a call; no other lock is taken meanwhile.
+static PAGES: PerProcessor<Mutex<Option<Io>>> = per_processor!(Mutex::new(None));
 
 struct Io {
     input: Pages,
     output: Pages,
 }
 
-/// Places the hypercall page.
+/// Places the hypercall page, which is the same for all processors.
 pub(super) fn start() -> Result<(), &'static str> {
     let image = boot::hand_off().root;
     let address = hypercall_page as *const () as u64;
     let physical = image.base + (address - image.virtual_base);
     write(HV_X64_MSR_HYPERCALL, HvPageMsr::new().with_enable(true).with_gpa_page(physical >> 12).into());
+    start_processor()
+}
+
+/// Gets this processor's pages.
+pub(super) fn start_processor() -> Result<(), &'static str> {
     let (input, output) = Pages::allocate(1).zip(Pages::allocate(1)).ok_or("no memory")?;
-    *PAGES.lock() = Some(Io { input, output });
+    *PAGES.this().lock() = Some(Io { input, output });
     Ok(())
 }
 
@@ -108,7 +114,7 @@ impl Io {
 /// # Errors
 /// What the hypervisor answers.
 pub fn simple(code: CallCode, input: &(impl IntoBytes + Immutable)) -> HvResult<()> {
-    let pages = PAGES.lock();
+    let pages = PAGES.this().lock();
     let io = pages.as_ref().ok_or(HvStatus::INVALID_HYPERCALL_CODE)?;
     io.put(0, input.as_bytes());
     io.call(HypercallInput::simple(code)).status().into_result()
@@ -119,7 +125,7 @@ pub fn simple(code: CallCode, input: &(impl IntoBytes + Immutable)) -> HvResult<
 /// # Errors
 /// What the hypervisor answers.
 pub fn query<O: FromBytes + IntoBytes>(code: CallCode, input: &(impl IntoBytes + Immutable)) -> HvResult<O> {
-    let pages = PAGES.lock();
+    let pages = PAGES.this().lock();
     let io = pages.as_ref().ok_or(HvStatus::INVALID_HYPERCALL_CODE)?;
     io.put(0, input.as_bytes());
     io.call(HypercallInput::simple(code)).status().into_result()?;
@@ -136,7 +142,7 @@ pub fn rep<I: IntoBytes + Immutable, O: FromBytes + IntoBytes>(
     items: &[I],
     results: &mut [O],
 ) -> (usize, HvResult<()>) {
-    let pages = PAGES.lock();
+    let pages = PAGES.this().lock();
     let Some(io) = pages.as_ref() else { return (0, Err(HvStatus::INVALID_HYPERCALL_CODE)) };
     let header = header.as_bytes();
     io.put(0, header);

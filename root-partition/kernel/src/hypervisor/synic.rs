@@ -1,10 +1,12 @@
-//! The root's own SynIC: SINT 2 of this processor, where guests' messages and signals arrive.
+//! The root's own SynIC: SINT 2 of each processor. Guests' messages arrive at the first; their signals at the processor on
+//! which the guest runs that signals.
 //!
 //! The pages are written by the hypervisor at any time while a guest runs; they are read word by word.
 #![expect(unsafe_code, reason = "pages that the hypervisor writes")]
 
 use super::flags::{FLAGS, FlagNumbers};
 use super::write;
+use crate::arch::{PerProcessor, per_processor};
 use crate::memory::Pages;
 use crate::{executor, interrupts};
 use alloc::collections::BTreeMap;
@@ -28,7 +30,8 @@ struct SynicPages {
     flags: Pages,
 }
 
-static PAGES: Once<SynicPages> = Once::new();
+/// Each processor's, which alone reads them.
+static PAGES: PerProcessor<Once<SynicPages>> = per_processor!(Once::new());
 /// Guards who gets what. Nothing is called while it is held.
 static ROUTES: Mutex<Routes> = Mutex::new(Routes { ports: BTreeMap::new(), flags: BTreeMap::new() });
 /// A leaf lock.
@@ -41,15 +44,15 @@ struct Routes {
     flags: BTreeMap<usize, (Weak<dyn Receiver>, u32)>,
 }
 
-/// Places the pages and lets SINT 2 interrupt.
+/// Places this processor's pages and lets its SINT 2 interrupt.
 pub(super) fn start() -> Result<(), &'static str> {
-    let interrupt = interrupts::allocate().ok_or("no vector")?;
+    let interrupt = interrupts::synic();
     let (messages, flags) = Pages::allocate(1).zip(Pages::allocate(1)).ok_or("no memory")?;
     let place =
         |pages: &Pages| HvPageMsr::new().with_enable(true).with_gpa_page(pages.address() >> 12).into();
     write(HV_X64_MSR_SIMP, place(&messages));
     write(HV_X64_MSR_SIEFP, place(&flags));
-    PAGES.call_once(|| SynicPages { messages, flags });
+    PAGES.this().call_once(|| SynicPages { messages, flags });
     let sint = HvSint::new().with_vector(interrupt.vector());
     write(HV_X64_MSR_SINT0 + VMBUS_SINT, sint.into());
     write(HV_X64_MSR_SCONTROL, 1);
@@ -62,9 +65,9 @@ pub(super) fn start() -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Hands out everything that has arrived.
+/// Hands out everything that has arrived at this processor.
 pub fn serve() {
-    let Some(pages) = PAGES.get() else { return };
+    let Some(pages) = PAGES.this().get() else { return };
     while let Some(message) = take_message(pages) {
         let receiver = ROUTES.lock().ports.get(&(message.header.sender as u32)).and_then(Weak::upgrade);
         if let Some(receiver) = receiver {

@@ -2,10 +2,13 @@
 //!
 //! A device's interrupt sets a flag and wakes who waits for it, no more; one that is level-triggered is masked as well,
 //! until its device was served ([`wire`]). Handlers run only where no lock is held (see the crate's documentation).
+//! Vectors of devices are given out once for all processors: each comes to the processor on which it was taken. The
+//! others below mean the same on every processor.
 
 pub mod wire;
 
-use crate::arch::{apic, ioapic};
+use crate::arch::{PerProcessor, apic, ioapic, per_processor};
+use crate::{executor, memory};
 use alloc::vec::Vec;
 use core::future::poll_fn;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -14,6 +17,12 @@ use spin::Mutex;
 
 /// The local APIC's timer.
 pub(crate) const TIMER: u8 = 0x20;
+/// Another processor has something for this one to look at ([`executor::poke`]).
+pub(crate) const POKE: u8 = 0x21;
+/// Something arrived in this processor's SynIC pages.
+pub(crate) const SYNIC: u8 = 0x22;
+/// The kernel failed on another processor.
+pub(crate) const STOP: u8 = 0x23;
 /// What an interrupt that went away becomes.
 pub(crate) const SPURIOUS: u8 = 0xFF;
 /// Vectors for devices.
@@ -37,16 +46,18 @@ impl Slot {
     }
 }
 
+/// Where [`SYNIC`] arrives.
+static SYNIC_SLOTS: PerProcessor<Slot> = per_processor!(Slot::new());
 static SLOTS: [Slot; 256] = [const { Slot::new() }; 256];
 /// The next vector that was never given out.
 static NEXT: AtomicU8 = AtomicU8::new(FIRST);
 /// Vectors that came back.
 static RETURNED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// A vector of this processor, owned by whoever waits for it.
-#[derive(Debug)]
+/// A vector, owned by whoever waits for it.
 pub struct Interrupt {
     vector: u8,
+    slot: &'static Slot,
 }
 
 /// Takes a vector.
@@ -55,8 +66,14 @@ pub fn allocate() -> Option<Interrupt> {
     let vector = RETURNED.lock().pop().or_else(|| {
         NEXT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| (next <= LAST).then(|| next + 1)).ok()
     })?;
-    SLOTS[usize::from(vector)].raised.store(false, Ordering::Relaxed);
-    Some(Interrupt { vector })
+    let slot = &SLOTS[usize::from(vector)];
+    slot.raised.store(false, Ordering::Relaxed);
+    Some(Interrupt { vector, slot })
+}
+
+/// This processor's [`SYNIC`], for good.
+pub(crate) fn synic() -> core::mem::ManuallyDrop<Interrupt> {
+    core::mem::ManuallyDrop::new(Interrupt { vector: SYNIC, slot: SYNIC_SLOTS.this() })
 }
 
 impl Interrupt {
@@ -85,24 +102,26 @@ impl Interrupt {
 
     /// As [`Interrupt::wait`].
     pub fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
-        let slot = &SLOTS[usize::from(self.vector)];
-        if slot.raised.swap(false, Ordering::Relaxed) {
+        if self.slot.raised.swap(false, Ordering::AcqRel) {
             return Poll::Ready(());
         }
-        let mut waker = slot.waker.lock();
-        match &mut *waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            none => *none = Some(context.waker().clone()),
+        {
+            let mut waker = self.slot.waker.lock();
+            match &mut *waker {
+                Some(waker) => waker.clone_from(context.waker()),
+                none => *none = Some(context.waker().clone()),
+            }
         }
-        Poll::Pending
+        // It may have come to another processor before there was a waker.
+        if self.slot.raised.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
-        let slot = &SLOTS[usize::from(self.vector)];
-        slot.level_input.store(NONE, Ordering::Relaxed);
-        *slot.waker.lock() = None;
+        self.slot.level_input.store(NONE, Ordering::Relaxed);
+        let waker = self.slot.waker.lock().take();
+        drop(waker);
         RETURNED.lock().push(self.vector);
     }
 }
@@ -119,10 +138,17 @@ pub fn dispatch(vector: u8) {
         ioapic::mask(input);
     }
     apic::end_of_interrupt();
-    if vector == TIMER {
-        return crate::time::expire();
-    }
-    slot.raised.store(true, Ordering::Relaxed);
+    let slot = match vector {
+        TIMER => return crate::time::expire(),
+        POKE => {
+            executor::poked();
+            return memory::leave_gone();
+        }
+        STOP => crate::arch::stop(),
+        SYNIC => SYNIC_SLOTS.this(),
+        _ => slot,
+    };
+    slot.raised.store(true, Ordering::Release);
     let waker = slot.waker.lock().take();
     if let Some(waker) = waker {
         waker.wake();

@@ -1,11 +1,20 @@
 //! The address space of a process.
+//!
+//! A processor keeps the address space that it used last until it needs another, and may use its tables at any time to fill
+//! its TLB. So the tables of an address space that is gone are freed only when no processor has it any more ([`GONE`]): whoever
+//! leaves one frees them, and whoever has such a one is told to leave it ([`leave_gone`]). Nothing of a process is unmapped
+//! before; a processor that comes back to an address space can only lack what was mapped meanwhile, and looks.
 #![expect(unsafe_code, reason = "switches page tables")]
 
 use super::kernel::TablesAt;
+use crate::arch::{PerProcessor, per_processor};
+use crate::executor;
 use super::{DIRECT_MAP, PAGE_SIZE, direct_map, give_back, take};
 use hv_abi::{Gva, Spa, SpaPage};
 use paging::{Attributes, FrameAllocator, Host, InputPage, PageSize, PageTable, Progress, TableMemory};
-use spin::Once;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use spin::{Mutex, Once};
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
@@ -16,6 +25,14 @@ const KERNEL_FIRST: usize = 256;
 const USER_END: u64 = 1 << 47;
 
 static KERNEL: Once<PageTable<Host>> = Once::new();
+
+/// The root table that each processor has loaded. Only the processor itself writes its own; who frees tables reads it.
+static LOADED: PerProcessor<AtomicU64> = per_processor!(AtomicU64::new(0));
+/// Address spaces that are gone, but for processors that have them. Taken before the allocator of frames.
+static GONE: Mutex<Vec<PageTable<Host>>> = Mutex::new(Vec::new());
+/// How many there are. Whoever adds one counts it, then looks at `LOADED`; whoever loads another table says so in `LOADED`,
+/// then looks here: one of the two frees it.
+static GONE_COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The tables that the kernel runs on when no process is.
 pub(super) fn kernel_table() -> Option<&'static PageTable<Host>> {
@@ -114,26 +131,10 @@ impl AddressSpace {
             };
         match self.table.map(&mut tables(), &mut Frames, input, page, size, attributes) {
             Ok(None) => Ok(()),
-            Ok(Some(_)) => {
-                flush(address);
-                Ok(())
-            }
             Err(paging::Error::OutOfFrames) => Err(MapError::OutOfMemory),
-            Err(_) => Err(MapError::BadAddress),
+            // Addresses are given out once, so nothing is ever mapped over.
+            Ok(Some(_)) | Err(_) => Err(MapError::BadAddress),
         }
-    }
-
-    /// Unmaps the page of `size` at `address`; the physical address that it led to.
-    ///
-    /// # Errors
-    /// `BadAddress`: nothing is mapped there at that size.
-    pub fn unmap(&mut self, address: u64, size: PageSize) -> Result<u64, MapError> {
-        let leaf = self
-            .table
-            .unmap(&mut tables(), &mut Frames, input(address)?, size)
-            .map_err(|_| MapError::BadAddress)?;
-        flush(address);
-        Ok(leaf.page.base().get())
     }
 
     /// Where `address` leads.
@@ -155,8 +156,8 @@ impl AddressSpace {
     /// Makes it the address space of this processor, where it is not already.
     #[inline]
     pub fn activate(&self) {
-        let root = self.table.root().base().get();
-        if Cr3::read_raw().0.start_address().as_u64() != root {
+        let root = root_of(&self.table);
+        if LOADED.this().load(Ordering::Relaxed) != root {
             load(root);
         }
     }
@@ -164,21 +165,63 @@ impl AddressSpace {
 
 impl Drop for AddressSpace {
     fn drop(&mut self) {
-        let root = self.table.root();
-        if Cr3::read_raw().0.start_address().as_u64() == root.base().get() {
+        let root = root_of(&self.table);
+        if LOADED.this().load(Ordering::Relaxed) == root {
             activate_kernel();
         }
-        for index in KERNEL_FIRST..paging::ENTRIES {
-            tables().write(root, index, 0);
+        GONE.lock().push(PageTable::from_root(self.table.root()));
+        GONE_COUNT.fetch_add(1, Ordering::SeqCst);
+        free_gone();
+        for (processor, _) in LOADED.all().filter(|(_, loaded)| loaded.load(Ordering::SeqCst) == root) {
+            executor::poke(processor);
         }
-        let mut from = InputPage::default();
-        while let Progress::More(next) =
-            self.table.clear_some(&mut tables(), &mut Frames, from, 4096, |_, _, _| ())
-        {
-            from = next;
-        }
-        Frames.free(root);
     }
+}
+
+/// Leaves the address space that this processor has, if it is gone. Called when the processor is poked.
+#[inline]
+pub(crate) fn leave_gone() {
+    if GONE_COUNT.load(Ordering::SeqCst) == 0 {
+        return;
+    }
+    let loaded = LOADED.this().load(Ordering::Relaxed);
+    let is_gone = GONE.lock().iter().any(|table| root_of(table) == loaded);
+    if is_gone {
+        activate_kernel();
+    }
+}
+
+/// Frees the tables that no processor has any more.
+#[cold]
+fn free_gone() {
+    loop {
+        let table = {
+            let mut gone = GONE.lock();
+            let is_free = |table: &PageTable<Host>| {
+                let root = root_of(table);
+                LOADED.all().all(|(_, loaded)| loaded.load(Ordering::SeqCst) != root)
+            };
+            let Some(index) = gone.iter().position(is_free) else { return };
+            gone.swap_remove(index)
+        };
+        GONE_COUNT.fetch_sub(1, Ordering::SeqCst);
+        free(&table);
+    }
+}
+
+fn free(table: &PageTable<Host>) {
+    for index in KERNEL_FIRST..paging::ENTRIES {
+        tables().write(table.root(), index, 0);
+    }
+    let mut from = InputPage::default();
+    while let Progress::More(next) = table.clear_some(&mut tables(), &mut Frames, from, 4096, |_, _, _| ()) {
+        from = next;
+    }
+    Frames.free(table.root());
+}
+
+fn root_of(table: &PageTable<Host>) -> u64 {
+    table.root().base().get()
 }
 
 fn input(address: u64) -> Result<InputPage, MapError> {
@@ -188,14 +231,14 @@ fn input(address: u64) -> Result<InputPage, MapError> {
     Gva::new(address).map(InputPage::from_gva).ok_or(MapError::BadAddress)
 }
 
-fn flush(address: u64) {
-    x86_64::instructions::tlb::flush(x86_64::VirtAddr::new_truncate(address));
-}
-
 fn load(root: u64) {
     let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
     // SAFETY: a root table whose upper half is the kernel's, which all running code and data lie in.
     unsafe { Cr3::write(frame, Cr3Flags::empty()) };
+    LOADED.this().store(root, Ordering::SeqCst);
+    if GONE_COUNT.load(Ordering::SeqCst) != 0 {
+        free_gone();
+    }
 }
 
 /// Leaves every process's address space.

@@ -1,13 +1,16 @@
-//! Device registers in the kernel's address space.
+//! Device registers, and stacks of processors, in the kernel's address space. Nothing of either is ever unmapped, so that no
+//! processor has a translation of it to forget.
 
 use super::address_space::{Frames, kernel_table};
 use super::kernel::TablesAt;
+use super::frames::Pages;
 use super::{DEVICES, DIRECT_MAP, LARGE_PAGE_SIZE, PAGE_SIZE};
 use hv_abi::{Gva, Spa};
 use paging::{Attributes, InputPage, PageSize};
 use spin::Mutex;
 
-/// The first address that is not in use. Taken before the allocator of frames.
+/// The first address that is not in use. Guards the tables of all that is from [`DEVICES`] on. Taken before the allocator of
+/// frames.
 static NEXT: Mutex<u64> = Mutex::new(DEVICES);
 
 /// Maps `length` bytes of device registers (or firmware tables) at physical `address`, uncached, for good.
@@ -33,4 +36,21 @@ pub fn map_device(address: u64, length: u64) -> Option<*mut u8> {
     }
     *next = to;
     Some(core::ptr::with_exposed_provenance_mut((start + (address - first)) as usize))
+}
+
+/// Maps a stack of `bytes` for good, with a page below it that is not mapped; one above its last byte.
+pub(crate) fn map_stack(bytes: usize) -> Option<u64> {
+    let pages = Pages::allocate(bytes.div_ceil(PAGE_SIZE))?;
+    let mut next = NEXT.lock();
+    let start = next.next_multiple_of(PAGE_SIZE as u64) + PAGE_SIZE as u64;
+    for offset in (0..pages.count()).map(|page| (page * PAGE_SIZE) as u64) {
+        let input = InputPage::from_gva(Gva::new(start + offset)?);
+        let page = Spa::new(pages.address() + offset)?.page();
+        let mut memory = TablesAt { offset: DIRECT_MAP };
+        let attributes = Attributes::WRITE | Attributes::GLOBAL;
+        kernel_table()?.map(&mut memory, &mut Frames, input, page, PageSize::Size4K, attributes).ok()?;
+    }
+    *next = start + (pages.count() * PAGE_SIZE) as u64;
+    pages.leak();
+    Some(*next)
 }

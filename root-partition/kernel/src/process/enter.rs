@@ -1,13 +1,13 @@
 //! Into ring 3 and back.
 //!
-//! The kernel's stack position is kept in a static: one processor runs the root partition's programs, with interrupts
-//! off outside ring 3. Nothing else is kept, so a process can be left at any trap and entered again from any poll.
+//! The kernel's stack position is kept in the processor's own page, which GS names in the kernel and not in ring 3.
+//! Nothing else is kept, so a process can be left at any trap and entered again from any poll, on any processor.
 #![expect(unsafe_code, reason = "the way to ring 3 is assembly")]
 
 use super::context::Context;
+use crate::arch::processor::offset;
 use crate::arch::{USER_CODE, USER_DATA, set_user_trap};
 use core::arch::x86_64::{__cpuid, __cpuid_count};
-use core::sync::atomic::AtomicU64;
 use x86_64::VirtAddr;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 use x86_64::registers::model_specific::{LStar, SFMask};
@@ -22,11 +22,6 @@ pub enum Trap {
     Vector,
 }
 
-/// Where the kernel's stack was when it entered ring 3; the address of the context is on top of it.
-static KERNEL_STACK: AtomicU64 = AtomicU64::new(0);
-/// The program's stack pointer, for the few instructions until it is in the context.
-static USER_STACK: AtomicU64 = AtomicU64::new(0);
-
 core::arch::global_asm!(
     r#"
     .section .text.enter, "ax"
@@ -40,7 +35,7 @@ core::arch::global_asm!(
         push r14
         push r15
         push rdi
-        mov [rip + {kernel_stack}], rsp
+        mov gs:[{kernel_stack}], rsp
     .endm
     .macro load_most
         mov rax, [rdi]
@@ -92,6 +87,7 @@ enter_after_call:
     mov r11, [rdi + 0x88]
     mov rsp, [rdi + 0x38]
     mov rdi, [rdi + 0x28]
+    swapgs
     sysretq
 
     .globl enter_anywhere
@@ -106,28 +102,31 @@ enter_anywhere:
     push {user_code}
     push qword ptr [rdi + 0x80]
     mov rdi, [rdi + 0x28]
+    swapgs
     iretq
 
     // SYSCALL: RCX = RIP, R11 = RFLAGS; SFMASK has cleared every flag that matters here.
     .globl system_call
 system_call:
-    mov [rip + {user_stack}], rsp
-    mov rsp, [rip + {kernel_stack}]
+    swapgs
+    mov gs:[{user_stack}], rsp
+    mov rsp, gs:[{kernel_stack}]
     push rcx
     mov rcx, [rsp + 8]
     save_most
     pop rax
     mov [rcx + 0x80], rax
     mov [rcx + 0x88], r11
-    mov rax, [rip + {user_stack}]
+    mov rax, gs:[{user_stack}]
     mov [rcx + 0x38], rax
     return_to_kernel 0
 
     // Any other trap, on the trap stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
     .globl user_trap
 user_trap:
+    swapgs
     push rcx
-    mov rcx, [rip + {kernel_stack}]
+    mov rcx, gs:[{kernel_stack}]
     mov rcx, [rcx]
     save_most
     mov [rcx + 0x58], r11
@@ -144,15 +143,15 @@ user_trap:
     mov [rcx + 0x88], rax
     pop rax
     mov [rcx + 0x38], rax
-    mov rsp, [rip + {kernel_stack}]
+    mov rsp, gs:[{kernel_stack}]
     // The program's flags are still on: direction, alignment check.
     push 2
     popfq
     return_to_kernel 1
     .text
 "#,
-    kernel_stack = sym KERNEL_STACK,
-    user_stack = sym USER_STACK,
+    kernel_stack = const offset::KERNEL_STACK,
+    user_stack = const offset::USER_STACK,
     user_data = const USER_DATA as u64,
     user_code = const USER_CODE as u64,
 );
@@ -179,7 +178,7 @@ pub fn enter(context: &mut Context, after_call: bool) -> Trap {
     if trap == 0 { Trap::Call } else { Trap::Vector }
 }
 
-/// Tells the processor where system calls and traps go, and what programs may not do: use vector state, or be read or
+/// Tells this processor where system calls and traps go, and what programs may not do: use vector state, or be read or
 /// executed by the kernel by mistake.
 pub fn start() {
     // SAFETY: `user_trap` is written for what the interrupt stubs leave.

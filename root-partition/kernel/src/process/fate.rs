@@ -78,7 +78,7 @@ impl Fate {
 
     /// Ends it at its next poll, which this brings about.
     pub fn kill(&self) {
-        self.killed.store(true, Ordering::Relaxed);
+        self.killed.store(true, Ordering::SeqCst);
         let wakers = self.state.lock().wakers.take();
         wakers.wake();
     }

@@ -113,7 +113,11 @@ impl Future for Life {
                 Poll::Ready(end) => end,
                 Poll::Pending => {
                     this.fate.poll_ended(context);
-                    return Poll::Pending;
+                    // Killed by another processor meanwhile, before it could be told so?
+                    if !this.fate.is_killed() {
+                        return Poll::Pending;
+                    }
+                    End::Killed
                 }
             },
             None => return Poll::Ready(()),

@@ -1,7 +1,8 @@
 //! The clock of the kernel: the time-stamp counter, scaled; and the timer that ends a sleep.
 
 use super::queue::{Key, TimerQueue};
-use crate::arch::{self, apic};
+use crate::arch::processor::number;
+use crate::arch::{self, PerProcessor, apic, per_processor};
 use core::future::Future;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -14,12 +15,18 @@ static OFFSET: AtomicU64 = AtomicU64::new(0);
 static TSC_HZ: AtomicU64 = AtomicU64::new(0);
 /// Ticks of the local APIC's timer in 100 ns, times 2^32.
 static APIC_SCALE: AtomicU64 = AtomicU64::new(0);
-/// When the timer is due; `NEVER`: it is not armed.
-static ARMED: AtomicU64 = AtomicU64::new(NEVER);
 /// [`utc`] - [`now`].
 static UTC_OFFSET: AtomicU64 = AtomicU64::new(0);
-/// A leaf lock.
-static SLEEPERS: Mutex<TimerQueue> = Mutex::new(TimerQueue::new());
+static TIMERS: PerProcessor<Timer> =
+    per_processor!(Timer { armed: AtomicU64::new(NEVER), sleepers: Mutex::new(TimerQueue::new()) });
+
+/// A processor's timer.
+struct Timer {
+    /// When it is due; `NEVER`: it is not armed. The processor's own.
+    armed: AtomicU64,
+    /// Who sleeps on this processor. Others take out whoever sleeps no more, or has moved. A leaf lock.
+    sleepers: Mutex<TimerQueue>,
+}
 
 const NEVER: u64 = u64::MAX;
 
@@ -92,10 +99,10 @@ pub fn utc() -> u64 {
     now().wrapping_add(UTC_OFFSET.load(Ordering::Relaxed))
 }
 
-/// Makes the timer's interrupt come at `deadline` at the latest. It may come earlier: whoever armed it looks again.
+/// Makes this processor's timer's interrupt come at `deadline` at the latest. It may come earlier: whoever armed it looks again.
 #[inline]
 pub fn arm(deadline: u64) {
-    if ARMED.load(Ordering::Relaxed) <= deadline {
+    if TIMERS.this().armed.load(Ordering::Relaxed) <= deadline {
         return;
     }
     arm_now(deadline);
@@ -105,23 +112,24 @@ pub fn arm(deadline: u64) {
 fn arm_now(deadline: u64) {
     let wait = u128::from(deadline.saturating_sub(now()));
     let ticks = (wait * u128::from(APIC_SCALE.load(Ordering::Relaxed))) >> 32;
-    ARMED.store(deadline, Ordering::Relaxed);
+    TIMERS.this().armed.store(deadline, Ordering::Relaxed);
     apic::arm_timer(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
 }
 
 /// The timer's interrupt came: wakes everybody who is due, and arms it for who is next. So it is always armed for the
 /// next sleeper, or earlier.
 pub fn expire() {
-    ARMED.store(NEVER, Ordering::Relaxed);
+    let Timer { armed, sleepers } = TIMERS.this();
+    armed.store(NEVER, Ordering::Relaxed);
     let now = now();
     loop {
-        let due = SLEEPERS.lock().pop_due(now);
+        let due = sleepers.lock().pop_due(now);
         match due {
             Some(waker) => waker.wake(),
             None => break,
         }
     }
-    let next = SLEEPERS.lock().next_deadline();
+    let next = sleepers.lock().next_deadline();
     if let Some(deadline) = next {
         arm(deadline);
     }
@@ -137,12 +145,13 @@ pub fn sleep_until(deadline: u64) -> Sleep {
     Sleep { deadline, key: None }
 }
 
-/// The future of [`sleep`].
+/// The future of [`sleep`]. It sleeps on the processor that polled it last.
 #[derive(Debug)]
 #[must_use]
 pub struct Sleep {
     deadline: u64,
-    key: Option<Key>,
+    /// The processor on which it sleeps, and what it is there.
+    key: Option<(u32, Key)>,
 }
 
 impl Sleep {
@@ -163,12 +172,17 @@ impl Future for Sleep {
         if now() >= self.deadline {
             return Poll::Ready(());
         }
-        let mut sleepers = SLEEPERS.lock();
+        let here = number();
         match self.key {
-            Some(key) => sleepers.replace(key, context.waker()),
-            None => self.key = Some(sleepers.add(self.deadline, context.waker().clone())),
+            Some((processor, key)) if processor == here => {
+                TIMERS.of(here).sleepers.lock().replace(key, context.waker());
+            }
+            key => {
+                wake_no_more(key);
+                let key = TIMERS.of(here).sleepers.lock().add(self.deadline, context.waker().clone());
+                self.key = Some((here, key));
+            }
         }
-        drop(sleepers);
         arm(self.deadline);
         Poll::Pending
     }
@@ -176,8 +190,12 @@ impl Future for Sleep {
 
 impl Drop for Sleep {
     fn drop(&mut self) {
-        if let Some(key) = self.key {
-            SLEEPERS.lock().remove(key);
-        }
+        wake_no_more(self.key);
+    }
+}
+
+fn wake_no_more(key: Option<(u32, Key)>) {
+    if let Some((processor, key)) = key {
+        TIMERS.of(processor).sleepers.lock().remove(key);
     }
 }

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use hv_abi::HvStatus;
 use spin::Mutex;
+use syscall::VmEvent;
 
 /// A VM that was not started yet.
 const NOT_STARTED: u64 = u64::MAX;
@@ -78,7 +79,7 @@ impl Inner {
             return false;
         }
         for vp in &self.vps {
-            vp.set_state(State::Ready);
+            vp.change(State::Stopped, State::Ready);
             vp.wake_task();
         }
         true
@@ -98,8 +99,7 @@ impl Inner {
     /// Stops every VP for good.
     pub fn stop(&self) {
         for vp in &self.vps {
-            vp.set_state(State::Dead);
-            vp.wake_task();
+            vp.kill();
         }
         let worker = {
             let mut events = self.events.lock();
@@ -114,7 +114,7 @@ impl Inner {
     /// A VP has an intercept: tells the worker.
     pub fn intercepted(&self, index: u32) {
         if let Some(vp) = self.vp(index) {
-            vp.set_state(State::Intercepted);
+            vp.change(State::Ready, State::Intercepted);
         }
         let worker = {
             let mut events = self.events.lock();
@@ -132,18 +132,20 @@ impl Inner {
         self.stop();
     }
 
-    /// Takes the oldest intercept.
-    pub fn take_intercept(&self) -> Option<u32> {
-        self.events.lock().intercepts.pop_front()
-    }
-
-    /// Has `context` woken when there is an event.
-    pub fn wait(&self, context: &Context<'_>) {
+    /// Takes the next event; if there is none, has `context` woken when there is.
+    pub fn poll_event(&self, context: &Context<'_>) -> Option<VmEvent> {
         let mut events = self.events.lock();
+        if events.stopped {
+            return Some(VmEvent::Stopped);
+        }
+        if let Some(index) = events.intercepts.pop_front() {
+            return Some(VmEvent::Intercept(index));
+        }
         match &mut events.worker {
             Some(waker) => waker.clone_from(context.waker()),
             none => *none = Some(context.waker().clone()),
         }
+        None
     }
 
     /// An interrupt or a signal was delivered that any VP may have waited for.

@@ -36,23 +36,23 @@ pub async fn run(
 fn resume_inline(inner: &Inner, resume: u64) -> Result<Option<VmEvent>, Error> {
     let index = u32::try_from(resume).map_err(|_| Error::InvalidArgument)?;
     let vp = inner.vp(index).ok_or(Error::InvalidArgument)?;
-    if vp.state() != State::Intercepted {
+    if !vp.change(State::Intercepted, State::Inline) {
         return if vp.state() == State::Dead { Ok(None) } else { Err(Error::InvalidState) };
     }
-    vp.set_state(State::Ready);
+    executor::adopt(vp.account());
     // At the start of each slice the long way is taken, where the channel is looked at: a guest that only ever has
     // intercepts would keep its worker from hearing anything.
-    if vp.account().slice_left() == SLICE || executor::is_ahead(vp.account()) {
-        vp.wake_task();
-        return Ok(None);
-    }
-    match vp.turn() {
-        Turn::Intercept if vp.state() == State::Ready => {
-            vp.set_state(State::Intercepted);
+    let the_long_way = vp.account().slice_left() == SLICE || executor::is_ahead(vp.account());
+    let turn = if the_long_way { Turn::Yield } else { vp.turn(State::Inline) };
+    match turn {
+        Turn::Intercept if vp.change(State::Inline, State::Intercepted) => {
             return Ok(Some(VmEvent::Intercept(index)));
         }
-        Turn::Intercept | Turn::Yield => {}
-        Turn::Blocked => vp.set_state(State::Blocked),
+        Turn::Intercept => {}
+        Turn::Yield => {
+            vp.change(State::Inline, State::Ready);
+        }
+        Turn::Blocked => vp.block(State::Inline),
         Turn::Failed(status) => inner.failed(index, status),
     }
     vp.wake_task();
@@ -65,13 +65,9 @@ fn poll_event(
     timer: &mut Sleep,
     context: &mut Context<'_>,
 ) -> Poll<Result<VmEvent, Error>> {
-    if inner.is_stopped() {
-        return Poll::Ready(Ok(VmEvent::Stopped));
+    if let Some(event) = inner.poll_event(context) {
+        return Poll::Ready(Ok(event));
     }
-    if let Some(index) = inner.take_intercept() {
-        return Poll::Ready(Ok(VmEvent::Intercept(index)));
-    }
-    inner.wait(context);
     if channel(context) {
         return Poll::Ready(Ok(VmEvent::Channel));
     }

@@ -2,6 +2,7 @@
 
 use super::inner::Inner;
 use super::vp::{State, Turn};
+use crate::executor;
 use crate::time::{self, Sleep};
 use alloc::sync::Arc;
 use core::future::Future;
@@ -43,27 +44,27 @@ impl Future for VpTask {
         let inner = Arc::clone(&self.inner);
         let Some(vp) = inner.vp(self.index) else { return Poll::Ready(()) };
         loop {
-            match vp.state() {
+            let state = vp.state();
+            match state {
                 State::Dead => return Poll::Ready(()),
-                State::Stopped | State::Intercepted => {
+                State::Stopped | State::Intercepted | State::Inline | State::Blocked => {
                     vp.register(context);
-                    return Poll::Pending;
-                }
-                State::Blocked => {
-                    vp.register(context);
-                    if !self.poll_timer(context, vp.next_timer()) {
+                    let is_due = state == State::Blocked && self.poll_timer(context, vp.next_timer());
+                    if is_due {
+                        vp.change(State::Blocked, State::Ready);
+                    } else if vp.state() == state {
                         return Poll::Pending;
                     }
-                    vp.set_state(State::Ready);
                 }
                 State::Ready => {
                     self.timer = None;
-                    match vp.turn() {
+                    executor::adopt(vp.account());
+                    match vp.turn(State::Ready) {
                         Turn::Yield => {
                             context.waker().wake_by_ref();
                             return Poll::Pending;
                         }
-                        Turn::Blocked => vp.set_state(State::Blocked),
+                        Turn::Blocked => vp.block(State::Ready),
                         Turn::Intercept => inner.intercepted(self.index),
                         Turn::Failed(status) => inner.failed(self.index, status),
                     }

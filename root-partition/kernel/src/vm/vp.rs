@@ -4,7 +4,7 @@ use crate::executor::fair::{Account, WEIGHT};
 use crate::hypervisor::{call, synic};
 use crate::{arch, executor, time};
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use hv_abi::HvStatus;
 use hv_abi::stats::VpStats;
@@ -23,6 +23,8 @@ pub enum State {
     Blocked,
     /// Its intercept waits for the worker's answer.
     Intercepted,
+    /// It runs in the worker's poll.
+    Inline,
     /// It never runs again.
     Dead,
 }
@@ -40,12 +42,18 @@ pub enum Turn {
     Failed(HvStatus),
 }
 
-/// A virtual processor. All of it is used by one processor of the root, outside interrupts.
+/// A virtual processor.
+///
+/// Its state says whose it is: `Ready` (and on its way to `Blocked`) its task's, `Inline` its worker's. Who has it runs it and
+/// is the only one who changes the state, but for two things that anybody may do at any time: [`Vp::kill`] and [`Vp::unblock`].
 pub struct Vp {
     /// What names it to the hypervisor.
     target: u64,
     state: AtomicU8,
-    /// When its next timer is due; `u64::MAX`: never.
+    /// Something came that ends a halt. Whoever brings it sets this, then looks whether the state is `Blocked`; who has the VP
+    /// sets `Blocked`, then looks at this.
+    nudged: AtomicBool,
+    /// When its next timer is due; `u64::MAX`: never. Of who has it.
     next_timer: AtomicU64,
     account: Arc<Account>,
     /// Its task, while that waits.
@@ -71,6 +79,7 @@ impl Vp {
         Self {
             target,
             state: AtomicU8::new(State::Stopped as u8),
+            nudged: AtomicBool::new(false),
             next_timer: AtomicU64::new(u64::MAX),
             account: Arc::new(Account::new(WEIGHT)),
             task: Mutex::new(None),
@@ -86,20 +95,33 @@ impl Vp {
     /// What it is doing.
     #[inline]
     pub fn state(&self) -> State {
-        match self.state.load(Ordering::Relaxed) {
+        match self.state.load(Ordering::Acquire) {
             0 => State::Stopped,
             1 => State::Ready,
             2 => State::Blocked,
             3 => State::Intercepted,
+            4 => State::Inline,
             _ => State::Dead,
         }
     }
 
-    /// Says what it is doing, unless it is dead.
+    /// From `from` to `to`; `false`: it was not `from`.
     #[inline]
-    pub fn set_state(&self, state: State) {
-        if self.state() != State::Dead {
-            self.state.store(state as u8, Ordering::Relaxed);
+    pub fn change(&self, from: State, to: State) -> bool {
+        self.state.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+    }
+
+    /// It never runs again, once a turn that it has is over.
+    pub fn kill(&self) {
+        self.state.store(State::Dead as u8, Ordering::SeqCst);
+        self.wake_task();
+    }
+
+    /// It halted, and whoever has it (`from`) lets go of it, unless something came meanwhile that ends the halt: then it is
+    /// ready.
+    pub fn block(&self, from: State) {
+        if self.change(from, State::Blocked) && self.nudged.load(Ordering::SeqCst) {
+            self.change(State::Blocked, State::Ready);
         }
     }
 
@@ -118,8 +140,8 @@ impl Vp {
 
     /// Something may have happened that ends a halt.
     pub fn unblock(&self) {
-        if self.state() == State::Blocked {
-            self.set_state(State::Ready);
+        self.nudged.store(true, Ordering::SeqCst);
+        if self.change(State::Blocked, State::Ready) {
             self.wake_task();
         }
     }
@@ -138,11 +160,12 @@ impl Vp {
         &self.account
     }
 
-    /// Runs it until something else has to be done, and charges it for that. Takes interrupts; no lock may be held.
+    /// Runs it until something else has to be done, and charges it for that. The caller has it, by its state `mine`. Takes
+    /// interrupts; no lock may be held.
     #[inline]
-    pub fn turn(&self) -> Turn {
+    pub fn turn(&self, mine: State) -> Turn {
         let start = time::now();
-        let (turn, end) = self.dispatch_until_done(start);
+        let (turn, end) = self.dispatch_until_done(start, mine);
         if turn == Turn::Blocked {
             self.account.end_slice();
             executor::slice_ended(&self.account);
@@ -152,11 +175,13 @@ impl Vp {
     }
 
     #[inline]
-    fn dispatch_until_done(&self, start: u64) -> (Turn, u64) {
+    fn dispatch_until_done(&self, start: u64, mine: State) -> (Turn, u64) {
         let mut since = start;
         loop {
             let slice_end = since + self.account.slice_left();
             time::arm(slice_end.min(self.next_timer()));
+            // What came before is in the VP already.
+            self.nudged.store(false, Ordering::Relaxed);
             let (status, output) = call::dispatch(self.target, slice_end);
             let now = time::now();
             let slice_over = self.account.charge(now.saturating_sub(since));
@@ -175,7 +200,7 @@ impl Vp {
                 _ => {}
             }
             arch::interrupt_window();
-            if self.state() != State::Ready {
+            if self.state() != mine {
                 return (Turn::Yield, now);
             }
             if output.state == DispatchState::BLOCKED && output.event != DispatchEvent::ROOT_SIGNAL {

@@ -34,8 +34,10 @@ const SERVICES: usize = 4;
 pub struct Bus {
     wire: Arc<dyn Wire>,
     ram: GuestRam,
-    /// Held while effects are carried out, so that they happen in their order.
+    /// Held while effects are carried out, so that they happen in their order. Only ever tried: see `wanted`.
     pump: Mutex<()>,
+    /// There may be effects. Whoever adds one sets this, then tries `pump`; who lets go of `pump` looks at this afterwards.
+    wanted: AtomicBool,
     /// Guards the state of the protocol.
     host: Mutex<Host<GuestRam>>,
     ports: [Port; SERVICES],
@@ -78,6 +80,7 @@ impl Bus {
             wire,
             ram,
             pump: Mutex::new(()),
+            wanted: AtomicBool::new(false),
             host: Mutex::new(host),
             ports,
             done,
@@ -126,7 +129,16 @@ impl Bus {
 
     /// Carries out what the protocol wants done, in order.
     pub(super) fn pump(&self) {
-        let Some(_in_order) = self.pump.try_lock() else { return };
+        self.wanted.store(true, Ordering::SeqCst);
+        while self.wanted.load(Ordering::SeqCst) {
+            let Some(_in_order) = self.pump.try_lock() else { return };
+            while self.wanted.swap(false, Ordering::SeqCst) {
+                self.carry_out_all();
+            }
+        }
+    }
+
+    fn carry_out_all(&self) {
         loop {
             let effect = self.host.lock().next_effect();
             let Some(effect) = effect else { return };
