@@ -2,9 +2,12 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use spin::mutex::SpinMutex;
+
 use crate::gpa_space::GpaSpace;
 use crate::guest_mode::GuestMode;
 use crate::machine::Machine;
+use crate::root::start_vp::Start;
 
 /// The most processors the hypervisor runs on.
 pub const MAX_PROCESSORS: usize = 64;
@@ -21,6 +24,8 @@ pub struct Processor {
     pub signal: AtomicU32,
     /// This processor dispatches a guest: what arrives for its root VP raises no interrupt.
     pub dispatching: AtomicBool,
+    /// Whether its root VP has begun. A leaf lock.
+    pub start: SpinMutex<Start>,
 }
 
 impl Processor {
@@ -30,6 +35,7 @@ impl Processor {
             space: AtomicU64::new(0),
             signal: AtomicU32::new(0),
             dispatching: AtomicBool::new(false),
+            start: SpinMutex::new(Start::Waiting),
         }
     }
 

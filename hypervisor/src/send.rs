@@ -1,9 +1,9 @@
 //! Messages and events: through a connection to a port of the root's.
 
-use hv_abi::HvResult;
 use hv_abi::message::HvMessage;
 use hv_abi::port::{HvConnectionId, HvPortType};
 use hv_abi::status::HvStatus;
+use hv_abi::{HvResult, HvVpIndex};
 
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
@@ -53,7 +53,9 @@ impl<M: Machine> Hypervisor<M> {
             if flag >= info.flag_count {
                 return Err(HvStatus::INVALID_PARAMETER);
             }
-            (info.target_vp.0, info.target_sint, info.base_flag_number.saturating_add(flag))
+            let any = info.target_vp == HvVpIndex::ANY;
+            let vp = if any { self.machine.processor() } else { info.target_vp.0 };
+            (vp, info.target_sint, info.base_flag_number.saturating_add(flag))
         };
         let vector =
             self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.signal(self.machine, sint, flag)?;

@@ -47,7 +47,7 @@ pub struct HvPortInfo {
     pub padding: u32,
     /// SINT, 0 to 15.
     pub target_sint: u32,
-    /// VP that gets it.
+    /// VP that gets it. `ANY`, of an event port: that of the processor on which the signal is sent.
     pub target_vp: HvVpIndex,
     /// Event port: first flag, below 2048.
     pub base_flag_number: u16,

@@ -10,6 +10,8 @@ open_enum! {
     pub struct HvVpIndex(u32) {
         /// The caller itself.
         SELF = 0xFFFF_FFFE,
+        /// `HV_ANY_VP`: whichever is nearest.
+        ANY = 0xFFFF_FFFF,
     }
 }
 
@@ -43,6 +45,52 @@ pub struct CreateVp {
     pub flags: u64,
 }
 const _: () = assert!(size_of::<CreateVp>() == 40);
+
+/// `HvCallStartVirtualProcessor`, 0x99, simple.
+///
+/// | | Field | Offset |
+/// |---|---|---|
+/// | In | partition id (`SELF`: the caller, which is the root) | @0 u64 |
+/// | In | VP index | @8 u32 |
+/// | In | target VTL (0), padding (0) | @12 u32 |
+/// | In | [`InitialVpContext`] | @16 224 bytes |
+///
+/// The root's VPs but 0 do not run until this. Such a VP begins as VP 0 did: in flat 64-bit mode, interrupts off, on these
+/// tables. Its processor may miss one call; so the caller calls again until the VP runs. `INVALID_VP_INDEX`: no such
+/// processor; `INVALID_VP_STATE`: it has begun.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct StartVirtualProcessor {
+    /// Whose.
+    pub partition_id: HvPartitionId,
+    /// Which: 1 and up.
+    pub vp_index: HvVpIndex,
+    /// 0.
+    pub target_vtl: [u8; 4],
+    /// Where it begins.
+    pub vp_context: InitialVpContext,
+}
+const _: () = assert!(size_of::<StartVirtualProcessor>() == 240);
+
+/// `HV_INITIAL_VP_CONTEXT`, of which a root VP takes three registers; the others are 0.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct InitialVpContext {
+    /// First instruction.
+    pub rip: u64,
+    /// Stack.
+    pub rsp: u64,
+    /// 0.
+    pub rflags: u64,
+    /// 0: CS, DS, ES, FS, GS, SS, TR, LDTR, IDTR, GDTR, of 16 bytes each; EFER, CR0.
+    pub rest: [u64; 22],
+    /// Page tables.
+    pub cr3: u64,
+    /// 0: CR4, PAT.
+    pub end: [u64; 2],
+}
+const _: () = assert!(size_of::<InitialVpContext>() == 224);
+const _: () = assert!(core::mem::offset_of!(InitialVpContext, cr3) == 200);
 
 /// `HvCallDeleteVp`, 0x4F, simple.
 ///

@@ -76,6 +76,13 @@ extern "C" fn start() -> ! {
     HYPERVISOR.run_root(0, plan.root)
 }
 
+/// Runs the root VP of this processor, for good, if the root has started it.
+pub fn run_root_if_begun(processor: u32) {
+    if let Some(entry) = HYPERVISOR.begin_root(processor) {
+        HYPERVISOR.run_root(processor, entry)
+    }
+}
+
 fn announce(plan: &Plan, online: usize) {
     const ROUND: u64 = 16 << 20;
     let mebibytes = plan.ram_bytes.next_multiple_of(ROUND) >> 20;

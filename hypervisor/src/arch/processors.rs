@@ -10,7 +10,7 @@ use crate::arch::layout::{self, Stack};
 use crate::arch::local_apic::{self, Message};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::trampoline::Trampoline;
-use crate::arch::{cpu, descriptor, exception, extended, per_cpu, vendor};
+use crate::arch::{boot, cpu, descriptor, exception, extended, per_cpu, vendor};
 
 /// A processor's own page.
 pub fn page(processor: usize) -> &'static PerCpu {
@@ -60,12 +60,9 @@ fn set_control_registers() {
 pub extern "C" fn main(processor: u64) -> ! {
     set_up(processor as usize);
     per_cpu::this().online.store(true, Ordering::Release);
-    wait()
-}
-
-/// Waits for good: the root does not use this processor yet. An NMI ends each HLT.
-fn wait() -> ! {
+    // The root may not use this processor yet, or ever. An NMI ends each HLT.
     loop {
+        boot::run_root_if_begun(per_cpu::this().index);
         cpu::wait();
     }
 }

@@ -5,7 +5,7 @@ use hv_abi::port::{
     ID_MASK,
 };
 use hv_abi::synic::{EVENT_FLAGS_PER_SINT, SINT_COUNT};
-use hv_abi::{HvResult, HvStatus};
+use hv_abi::{HvResult, HvStatus, HvVpIndex};
 
 use super::Caller;
 use crate::connection::Connection;
@@ -29,7 +29,8 @@ fn check_port(info: &HvPortInfo, processors: u32) -> HvResult<()> {
     if !sint || !flags || info.padding != 0 || info.reserved != 0 {
         return Err(HvStatus::INVALID_PARAMETER);
     }
-    if info.target_vp.0 < processors { Ok(()) } else { Err(HvStatus::INVALID_VP_INDEX) }
+    let any = info.target_vp == HvVpIndex::ANY && info.port_type == HvPortType::EVENT;
+    if any || info.target_vp.0 < processors { Ok(()) } else { Err(HvStatus::INVALID_VP_INDEX) }
 }
 
 fn check_port_id(id: HvPortId) -> HvResult<()> {

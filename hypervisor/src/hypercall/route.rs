@@ -10,6 +10,7 @@ use super::processors::for_vps;
 use super::{Caller, memory, partition, port, registers, send, vp};
 use crate::backend::VirtualProcessorBackend;
 use crate::machine::Machine;
+use crate::root::start_vp;
 
 /// Does the call that the caller's registers ask for and writes its result to them. RIP is the caller's affair.
 #[inline]
@@ -54,6 +55,7 @@ fn route_root<M: Machine>(by: &mut Caller<'_, M>, control: HypercallInput) -> Hy
         CallCode::MAP_GPA_PAGES => return reps(by, control, MANAGE, memory::map),
         CallCode::UNMAP_GPA_PAGES => return reps(by, control, MANAGE, memory::unmap),
         CallCode::INSTALL_INTERCEPT => simple(by, control, MANAGE, send::install_intercept),
+        CallCode::START_VIRTUAL_PROCESSOR => simple(by, control, Needs::CPU_MANAGEMENT, start_vp::start),
         CallCode::CREATE_VP => simple(by, control, MANAGE, vp::create),
         CallCode::DELETE_VP => simple(by, control, MANAGE, vp::delete),
         CallCode::GET_VP_REGISTERS => return reps(by, control, Needs::ACCESS_VP_REGISTERS, registers::get),

@@ -7,5 +7,6 @@ mod cpuid;
 pub mod msr;
 pub mod run;
 mod signal;
+pub mod start_vp;
 pub mod synic;
 mod times;

@@ -5,7 +5,7 @@ use crate::arch::{apic, ioapic};
 use crate::firmware::Firmware;
 use crate::memory::buddy::Frame;
 use crate::{
-    arch, console, drivers, executor, firmware, host_log, hypervisor, interrupts, memory, process, time,
+    arch, console, drivers, executor, firmware, host_log, hypervisor, interrupts, memory, process, processors, time,
 };
 use core::cell::UnsafeCell;
 use handoff::{HandOff, Region, RegionKind};
@@ -108,6 +108,7 @@ pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
         log::warn!("COM1 has no interrupt: no console input");
     }
     hypervisor::start();
+    processors::start();
     log::info!("{} MiB of {} MiB free", memory::free_bytes() >> 20, ram().0 >> 20);
     executor::spawn(finish(firmware));
     executor::run()

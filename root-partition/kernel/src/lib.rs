@@ -31,6 +31,8 @@ pub mod interrupts;
 pub mod memory;
 pub mod pci;
 pub mod process;
+#[cfg(not(test))]
+mod processors;
 pub mod time;
 #[cfg(not(test))]
 pub mod vm;

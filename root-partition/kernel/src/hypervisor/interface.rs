@@ -8,6 +8,8 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use hv_abi::cpuid::{HvPrivileges, VENDOR, leaf};
 use hv_abi::msr::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_TSC_FREQUENCY};
 use hv_abi::synic::{HvPageMsr, HvReferenceTscPage};
+use hv_abi::vp::{InitialVpContext, StartVirtualProcessor};
+use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex};
 use x86_64::registers::model_specific::Msr;
 
 /// An open-source kernel (TLFS 2.6): bit 63; the rest names nobody in particular.
@@ -77,4 +79,31 @@ pub(crate) fn start() {
         return log::error!("the hypervisor's interface cannot be opened: {what}");
     }
     PRESENT.store(true, Ordering::Relaxed);
+}
+
+/// Opens this processor's part of the interface.
+pub(crate) fn start_processor() -> Result<(), &'static str> {
+    call::start_processor()?;
+    synic::start()
+}
+
+/// How many processors the hypervisor has for us; `None`: there is no hypervisor.
+pub(crate) fn processors() -> Option<u32> {
+    is_present().then(|| __cpuid(leaf::LIMITS).ebx)
+}
+
+/// Starts our virtual processor `number` at `entry`, in 64-bit mode, with this stack and these tables. Its processor may
+/// miss it, so this is called until it runs.
+pub(crate) fn start_vp(number: u32, entry: u64, stack: u64, tables: u64) -> Result<(), &'static str> {
+    let input = StartVirtualProcessor {
+        partition_id: HvPartitionId::SELF,
+        vp_index: HvVpIndex(number),
+        vp_context: InitialVpContext { rip: entry, rsp: stack, cr3: tables, ..InitialVpContext::default() },
+        ..StartVirtualProcessor::default()
+    };
+    match call::simple(CallCode::START_VIRTUAL_PROCESSOR, &input) {
+        // It has begun.
+        Ok(()) | Err(HvStatus::INVALID_VP_STATE) => Ok(()),
+        Err(_) => Err("the hypervisor refuses"),
+    }
 }

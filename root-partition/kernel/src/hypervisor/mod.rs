@@ -21,4 +21,4 @@ pub use interface::is_present;
 #[cfg(not(test))]
 use interface::write;
 #[cfg(not(test))]
-pub(crate) use interface::{clock, start};
+pub(crate) use interface::{clock, processors, start, start_processor, start_vp};

@@ -1,4 +1,5 @@
-//! Ports of the root, and connections of guests to them. What arrives comes to SINT 2 of the root's VP 0.
+//! Ports of the root, and connections of guests to them. Messages come to SINT 2 of the root's VP 0, signals to that of the
+//! VP on whose processor the guest runs.
 
 use super::call;
 use super::partition::Partition;
@@ -10,7 +11,7 @@ use hv_abi::port::{
     ID_MASK,
 };
 use hv_abi::synic::VMBUS_SINT;
-use hv_abi::{CallCode, HvPartitionId};
+use hv_abi::{CallCode, HvPartitionId, HvVpIndex};
 use syscall::Error;
 
 /// The next id of a port.
@@ -48,6 +49,8 @@ impl Port {
         let info = HvPortInfo {
             port_type: HvPortType::EVENT,
             target_sint: VMBUS_SINT,
+            // The processor that brings a signal serves it: no other has to be disturbed.
+            target_vp: HvVpIndex::ANY,
             base_flag_number: base,
             flag_count: count,
             ..HvPortInfo::default()

@@ -39,6 +39,11 @@ pub(super) fn kernel_table() -> Option<&'static PageTable<Host>> {
     KERNEL.get()
 }
 
+/// The address of their root.
+pub(crate) fn kernel_root() -> u64 {
+    KERNEL.get().map_or(0, root_of)
+}
+
 /// Frames for tables, zeroed.
 pub(super) struct Frames;
 

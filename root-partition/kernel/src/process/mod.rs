@@ -17,6 +17,8 @@ mod context;
 pub mod elf;
 #[cfg(not(test))]
 mod enter;
+#[cfg(not(test))]
+pub(crate) use enter::start as start_processor;
 pub mod fate;
 pub mod handles;
 #[cfg(not(test))]

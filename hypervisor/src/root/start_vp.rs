@@ -1,0 +1,100 @@
+//! The root's other VPs: a processor waits inside until the root says where its VP begins.
+
+use hv_abi::vp::StartVirtualProcessor;
+use hv_abi::{HvPartitionId, HvResult, HvStatus};
+
+use super::run::RootEntry;
+use crate::hypercall::Caller;
+use crate::hypervisor::Hypervisor;
+use crate::machine::Machine;
+
+/// Where a processor's root VP is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// The processor waits.
+    Waiting,
+    /// It is to begin there.
+    At(RootEntry),
+    /// It has begun.
+    Begun,
+}
+
+impl<M: Machine> Hypervisor<M> {
+    /// Where the root VP of processor `number` is to begin, if it is; it begins, then.
+    pub fn begin_root(&self, number: u32) -> Option<RootEntry> {
+        let mut start = self.processors.get(number)?.start.lock();
+        let Start::At(entry) = *start else { return None };
+        *start = Start::Begun;
+        Some(entry)
+    }
+}
+
+/// `START_VIRTUAL_PROCESSOR`.
+pub fn start<M: Machine>(by: &mut Caller<'_, M>, call: StartVirtualProcessor) -> HvResult<()> {
+    let own = call.partition_id == HvPartitionId::SELF || call.partition_id == by.partition.id;
+    let context = &call.vp_context;
+    let others = context.rest.iter().chain(&context.end).fold(context.rflags, |all, value| all | value);
+    if !own || call.target_vtl != [0; 4] || others != 0 {
+        return Err(HvStatus::INVALID_PARAMETER);
+    }
+    let (hv, number) = (by.hv, call.vp_index.0);
+    let processor = hv.processors.get(number).filter(|_| number < hv.processor_count());
+    let start = &processor.ok_or(HvStatus::INVALID_VP_INDEX)?.start;
+    let mut start = start.lock();
+    if number == 0 || *start == Start::Begun {
+        return Err(HvStatus::INVALID_VP_STATE);
+    }
+    *start = Start::At(RootEntry { rip: context.rip, rsp: context.rsp, cr3: context.cr3, rdi: 0 });
+    drop(start);
+    hv.machine.kick(number);
+    Ok(())
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::fake_machine::Root;
+    use core::sync::atomic::Ordering;
+    use hv_abi::vp::InitialVpContext;
+    use hv_abi::{CallCode, HvVpIndex};
+
+    fn start(vp: u32) -> StartVirtualProcessor {
+        let vp_context = InitialVpContext { rip: 1, rsp: 2, cr3: 3, ..InitialVpContext::default() };
+        let partition_id = HvPartitionId::SELF;
+        StartVirtualProcessor {
+            partition_id,
+            vp_index: HvVpIndex(vp),
+            vp_context,
+            ..StartVirtualProcessor::default()
+        }
+    }
+
+    #[test]
+    fn a_processor_begins_where_it_is_told_once() {
+        let mut root = Root::new();
+        let hv = root.hv;
+        assert_eq!(hv.begin_root(1), None);
+        for _ in 0..2 {
+            assert_eq!(root.call::<()>(CallCode::START_VIRTUAL_PROCESSOR, &start(1)), Ok(()));
+            assert!(hv.machine.kicked[1].swap(false, Ordering::Relaxed), "it sleeps");
+        }
+        assert_eq!(hv.begin_root(1), Some(RootEntry { rip: 1, rsp: 2, cr3: 3, rdi: 0 }));
+        assert_eq!(hv.begin_root(1), None);
+        let again = root.call::<()>(CallCode::START_VIRTUAL_PROCESSOR, &start(1));
+        assert_eq!(again, Err(HvStatus::INVALID_VP_STATE));
+    }
+
+    #[test]
+    fn what_cannot_begin_is_refused() {
+        let mut root = Root::new();
+        let mut call =
+            |input: &StartVirtualProcessor| root.call::<()>(CallCode::START_VIRTUAL_PROCESSOR, input);
+        assert_eq!(call(&start(0)), Err(HvStatus::INVALID_VP_STATE));
+        assert_eq!(call(&start(200)), Err(HvStatus::INVALID_VP_INDEX));
+        let mut with_flags = start(1);
+        with_flags.vp_context.rflags = 2;
+        assert_eq!(call(&with_flags), Err(HvStatus::INVALID_PARAMETER));
+        let vp_context = InitialVpContext { end: [0, 7], ..InitialVpContext::default() };
+        assert_eq!(call(&StartVirtualProcessor { vp_context, ..start(1) }), Err(HvStatus::INVALID_PARAMETER));
+    }
+}

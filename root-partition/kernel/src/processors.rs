@@ -1,0 +1,81 @@
+//! The other processors: on each a virtual processor of the root partition runs an executor.
+//!
+//! The hypervisor has started all processors and keeps them until we start our virtual processors on them. On the bare
+//! machine, where no VM can be made, the first processor does everything, and firmware keeps the others.
+#![expect(unsafe_code, reason = "entry")]
+
+use crate::arch::processor::{self, count};
+use crate::arch::{self, PROCESSORS_MAX, Stacks, apic};
+use crate::{executor, hypervisor, interrupts, memory, process, time};
+use alloc::boxed::Box;
+
+/// How long one may take.
+const PATIENCE: u64 = time::SECOND;
+/// How long it is waited for before it is asked once more.
+const AGAIN: u64 = time::SECOND / 1000;
+
+/// What a processor is given to begin with.
+struct Beginning {
+    number: u32,
+    stacks: Stacks,
+}
+
+/// Starts all of them.
+pub(crate) fn start() {
+    let Some(there) = hypervisor::processors() else { return };
+    let begin = time::now();
+    if there as usize > PROCESSORS_MAX {
+        log::warn!("{there} processors, of which the root partition uses {PROCESSORS_MAX}");
+    }
+    for number in 1..there.min(PROCESSORS_MAX as u32) {
+        if let Err(why) = start_one(number) {
+            log::warn!("processor {number} and those behind it are not used: {why}");
+            break;
+        }
+    }
+    let micros = (time::now() - begin) / 10;
+    log::info!("{} of {there} processors, started in {micros} us", count());
+}
+
+fn start_one(number: u32) -> Result<(), &'static str> {
+    let (stacks, top) = Stacks::allocate().ok_or("no memory")?;
+    let beginning = Box::into_raw(Box::new(Beginning { number, stacks }));
+    let stack = top - 8;
+    // SAFETY: the highest word of a stack that nobody uses yet.
+    unsafe { core::ptr::with_exposed_provenance_mut::<*mut Beginning>(stack as usize).write(beginning) };
+    let mut asked = 0;
+    let deadline = time::now() + PATIENCE;
+    while count() != number + 1 {
+        let now = time::now();
+        if now > deadline {
+            return Err("it does not answer");
+        }
+        if now >= asked + AGAIN {
+            hypervisor::start_vp(number, entry as *const () as u64, stack, memory::kernel_root())?;
+            asked = now;
+        }
+        core::hint::spin_loop();
+    }
+    Ok(())
+}
+
+/// Where a processor begins: on its stack, where the address of its [`Beginning`] is.
+#[unsafe(naked)]
+extern "C" fn entry() -> ! {
+    core::arch::naked_asm!("cli", "cld", "pop rdi", "xor ebp, ebp", "call {main}", "ud2", main = sym main)
+}
+
+extern "C" fn main(beginning: *mut Beginning) -> ! {
+    // SAFETY: `start_one` put it there for us.
+    let Beginning { number, stacks } = *unsafe { Box::from_raw(beginning) };
+    arch::start_processor(number, stacks);
+    arch::enable_protections();
+    memory::activate_kernel();
+    apic::start(interrupts::TIMER, interrupts::SPURIOUS).expect("the first processor mapped it");
+    process::start_processor();
+    if let Err(what) = hypervisor::start_processor() {
+        log::error!("processor {number} hears no guest: {what}");
+    }
+    processor::is_up(number);
+    executor::run()
+}
