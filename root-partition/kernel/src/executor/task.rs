@@ -114,15 +114,13 @@ impl Ready {
 fn schedule(task: Runnable<Kind>, gave_way: bool) {
     let home = task.metadata().home();
     LOCAL.of(home).ready.lock().push(task, gave_way);
-    if home != number() {
-        poke(home);
-    }
+    poke(home);
 }
 
-/// Has `processor`, which is another, look at what there is for it.
+/// Has `processor` look at what there is for it, if it is another.
 #[inline]
 pub(crate) fn poke(processor: u32) {
-    if LOCAL.of(processor).sign.poke() {
+    if processor != number() && LOCAL.of(processor).sign.poke() {
         apic::send(processor, interrupts::POKE);
     }
 }

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use hv_abi::HvStatus;
 use spin::Mutex;
@@ -26,6 +26,8 @@ pub struct Inner {
     vps: Box<[Vp]>,
     /// When it was started.
     started: AtomicU64,
+    /// The VP that the worker ran last.
+    inline: AtomicU32,
     /// Guards what the worker waits for. Taken alone.
     events: Mutex<Events>,
 }
@@ -43,7 +45,7 @@ impl Inner {
     /// All of it made.
     pub fn new(name: String, partition: Arc<Partition>, memory: GuestMemory, vps: Box<[Vp]>) -> Self {
         let events = Mutex::new(Events::default());
-        Self { name, partition, memory, vps, started: AtomicU64::new(NOT_STARTED), events }
+        Self { name, partition, memory, vps, started: AtomicU64::new(NOT_STARTED), inline: AtomicU32::new(0), events }
     }
 
     /// Its name.
@@ -121,9 +123,18 @@ impl Inner {
             events.intercepts.push_back(index);
             events.worker.take()
         };
+        if let Some(other) = self.vp(self.inline.load(Ordering::Relaxed)) {
+            other.recall();
+        }
         if let Some(worker) = worker {
             worker.wake();
         }
+    }
+
+    /// The worker is about to run this VP itself.
+    #[inline]
+    pub fn runs_inline(&self, index: u32) {
+        self.inline.store(index, Ordering::Relaxed);
     }
 
     /// The hypervisor does not run a VP any more.

@@ -1,7 +1,8 @@
 //! The worker's wait: resumes a VP and waits for what is to be done next.
 //!
 //! The short way: the VP that the worker resumes runs right here, in the worker's own poll, so that from one of its
-//! intercepts to the next no task is switched. When the VP has to share the processor, or halts, its own task goes on.
+//! intercepts to the next no task is switched. When the VP has to share the processor, halts, ends its slice, or another VP has
+//! an intercept, its own task goes on: the worker hears of nothing while it is here.
 
 use super::inner::Inner;
 use super::vp::{State, Turn};
@@ -39,6 +40,7 @@ fn resume_inline(inner: &Inner, resume: u64) -> Result<Option<VmEvent>, Error> {
     if !vp.change(State::Intercepted, State::Inline) {
         return if vp.state() == State::Dead { Ok(None) } else { Err(Error::InvalidState) };
     }
+    inner.runs_inline(index);
     executor::adopt(vp.account());
     // At the start of each slice the long way is taken, where the channel is looked at: a guest that only ever has
     // intercepts would keep its worker from hearing anything.

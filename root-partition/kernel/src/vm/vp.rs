@@ -53,6 +53,8 @@ pub struct Vp {
     /// Something came that ends a halt. Whoever brings it sets this, then looks whether the state is `Blocked`; who has the VP
     /// sets `Blocked`, then looks at this.
     nudged: AtomicBool,
+    /// Its worker is wanted, and is to let go of it. Best effort: a turn of the worker's ends with the slice anyway.
+    recalled: AtomicBool,
     /// When its next timer is due; `u64::MAX`: never. Of who has it.
     next_timer: AtomicU64,
     account: Arc<Account>,
@@ -80,6 +82,7 @@ impl Vp {
             target,
             state: AtomicU8::new(State::Stopped as u8),
             nudged: AtomicBool::new(false),
+            recalled: AtomicBool::new(false),
             next_timer: AtomicU64::new(u64::MAX),
             account: Arc::new(Account::new(WEIGHT)),
             task: Mutex::new(None),
@@ -115,6 +118,13 @@ impl Vp {
     pub fn kill(&self) {
         self.state.store(State::Dead as u8, Ordering::SeqCst);
         self.wake_task();
+    }
+
+    /// Ends the turn that its worker has with it, if it has.
+    pub fn recall(&self) {
+        if self.state() == State::Inline && !self.recalled.swap(true, Ordering::Relaxed) {
+            executor::poke(self.account.home());
+        }
     }
 
     /// It halted, and whoever has it (`from`) lets go of it, unless something came meanwhile that ends the halt: then it is
@@ -177,6 +187,7 @@ impl Vp {
     #[inline]
     fn dispatch_until_done(&self, start: u64, mine: State) -> (Turn, u64) {
         let mut since = start;
+        self.recalled.store(false, Ordering::Relaxed);
         loop {
             let slice_end = since + self.account.slice_left();
             time::arm(slice_end.min(self.next_timer()));
@@ -206,8 +217,10 @@ impl Vp {
             if output.state == DispatchState::BLOCKED && output.event != DispatchEvent::ROOT_SIGNAL {
                 return (Turn::Blocked, now);
             }
-            // At the end of a slice the worker is to look at its channel, even when nobody else wants the processor.
-            if slice_over || executor::must_give_way(&self.account) {
+            // At the end of a slice the worker is to look at its channel, even when nobody else wants the processor; and
+            // when it is wanted by another VP, or by somebody who cannot tell it while it is here.
+            let recalled = mine == State::Inline && self.recalled.load(Ordering::Relaxed);
+            if slice_over || recalled || executor::must_give_way(&self.account) {
                 return (Turn::Yield, now);
             }
         }
