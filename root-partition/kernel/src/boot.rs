@@ -5,7 +5,8 @@ use crate::arch::{apic, ioapic};
 use crate::firmware::Firmware;
 use crate::memory::buddy::Frame;
 use crate::{
-    arch, console, drivers, executor, firmware, host_log, hypervisor, interrupts, memory, process, processors, time,
+    arch, console, drivers, executor, firmware, host_log, hypervisor, interrupts, memory, process,
+    processors, time,
 };
 use core::cell::UnsafeCell;
 use handoff::{HandOff, Region, RegionKind};

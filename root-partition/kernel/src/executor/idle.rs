@@ -9,10 +9,10 @@
 //! * **Surplus.** A processor that keeps others waiting says so in `surplus`, then looks for an idle one and pokes it. A
 //!   processor says that it is idle, then looks for a surplus. One of the two sees the other.
 
-#[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 #[cfg(not(loom))]
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// What one processor shows the others.
 #[derive(Debug)]

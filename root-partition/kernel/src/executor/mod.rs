@@ -16,9 +16,9 @@ pub mod idle;
 mod task;
 
 #[cfg(not(test))]
-pub(crate) use task::{poke, poked, run};
-#[cfg(not(test))]
 pub use task::{
-    adopt, is_ahead, must_give_way, program_must_give_way, ran_inline, slice_ended, spawn, spawn_program, spawn_vp,
-    yield_now,
+    adopt, is_ahead, must_give_way, program_must_give_way, ran_inline, slice_ended, spawn, spawn_program,
+    spawn_vp, yield_now,
 };
+#[cfg(not(test))]
+pub(crate) use task::{poke, poked, run};

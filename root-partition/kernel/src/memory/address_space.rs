@@ -7,13 +7,13 @@
 #![expect(unsafe_code, reason = "switches page tables")]
 
 use super::kernel::TablesAt;
+use super::{DIRECT_MAP, PAGE_SIZE, direct_map, give_back, take};
 use crate::arch::{PerProcessor, per_processor};
 use crate::executor;
-use super::{DIRECT_MAP, PAGE_SIZE, direct_map, give_back, take};
-use hv_abi::{Gva, Spa, SpaPage};
-use paging::{Attributes, FrameAllocator, Host, InputPage, PageSize, PageTable, Progress, TableMemory};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use hv_abi::{Gva, Spa, SpaPage};
+use paging::{Attributes, FrameAllocator, Host, InputPage, PageSize, PageTable, Progress, TableMemory};
 use spin::{Mutex, Once};
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};

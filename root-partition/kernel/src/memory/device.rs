@@ -2,8 +2,8 @@
 //! processor has a translation of it to forget.
 
 use super::address_space::{Frames, kernel_table};
-use super::kernel::TablesAt;
 use super::frames::Pages;
+use super::kernel::TablesAt;
 use super::{DEVICES, DIRECT_MAP, LARGE_PAGE_SIZE, PAGE_SIZE};
 use hv_abi::{Gva, Spa};
 use paging::{Attributes, InputPage, PageSize};

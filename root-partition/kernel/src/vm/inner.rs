@@ -45,7 +45,15 @@ impl Inner {
     /// All of it made.
     pub fn new(name: String, partition: Arc<Partition>, memory: GuestMemory, vps: Box<[Vp]>) -> Self {
         let events = Mutex::new(Events::default());
-        Self { name, partition, memory, vps, started: AtomicU64::new(NOT_STARTED), inline: AtomicU32::new(0), events }
+        Self {
+            name,
+            partition,
+            memory,
+            vps,
+            started: AtomicU64::new(NOT_STARTED),
+            inline: AtomicU32::new(0),
+            events,
+        }
     }
 
     /// Its name.

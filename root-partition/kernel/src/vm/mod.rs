@@ -121,7 +121,11 @@ impl Vm {
     /// A VP that stands still.
     fn still(&self, index: u32) -> Result<&Vp, Error> {
         let vp = self.vp(index)?;
-        if matches!(vp.state(), State::Ready | State::Blocked | State::Inline) { Err(Error::InvalidState) } else { Ok(vp) }
+        if matches!(vp.state(), State::Ready | State::Blocked | State::Inline) {
+            Err(Error::InvalidState)
+        } else {
+            Ok(vp)
+        }
     }
 
     /// Physical addresses of a VP's register page and intercept-message page.
