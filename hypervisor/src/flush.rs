@@ -25,11 +25,11 @@ impl<M: Machine> Hypervisor<M> {
             if let Some(stay) = processor.mode.stay() {
                 self.machine.kick(number);
                 // One VP runs on a processor, and there are no more of these.
-                let _ = inside.push((processor, stay));
+                let _ = inside.push((number, processor, stay));
             }
         }
-        for (processor, stay) in inside {
-            processor.mode.wait(stay);
+        for (number, processor, stay) in inside {
+            processor.mode.wait(stay, || self.machine.kick(number));
         }
     }
 }

@@ -85,7 +85,7 @@ impl Processors {
             let Some(stay) = processor.mode.stay().filter(|_| number != me) else { continue };
             if processor.space.load(Ordering::Relaxed) == identity(space) {
                 machine.kick(number);
-                processor.mode.wait(stay);
+                processor.mode.wait(stay, || machine.kick(number));
             }
         }
     }
