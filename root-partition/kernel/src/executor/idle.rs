@@ -7,12 +7,13 @@
 //!   and there is one interrupt under way at most.
 //! * **Sleep.** Interrupts are off from a processor's last look until it halts, which takes an interrupt that came meanwhile.
 //! * **Surplus.** A processor that keeps others waiting says so in `surplus`, then looks for an idle one and pokes it. A
-//!   processor says that it is idle, then looks for a surplus. One of the two sees the other.
+//!   processor says that it is idle, then looks for a surplus. Between the two each has a full fence, so one of them sees
+//!   the other.
 
 #[cfg(not(loom))]
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 #[cfg(loom)]
-use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 
 /// What one processor shows the others.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Default for Sign {
 }
 
 macro_rules! constructors {
-    ($($const:ident)?) => {
+    ($($const:ident)?; $none:expr) => {
         impl Sign {
             /// Nothing to see.
             #[must_use]
@@ -38,19 +39,19 @@ macro_rules! constructors {
                 Self { poked: AtomicBool::new(false), surplus: AtomicBool::new(false) }
             }
         }
-        impl IdleSet {
+        impl<const WORDS: usize> IdleSet<WORDS> {
             /// Nobody is idle.
             #[must_use]
             pub $($const)? fn new() -> Self {
-                Self(AtomicU64::new(0))
+                Self($none)
             }
         }
     };
 }
 #[cfg(not(loom))]
-constructors!(const);
+constructors!(const; [const { AtomicU64::new(0) }; WORDS]);
 #[cfg(loom)]
-constructors!();
+constructors!(; core::array::from_fn(|_| AtomicU64::new(0)));
 
 impl Sign {
     /// Something was put where the processor finds it. Whether an interrupt has to say so.
@@ -70,14 +71,18 @@ impl Sign {
     #[must_use]
     #[inline]
     pub fn offer(&self) -> bool {
-        !self.surplus.load(Ordering::Relaxed) && !self.surplus.swap(true, Ordering::SeqCst)
+        let new = !self.surplus.load(Ordering::Relaxed) && !self.surplus.swap(true, Ordering::AcqRel);
+        if new {
+            fence(Ordering::SeqCst);
+        }
+        new
     }
 
     /// It has nothing to give away (any more).
     #[inline]
     pub fn withdraw(&self) {
         if self.surplus.load(Ordering::Relaxed) {
-            self.surplus.store(false, Ordering::SeqCst);
+            self.surplus.store(false, Ordering::Release);
         }
     }
 
@@ -85,42 +90,55 @@ impl Sign {
     #[must_use]
     #[inline]
     pub fn offers(&self) -> bool {
-        self.surplus.load(Ordering::SeqCst)
+        self.surplus.load(Ordering::Acquire)
     }
 }
 
-/// The idle processors: a bit each.
+/// The idle processors: a bit each, in as many words as `PROCESSORS_MAX` needs.
 #[derive(Debug)]
-pub struct IdleSet(AtomicU64);
+pub struct IdleSet<const WORDS: usize>([AtomicU64; WORDS]);
 
-impl Default for IdleSet {
+impl<const WORDS: usize> Default for IdleSet<WORDS> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl IdleSet {
+impl<const WORDS: usize> IdleSet<WORDS> {
     /// Processor `number` is idle, but looks for a surplus once more.
     pub fn enter(&self, number: u32) {
-        self.0.fetch_or(1 << number, Ordering::SeqCst);
+        if let Some((word, bit)) = self.place(number) {
+            word.fetch_or(bit, Ordering::AcqRel);
+        }
+        fence(Ordering::SeqCst);
     }
 
     /// It is not idle any more.
     pub fn leave(&self, number: u32) {
-        self.0.fetch_and(!(1 << number), Ordering::SeqCst);
+        if let Some((word, bit)) = self.place(number) {
+            word.fetch_and(!bit, Ordering::AcqRel);
+        }
     }
 
     /// Takes one out, to be poked.
     pub fn take(&self) -> Option<u32> {
-        loop {
-            let set = self.0.load(Ordering::SeqCst);
-            if set == 0 {
-                return None;
-            }
-            let number = set.trailing_zeros();
-            if self.0.fetch_and(!(1 << number), Ordering::SeqCst) & 1 << number != 0 {
-                return Some(number);
-            }
+        (0..).step_by(64).zip(&self.0).find_map(|(first, word)| take_from(word).map(|bit| first + bit))
+    }
+
+    fn place(&self, number: u32) -> Option<(&AtomicU64, u64)> {
+        Some((self.0.get(number as usize / 64)?, 1 << (number % 64)))
+    }
+}
+
+fn take_from(word: &AtomicU64) -> Option<u32> {
+    loop {
+        let set = word.load(Ordering::Acquire);
+        if set == 0 {
+            return None;
+        }
+        let lowest = set & set.wrapping_neg();
+        if word.fetch_and(!lowest, Ordering::AcqRel) & lowest != 0 {
+            return Some(lowest.trailing_zeros());
         }
     }
 }
@@ -183,12 +201,12 @@ mod tests {
     fn loom_no_processor_sleeps_beside_work_that_waits() {
         model(|| {
             let sign = Arc::new(Sign::new());
-            let idle = Arc::new(IdleSet::new());
+            let idle = Arc::new(IdleSet::<2>::new());
             let busy = {
                 let (sign, idle) = (Arc::clone(&sign), Arc::clone(&idle));
-                thread::spawn(move || sign.offer() && idle.take() == Some(5))
+                thread::spawn(move || sign.offer() && idle.take() == Some(69))
             };
-            idle.enter(5);
+            idle.enter(69);
             let found = sign.offers();
             let poked = busy.join().unwrap();
             assert!(found || poked);
@@ -199,7 +217,7 @@ mod tests {
     #[test]
     fn loom_an_idle_processor_is_taken_once() {
         model(|| {
-            let idle = Arc::new(IdleSet::new());
+            let idle = Arc::new(IdleSet::<2>::new());
             idle.enter(3);
             let other = {
                 let idle = Arc::clone(&idle);

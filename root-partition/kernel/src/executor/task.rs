@@ -7,7 +7,7 @@
 use super::fair::{Account, FairQueue, GRANULARITY};
 use super::idle::{IdleSet, Sign};
 use crate::arch::processor::number;
-use crate::arch::{PerProcessor, apic, per_processor};
+use crate::arch::{PROCESSORS_MAX, PerProcessor, apic, per_processor};
 use crate::{arch, interrupts, time, vmbus};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -27,7 +27,7 @@ const POLL: u64 = 200;
 const DISKS: u32 = 0;
 
 static LOCAL: PerProcessor<Local> = per_processor!(Local::new());
-static IDLE: IdleSet = IdleSet::new();
+static IDLE: IdleSet<{ PROCESSORS_MAX.div_ceil(64) }> = IdleSet::new();
 
 /// The executor of a processor.
 struct Local {
