@@ -1,7 +1,8 @@
 //! Fair shares of the processor: whoever has had least of it, for its weight, is next.
 //!
-//! Each processor has a queue of its own. Time is kept in a virtual unit: what ran, divided by the weight. A waiter's place is the virtual time that it has had.
-//! Time within a slice counts when the slice is over: whoever is interrupted within its slice is next again.
+//! Each processor has a queue of its own. Time is kept in a virtual unit: what ran, divided by the weight. A waiter's
+//! place is the virtual time that it has had. Time within a slice counts when the slice is over: whoever is interrupted
+//! within its slice is next again.
 
 use alloc::collections::BTreeMap;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -92,7 +93,9 @@ impl Account {
 /// Those that wait for the processor.
 #[derive(Debug)]
 pub struct FairQueue<T> {
-    waiting: BTreeMap<(u64, u64), T>,
+    /// By what they have had, their places, and how many came before them: two may have the first two alike, as one
+    /// comes from another processor, or has never been here and ran in somebody else's turn.
+    waiting: BTreeMap<(u64, u64, u64), T>,
     /// The virtual time of whoever was taken last: nobody who comes later starts far below it.
     now: u64,
     next: u64,
@@ -140,7 +143,7 @@ impl<T> FairQueue<T> {
     #[must_use]
     #[inline]
     pub fn first(&self) -> Option<u64> {
-        self.waiting.first_key_value().map(|(&(had, _), _)| had)
+        self.waiting.first_key_value().map(|(&(had, ..), _)| had)
     }
 
     /// Whether `account` has had more than a slice more than whoever waits longest, or waited last.
@@ -162,16 +165,16 @@ impl<T> FairQueue<T> {
         let floor = self.now.saturating_sub(SLICE);
         let had = account.had.load(Ordering::Relaxed).max(floor);
         account.had.store(had, Ordering::Relaxed);
+        self.next += 1;
         if account.slice.load(Ordering::Relaxed) == 0 {
-            self.next += 1;
             account.place.store(self.next, Ordering::Relaxed);
         }
-        self.waiting.insert((had, account.place.load(Ordering::Relaxed)), waiter);
+        self.waiting.insert((had, account.place.load(Ordering::Relaxed), self.next), waiter);
     }
 
     /// Takes the one that has had least; of several, the one that waits longest.
     pub fn pop(&mut self) -> Option<T> {
-        let ((had, _), waiter) = self.waiting.pop_first()?;
+        let ((had, ..), waiter) = self.waiting.pop_first()?;
         self.now = self.now.max(had);
         Some(waiter)
     }
@@ -239,6 +242,17 @@ mod tests {
         }
         queue.push(&new, 2);
         assert!(inline.had_so_far() <= queue.first().unwrap() + SLICE);
+    }
+
+    #[test]
+    fn two_that_are_alike_both_have_their_turn() {
+        let accounts = [Account::new(WEIGHT), Account::new(WEIGHT)];
+        let mut queue = FairQueue::new();
+        for (index, account) in accounts.iter().enumerate() {
+            account.charge(SLICE / 2);
+            queue.push(account, index);
+        }
+        assert_eq!((queue.pop(), queue.pop()), (Some(0), Some(1)));
     }
 
     #[test]
