@@ -150,6 +150,14 @@ impl Description {
         self.model = format!("host,{}", acceleration.0);
     }
 
+    /// One thread takes turns for all processors. With one for each, QEMU's TCG does not survive for long that a guest
+    /// sets breakpoints (a segmentation fault of its own).
+    pub fn in_turns(&mut self) {
+        if self.accelerator() == "tcg" {
+            self.acceleration = vec!["-accel".into(), "tcg,thread=single".into()];
+        }
+    }
+
     /// What QEMU runs the machine with.
     pub fn accelerator(&self) -> String {
         self.acceleration.get(1).map_or_else(String::new, |name| name.to_string_lossy().into_owned())

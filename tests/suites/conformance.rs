@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use machine_tests::kind::Kind;
+use machine_tests::qemu::Description;
 
 use crate::machines::{Bulkhead, accepted};
 
@@ -19,7 +20,7 @@ const LONG: Duration = Duration::from_secs(600);
 const END: &str = "CONFORMANCE DONE";
 
 pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
-    let mut bulkhead = Bulkhead::boot(on)?;
+    let mut bulkhead = Bulkhead::boot_as(on, Description::in_turns)?;
     let mut cli = bulkhead.cli();
     // What the emulators do not survive: see the guest.
     let spared = match on {

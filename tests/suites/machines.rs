@@ -42,7 +42,13 @@ pub struct Bulkhead {
 impl Bulkhead {
     /// Boots it the quick way.
     pub fn boot(kind: Kind) -> Result<Self> {
-        Off::new(kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs))?.boot()
+        Self::boot_as(kind, |_| ())
+    }
+
+    /// The same; QEMU's machine is as `adjust` has it.
+    pub fn boot_as(kind: Kind, adjust: fn(&mut Description)) -> Result<Self> {
+        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
+        Off { adjust, ..Off::new(place)? }.boot()
     }
 
     /// Boots it in QEMU with the disk on another bus.
@@ -87,6 +93,8 @@ pub struct Off {
     place: Place,
     /// In QEMU.
     command_line: &'static str,
+    /// In QEMU.
+    adjust: fn(&mut Description),
 }
 
 impl Off {
@@ -97,7 +105,7 @@ impl Off {
             Place::Qemu(_) => artifacts.own_disk(IMAGE, folder.path())?,
             Place::Bochs(_) => artifacts.own_copy(IMAGE, folder.path())?,
         };
-        Ok(Self { artifacts, folder, disk, place, command_line: "" })
+        Ok(Self { artifacts, folder, disk, place, command_line: "", adjust: |_| () })
     }
 
     /// Boots it.
@@ -111,6 +119,7 @@ impl Off {
                     // Such a controller reaches 4 GiB, so let there be more.
                     description.memory = 6 << 10;
                 }
+                (self.adjust)(&mut description);
                 Machine::start(description)?
             }
             Place::Bochs(model) => {
