@@ -39,6 +39,16 @@ impl Gprs {
     pub const fn as_array(&self) -> &[u64; 16] {
         zerocopy::transmute_ref!(self)
     }
+    /// What WRMSR and XSETBV take: the low halves of RDX and RAX.
+    #[inline]
+    pub const fn edx_eax(&self) -> u64 {
+        self.rdx << 32 | self.rax & 0xFFFF_FFFF
+    }
+    /// What RDMSR leaves.
+    #[inline]
+    pub const fn set_edx_eax(&mut self, value: u64) {
+        (self.rax, self.rdx) = (value & 0xFFFF_FFFF, value >> 32);
+    }
     /// In the order of the register page.
     #[inline]
     pub fn as_array_mut(&mut self) -> &mut [u64; 16] {

@@ -117,8 +117,7 @@ fn read_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surr
     let number = vp.backend.gprs().rcx as u32;
     match msr::read(vp, env, number) {
         Ok(value) => {
-            let gprs = vp.backend.gprs_mut();
-            (gprs.rax, gprs.rdx) = (value & 0xFFFF_FFFF, value >> 32);
+            vp.backend.gprs_mut().set_edx_eax(value);
             vp.backend.advance();
         }
         Err(_) => vp.backend.inject(Event::GENERAL_PROTECTION),
@@ -127,7 +126,7 @@ fn read_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surr
 
 fn write_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) -> Next {
     let gprs = vp.backend.gprs();
-    let (number, value) = (gprs.rcx as u32, (gprs.rax & 0xFFFF_FFFF) | (gprs.rdx << 32));
+    let (number, value) = (gprs.rcx as u32, gprs.edx_eax());
     match msr::write(vp, env, number, value) {
         Ok(followup) => {
             vp.backend.advance();
@@ -190,7 +189,7 @@ fn halt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
 
 fn xsetbv<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     let gprs = vp.backend.gprs();
-    let (index, value) = (gprs.rcx as u32, (gprs.rax & 0xFFFF_FFFF) | (gprs.rdx << 32));
+    let (index, value) = (gprs.rcx as u32, gprs.edx_eax());
     if register(vp.backend, HvRegisterName::Cr4) & CR4_OSXSAVE == 0 {
         vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
     } else if vp.backend.cpl() != 0 || index != 0 || !vp.backend.set_xcr0(value) {

@@ -10,6 +10,17 @@ use crate::backend::Event;
 #[repr(transparent)]
 pub struct PendingEvent(u64);
 
+/// RFLAGS.TF.
+pub const TF: u64 = 1 << 8;
+/// DR6.BS.
+pub const SINGLE_STEP: u64 = 1 << 14;
+/// DR7.GD.
+pub const GENERAL_DETECT: u64 = 1 << 13;
+/// #DB.
+pub const DEBUG: u8 = 1;
+/// #MC.
+pub const MACHINE_CHECK: u8 = 18;
+
 /// Types.
 const NMI: u8 = 2;
 const EXCEPTION: u8 = 3;

@@ -34,6 +34,8 @@ mod log;
 #[cfg(target_os = "none")]
 mod memory;
 #[cfg(target_os = "none")]
+mod outside;
+#[cfg(target_os = "none")]
 mod panic;
 #[cfg(target_os = "none")]
 mod per_cpu;
@@ -45,6 +47,8 @@ mod processors;
 mod registers;
 #[cfg(target_os = "none")]
 mod reset;
+#[cfg(target_os = "none")]
+mod root_msr;
 #[cfg(target_os = "none")]
 mod serial;
 #[cfg(target_os = "none")]

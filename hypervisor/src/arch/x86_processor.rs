@@ -6,7 +6,7 @@ use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 use hv_abi::status::{HvResult, HvStatus};
 use paging::{Attributes, EntryFormat, Ept, Npt, PageSize};
 
-use crate::arch::extended::Extended;
+use crate::arch::outside::Outside;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::vendor::is_vmx;
 use crate::arch::vmx::processor::VmxProcessor;
@@ -57,7 +57,6 @@ impl VirtualProcessorBackend for X86Processor {
         fn unload(&mut self);
         fn limit(&mut self, ticks: u64);
         fn run(&mut self) -> Exit;
-        fn gprs_mut(&mut self) -> &mut Gprs;
         fn set_rip(&mut self, rip: u64);
         fn advance(&mut self);
         fn inject(&mut self, event: Event);
@@ -66,16 +65,26 @@ impl VirtualProcessorBackend for X86Processor {
         fn flush_second_level(&mut self);
     }
     hand_on! {
-        fn gprs(&self) -> &Gprs;
         fn rip(&self) -> u64;
         fn rflags(&self) -> u64;
-        fn instruction_length(&self) -> u8;
         fn cpl(&self) -> u8;
         fn pending(&self) -> HvPendingInterruption;
         fn interruptible(&self) -> bool;
         fn nmi_deliverable(&self) -> bool;
     }
 
+    #[inline]
+    fn gprs(&self) -> &Gprs {
+        &self.outside().gprs
+    }
+    #[inline]
+    fn gprs_mut(&mut self) -> &mut Gprs {
+        &mut self.outside_mut().gprs
+    }
+    #[inline]
+    fn instruction_length(&self) -> u8 {
+        self.outside().length
+    }
     fn hypercall_instruction() -> [u8; 3] {
         if is_vmx() { vmx::processor::HYPERCALL_INSTRUCTION } else { svm::processor::HYPERCALL_INSTRUCTION }
     }
@@ -95,7 +104,7 @@ impl VirtualProcessorBackend for X86Processor {
         self.put_state(reset);
     }
     fn set_xcr0(&mut self, value: u64) -> bool {
-        self.extended_mut().set_xcr0(value)
+        self.outside_mut().extended.set_xcr0(value)
     }
 
     fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
@@ -117,7 +126,7 @@ impl VirtualProcessorBackend for X86Processor {
             && if name == HvRegisterName::PendingInterruption {
                 self.set_pending(HvPendingInterruption::from_bits(v))
             } else {
-                registers::write(name, v, self.extended_mut()).unwrap_or_else(|| {
+                registers::write(name, v, &mut self.outside_mut().extended).unwrap_or_else(|| {
                     registers::write_general(name, v, self.gprs_mut()) || on!(self, set_register(name, value))
                 })
             };
@@ -126,11 +135,13 @@ impl VirtualProcessorBackend for X86Processor {
 }
 
 impl X86Processor {
-    fn extended(&self) -> &Extended {
-        on!(self, extended())
+    #[inline]
+    fn outside(&self) -> &Outside {
+        on!(self, outside())
     }
-    fn extended_mut(&mut self) -> &mut Extended {
-        on!(self, extended_mut())
+    #[inline]
+    fn outside_mut(&mut self) -> &mut Outside {
+        on!(self, outside_mut())
     }
 
     /// A register that is alike on both.
@@ -138,7 +149,7 @@ impl X86Processor {
     fn alike(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
         let value = match name {
             HvRegisterName::PendingInterruption => Some(self.pending().into_bits()),
-            _ => registers::read(name, self.gprs(), self.extended()),
+            _ => registers::read(name, &self.outside().gprs, &self.outside().extended),
         };
         value.map(HvRegisterValue::from_u64)
     }

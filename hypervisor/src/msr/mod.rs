@@ -5,7 +5,7 @@
 
 mod architectural;
 mod mtrr;
-mod synthetic;
+pub mod synthetic;
 
 pub use crate::platform::registers::{read as read_register, write as write_register};
 pub use architectural::{Stored, register};

@@ -62,9 +62,17 @@ pub fn read<B: VirtualProcessorBackend>(
     env: &impl Surroundings,
     number: u32,
 ) -> Result<u64, Fault> {
-    let platform = env.platform();
-    allowed(platform, number)?;
-    let synic = &vp.inbox.synic;
+    allowed(env.platform(), number)?;
+    get(vp, env, number)
+}
+
+/// Reads one, for whoever may.
+pub fn get<B: VirtualProcessorBackend>(
+    vp: &mut Running<'_, B>,
+    env: &impl Surroundings,
+    number: u32,
+) -> Result<u64, Fault> {
+    let (platform, synic) = (env.platform(), &vp.inbox.synic);
     Ok(match number {
         msr::HV_X64_MSR_GUEST_OS_ID => platform.guest_os_id.load(Ordering::Relaxed),
         msr::HV_X64_MSR_HYPERCALL => platform.hypercall.load(Ordering::Relaxed),
@@ -117,8 +125,18 @@ pub fn write<B: VirtualProcessorBackend>(
     number: u32,
     value: u64,
 ) -> Result<Followup, Fault> {
+    allowed(env.platform(), number)?;
+    set(vp, env, number, value)
+}
+
+/// Writes one, for whoever may.
+pub fn set<B: VirtualProcessorBackend>(
+    vp: &mut Running<'_, B>,
+    env: &impl Surroundings,
+    number: u32,
+    value: u64,
+) -> Result<Followup, Fault> {
     let platform = env.platform();
-    allowed(platform, number)?;
     match number {
         msr::HV_X64_MSR_STIMER0_CONFIG..=msr::HV_X64_MSR_STIMER3_COUNT => {
             write_timer(vp, env, index(number, msr::HV_X64_MSR_STIMER0_CONFIG), value)?;

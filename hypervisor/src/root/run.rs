@@ -141,8 +141,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
         let msr = self.backend.gprs().rcx as u32;
         match self.msrs.read(self.hv, self.number, msr) {
             Ok(value) => {
-                let gprs = self.backend.gprs_mut();
-                (gprs.rax, gprs.rdx) = (value & 0xFFFF_FFFF, value >> 32);
+                self.backend.gprs_mut().set_edx_eax(value);
                 self.backend.advance();
             }
             Err(_) => self.backend.inject(Event::GENERAL_PROTECTION),
@@ -151,7 +150,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
 
     fn write_msr(&mut self) {
         let gprs = self.backend.gprs();
-        let (msr, value) = (gprs.rcx as u32, gprs.rax & 0xFFFF_FFFF | gprs.rdx << 32);
+        let (msr, value) = (gprs.rcx as u32, gprs.edx_eax());
         match self.msrs.write(self.hv, self.number, msr, value) {
             Ok(()) => self.backend.advance(),
             Err(_) => self.backend.inject(Event::GENERAL_PROTECTION),
@@ -160,7 +159,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
 
     fn set_xcr0(&mut self) {
         let gprs = self.backend.gprs();
-        let value = gprs.rax & 0xFFFF_FFFF | gprs.rdx << 32;
+        let value = gprs.edx_eax();
         if gprs.rcx as u32 == 0 && self.backend.set_xcr0(value) {
             self.backend.advance();
         } else {

@@ -1,22 +1,13 @@
 //! Why the guest stopped, from the control block; and completing the instruction that did it.
 
+use crate::arch::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, SINGLE_STEP, TF};
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::Opcode;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::{CleanBits, exit_code};
 use crate::arch::svm::world_switch;
 use crate::arch::{cpu, per_cpu};
-use crate::backend::{Access, Event, Exit, Kind, PortAccess, SecondLevelFault};
-
-/// RFLAGS.TF.
-const TF: u64 = 1 << 8;
-/// DR6.BS.
-const SINGLE_STEP: u64 = 1 << 14;
-/// DR7.GD.
-const GENERAL_DETECT: u64 = 1 << 13;
-/// Vectors.
-const DEBUG: u64 = 1;
-const MACHINE_CHECK: u64 = 18;
+use crate::backend::{Access, Event, Exit, PortAccess, SecondLevelFault};
 
 impl SvmProcessor {
     /// What happened, after a run.
@@ -34,11 +25,11 @@ impl SvmProcessor {
             exit_code::MSR => self.msr(),
             exit_code::INTR => Exit::PhysicalInterrupt,
             exit_code::IOIO => {
-                self.length = self.vmcb.control.exitinfo2.wrapping_sub(self.vmcb.save.rip) as u8;
+                self.outside.length = self.vmcb.control.exitinfo2.wrapping_sub(self.vmcb.save.rip) as u8;
                 Exit::IoPort(port_access(self.vmcb.control.exitinfo1))
             }
             exit_code::NPF => {
-                self.length = 0;
+                self.outside.length = 0;
                 Exit::SecondLevelFault(self.fault())
             }
             exit_code::HLT => {
@@ -57,10 +48,10 @@ impl SvmProcessor {
     fn msr(&mut self) -> Exit {
         let write = self.vmcb.control.exitinfo1 & 1 != 0;
         self.measure(if write { Opcode::Wrmsr } else { Opcode::Rdmsr });
-        match self.kind {
-            Kind::Root if !is_synthetic(self.gprs.rcx) => self.root_msr(write),
-            _ if write => Exit::MsrWrite,
-            _ => Exit::MsrRead,
+        match write {
+            _ if self.outside.is_roots_own_msr() => self.root_msr(write),
+            true => Exit::MsrWrite,
+            false => Exit::MsrRead,
         }
     }
 
@@ -70,7 +61,7 @@ impl SvmProcessor {
         const SKINIT: u64 = 0x86;
         const MONITOR: u64 = 0x8A;
         const MWAIT_ARMED: u64 = 0x8C;
-        self.length = 0;
+        self.outside.length = 0;
         match code {
             exit_code::NMI => {
                 world_switch::take_pending();
@@ -103,7 +94,7 @@ impl SvmProcessor {
                 Exit::UndefinedInstruction
             }
             exit_code::EXCEPTION..=exit_code::EXCEPTION_LAST => {
-                self.exception(code.wrapping_sub(exit_code::EXCEPTION))
+                self.exception(code.wrapping_sub(exit_code::EXCEPTION) as u8)
             }
             _ => {
                 // A VMRUN that is refused may not have done the flush that it was asked for.
@@ -115,7 +106,7 @@ impl SvmProcessor {
 
     /// Exceptions are intercepted only so that one that raises itself for ever (#AC, #DB in the processor's own
     /// pushes) comes here in between; they are passed on. A machine check is the machine's, not the guest's.
-    fn exception(&mut self, vector: u64) -> Exit {
+    fn exception(&mut self, vector: u8) -> Exit {
         assert!(vector != MACHINE_CHECK, "#MC, the hardware reports a failure");
         let error_code = (vector != DEBUG).then_some(self.vmcb.control.exitinfo1 as u32);
         if vector == DEBUG {
@@ -123,7 +114,7 @@ impl SvmProcessor {
             self.save().dr7 &= !GENERAL_DETECT;
             self.control().clean.remove(CleanBits::DEBUG_REGISTERS);
         }
-        self.inject(Event::Exception { vector: vector as u8, error_code });
+        self.inject(Event::Exception { vector, error_code });
         Exit::Handled
     }
 
@@ -161,7 +152,7 @@ impl SvmProcessor {
     #[inline]
     fn measure(&mut self, opcode: Opcode) {
         if self.features.contains(Features::NEXT_RIP) {
-            self.length = self.vmcb.control.nrip.wrapping_sub(self.vmcb.save.rip) as u8;
+            self.outside.length = self.vmcb.control.nrip.wrapping_sub(self.vmcb.save.rip) as u8;
         } else {
             self.note_length(opcode);
         }
@@ -170,7 +161,7 @@ impl SvmProcessor {
     /// Moves RIP behind the instruction that exited, as if it had been executed.
     #[inline]
     pub fn advance(&mut self) {
-        let mut rip = self.vmcb.save.rip.wrapping_add(u64::from(self.length));
+        let mut rip = self.vmcb.save.rip.wrapping_add(u64::from(self.outside.length));
         if !self.in_64_bit_mode() {
             rip &= 0xFFFF_FFFF;
         }
@@ -181,7 +172,7 @@ impl SvmProcessor {
         if single_step && self.takes_events() {
             self.save().dr6 |= SINGLE_STEP;
             self.control().clean.remove(CleanBits::DEBUG_REGISTERS);
-            self.inject(Event::Exception { vector: DEBUG as u8, error_code: None });
+            self.inject(Event::Exception { vector: DEBUG, error_code: None });
         }
     }
 
@@ -192,11 +183,6 @@ impl SvmProcessor {
         const LONG: u16 = 1 << 9;
         self.vmcb.save.efer & LMA != 0 && self.vmcb.save.cs.attributes & LONG != 0
     }
-}
-
-/// The synthetic registers of the TLFS, which are the core's business for the root as well.
-const fn is_synthetic(register: u64) -> bool {
-    register as u32 >> 16 == 0x4000
 }
 
 /// EXITINFO1 of a port access (APM vol. 2, 15.10.2).

@@ -17,7 +17,7 @@ impl SvmProcessor {
     pub(super) fn note_length(&mut self, opcode: Opcode) {
         let save = &self.vmcb.save;
         let space = if save.cpl == 3 { save.cr3 } else { 0 };
-        self.length = match self.lengths.get(save.rip, space, opcode) {
+        self.outside.length = match self.lengths.get(save.rip, space, opcode) {
             Some(length) => length,
             None => self.fetch_length(opcode, space),
         };

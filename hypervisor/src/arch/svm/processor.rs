@@ -5,10 +5,9 @@ use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
 use crate::arch::asid::Lease;
-use crate::arch::cpu::{mark, marker};
 use crate::arch::event::PendingEvent;
-use crate::arch::extended::Extended;
 use crate::arch::memory::regions;
+use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::svm::enable::capabilities;
 use crate::arch::svm::event::NmiState;
@@ -16,27 +15,24 @@ use crate::arch::svm::features::Features;
 use crate::arch::svm::length::LengthCache;
 use crate::arch::svm::vmcb::{CleanBits, Control, Save, Vmcb, tlb_control};
 use crate::arch::svm::world_switch;
-use crate::backend::{Exit, Gprs, Kind};
+use crate::backend::{Exit, Kind};
 use crate::machine::MappedPage;
 
 /// VMMCALL.
 pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
 
 /// A virtual processor on AMD-V.
+#[repr(C)]
 pub struct SvmProcessor {
-    pub(super) gprs: Gprs,
+    pub(super) outside: Outside,
     pub(super) vmcb: &'static mut Vmcb,
     vmcb_page: SpaPage,
     lease: Lease,
     /// What the clean bits are set to after a run: nothing, where the processor does not know them.
     clean: CleanBits,
     pub(super) features: Features,
-    pub(super) kind: Kind,
     pub(super) nmi: NmiState,
-    /// Length of the instruction that exited; 0: no instruction did.
-    pub(super) length: u8,
     pub(super) lengths: LengthCache,
-    pub(super) extended: Extended,
 }
 
 impl SvmProcessor {
@@ -69,17 +65,14 @@ impl SvmProcessor {
         let vmcb = unsafe { control.address.cast::<Vmcb>().as_mut() };
         let features = capabilities().features;
         let mut this = Self {
-            gprs: Gprs::default(),
+            outside: Outside::new(kind),
             vmcb,
             vmcb_page: control.page,
             lease: Lease::default(),
             clean: if features.contains(Features::CLEAN_BITS) { CleanBits::ALL } else { CleanBits::empty() },
             features,
-            kind,
             nmi: NmiState::Open,
-            length: 0,
             lengths: LengthCache::new(),
-            extended: Extended::new(),
         };
         this.set_intercepts();
         this
@@ -87,15 +80,11 @@ impl SvmProcessor {
 
     pub fn load(&mut self) {
         self.vmcb.control.clean = CleanBits::empty();
-        self.extended.load();
-        match self.kind {
-            Kind::Guest => mark::<{ marker::GUEST }>(),
-            Kind::Root => mark::<{ marker::ROOT }>(),
-        }
+        self.outside.load();
     }
 
     pub fn unload(&mut self) {
-        self.extended.unload();
+        self.outside.extended.unload();
     }
 
     #[inline]
@@ -104,14 +93,14 @@ impl SvmProcessor {
         if !this.asids.is_good(&self.lease, this.index) {
             self.take_asid(this);
         }
-        self.vmcb.save.rax = self.gprs.rax;
-        self.vmcb.save.rsp = self.gprs.rsp;
+        self.vmcb.save.rax = self.outside.gprs.rax;
+        self.vmcb.save.rsp = self.outside.gprs.rsp;
         let held = self.vmcb.control.interrupt_shadow != 0 && self.hold_window();
         // SAFETY: the control block is this VP's; its nested tables are the caller's business and hold nothing of the
         // hypervisor's; SVM is on and the host's state saved since the processor started.
-        unsafe { world_switch::enter(self.vmcb_page, &mut self.gprs, this.host_state) };
-        self.gprs.rax = self.vmcb.save.rax;
-        self.gprs.rsp = self.vmcb.save.rsp;
+        unsafe { world_switch::enter(self.vmcb_page, &mut self.outside.gprs, this.host_state) };
+        self.outside.gprs.rax = self.vmcb.save.rax;
+        self.outside.gprs.rsp = self.vmcb.save.rsp;
         regions::catch_up();
         let control = &mut self.vmcb.control;
         control.tlb_control = tlb_control::NOTHING;
@@ -129,18 +118,12 @@ impl SvmProcessor {
     }
 
     #[inline]
-    pub fn gprs(&self) -> &Gprs {
-        &self.gprs
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
     #[inline]
-    pub fn gprs_mut(&mut self) -> &mut Gprs {
-        &mut self.gprs
-    }
-    pub fn extended(&self) -> &Extended {
-        &self.extended
-    }
-    pub fn extended_mut(&mut self) -> &mut Extended {
-        &mut self.extended
+    pub fn outside_mut(&mut self) -> &mut Outside {
+        &mut self.outside
     }
     #[inline]
     pub fn rip(&self) -> u64 {
@@ -153,9 +136,6 @@ impl SvmProcessor {
     #[inline]
     pub fn rflags(&self) -> u64 {
         self.vmcb.save.rflags
-    }
-    pub fn instruction_length(&self) -> u8 {
-        self.length
     }
     #[inline]
     pub fn cpl(&self) -> u8 {

@@ -20,7 +20,7 @@ const GUEST_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
 impl SvmProcessor {
     /// What exits, which the kind decides once.
     pub(super) fn set_intercepts(&mut self) {
-        let guest = self.kind == Kind::Guest;
+        let guest = self.outside.kind == Kind::Guest;
         let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
         let control = self.control();
         control.intercepts = ALWAYS;

@@ -62,7 +62,7 @@ impl VmxProcessor {
 
     /// Sets CR4 as the guest sees it.
     pub(super) fn set_cr4(&mut self, value: u64) {
-        write(guest::CR4, value & !cr4_owned(self.kind) | VMXE);
+        write(guest::CR4, value & !cr4_owned(self.outside.kind) | VMXE);
         self.translations_changed();
     }
 
@@ -77,7 +77,7 @@ impl VmxProcessor {
 
     /// MOV to CR0, CR4 or CR8 that exited; the other register is this general one.
     pub(super) fn write_control_register(&mut self, number: u8, register: u8) -> Exit {
-        let general = self.gprs.as_array().get(usize::from(register)).copied().unwrap_or(0);
+        let general = self.outside.gprs.as_array().get(usize::from(register)).copied().unwrap_or(0);
         let value = if Self::in_64_bit_mode() { general } else { general & 0xFFFF_FFFF };
         match number {
             0 if self.move_to_cr0(value) => {}
@@ -128,7 +128,7 @@ impl VmxProcessor {
 
     /// MOV from CR8.
     pub(super) fn read_cr8(&mut self, register: u8) -> Exit {
-        if let Some(slot) = self.gprs.as_array_mut().get_mut(usize::from(register)) {
+        if let Some(slot) = self.outside.gprs.as_array_mut().get_mut(usize::from(register)) {
             *slot = u64::from(self.cr8);
         }
         self.advance();

@@ -1,6 +1,6 @@
 //! Why the guest stopped, from the control structure; and completing the instruction that did it.
 
-use crate::arch::event::PendingEvent;
+use crate::arch::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, PendingEvent, SINGLE_STEP, TF};
 use crate::arch::per_cpu;
 use crate::arch::vmx::controls::Primary;
 use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
@@ -11,17 +11,7 @@ use crate::arch::vmx::qualification::{
 };
 use crate::arch::vmx::vmcs::{read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
-use crate::backend::{Event, Exit, Kind};
-
-/// RFLAGS.TF.
-const TF: u64 = 1 << 8;
-/// DR6.BS.
-const SINGLE_STEP: u64 = 1 << 14;
-/// DR7.GD.
-const GENERAL_DETECT: u64 = 1 << 13;
-/// Vectors.
-const DEBUG: u8 = 1;
-const MACHINE_CHECK: u8 = 18;
+use crate::backend::{Event, Exit};
 
 impl VmxProcessor {
     /// What happened, after a run.
@@ -50,22 +40,18 @@ impl VmxProcessor {
     /// An instruction did it: notes its length.
     #[inline]
     fn instruction(&mut self, exit: Exit) -> Exit {
-        self.length = read(exit::INSTRUCTION_LENGTH) as u8;
+        self.outside.length = read(exit::INSTRUCTION_LENGTH) as u8;
         exit
     }
 
     #[inline]
     fn msr(&mut self, write: bool) -> Exit {
         let exit = self.instruction(if write { Exit::MsrWrite } else { Exit::MsrRead });
-        if self.kind == Kind::Root && self.gprs.rcx as u32 >> 16 != 0x4000 {
-            self.root_msr(write)
-        } else {
-            exit
-        }
+        if self.outside.is_roots_own_msr() { self.root_msr(write) } else { exit }
     }
 
     fn violation(&mut self) -> Exit {
-        self.length = 0;
+        self.outside.length = 0;
         let qualification = read(exit::QUALIFICATION);
         // While an event is delivered the bit means nothing.
         if qualification & NMI_UNBLOCKED != 0 && read(exit::IDT_VECTORING_INFORMATION) >> 31 == 0 {
@@ -78,7 +64,7 @@ impl VmxProcessor {
 
     #[cold]
     fn rare(&mut self, code: u32) -> Exit {
-        self.length = 0;
+        self.outside.length = 0;
         match code {
             reason::EXCEPTION_OR_NMI => self.exception(),
             reason::TRIPLE_FAULT => Exit::TripleFault,
@@ -185,7 +171,7 @@ impl VmxProcessor {
     #[inline]
     fn skip_instruction(&mut self) {
         let before = read(guest::RIP);
-        let mut rip = before.wrapping_add(u64::from(self.length));
+        let mut rip = before.wrapping_add(u64::from(self.outside.length));
         if (before ^ rip) >> 32 != 0 && !Self::in_64_bit_mode() {
             rip &= 0xFFFF_FFFF;
         }

@@ -5,10 +5,9 @@ use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
 use crate::arch::asid::Lease;
-use crate::arch::cpu::{mark, marker};
 use crate::arch::event::PendingEvent;
-use crate::arch::extended::Extended;
 use crate::arch::memory::regions;
+use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::vmx::enable::capabilities;
 use crate::arch::vmx::event::SHADOW;
@@ -17,15 +16,16 @@ use crate::arch::vmx::host;
 use crate::arch::vmx::live::Live;
 use crate::arch::vmx::vmcs::{Vmcs, forget_translations, read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
-use crate::backend::{Event, Exit, Gprs, Kind};
+use crate::backend::{Event, Exit, Kind};
 use crate::machine::MappedPage;
 
 /// VMCALL.
 pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xC1];
 
 /// A virtual processor on VT-x.
+#[repr(C)]
 pub struct VmxProcessor {
-    pub(super) gprs: Gprs,
+    pub(super) outside: Outside,
     pub(super) vmcs: Vmcs,
     /// The EPT pointer.
     pub(super) tables: u64,
@@ -35,7 +35,6 @@ pub struct VmxProcessor {
     /// The processor whose state is the host's.
     host: u32,
     pub(super) todo: Todo,
-    pub(super) kind: Kind,
     /// What the next entry delivers.
     pub(super) pending: PendingEvent,
     /// Primary controls.
@@ -44,9 +43,6 @@ pub struct VmxProcessor {
     pub(super) window: Option<u8>,
     /// CR8 of a guest.
     pub(super) cr8: u8,
-    /// Length of the instruction that exited; 0: no instruction did.
-    pub(super) length: u8,
-    pub(super) extended: Extended,
     pub(super) live: Live,
 }
 
@@ -99,20 +95,17 @@ impl VmxProcessor {
     pub fn new(control: MappedPage, kind: Kind) -> Self {
         let controls = capabilities().controls(kind);
         let mut this = Self {
-            gprs: Gprs::default(),
+            outside: Outside::new(kind),
             vmcs: Vmcs::new(control, capabilities().revision),
             tables: 0,
             rsp: 0,
             lease: Lease::default(),
             host: u32::MAX,
             todo: Todo::empty(),
-            kind,
             pending: PendingEvent::NONE,
             primary: controls.primary,
             window: None,
             cr8: 0,
-            length: 0,
-            extended: Extended::new(),
             live: Live::new(),
         };
         let before = this.vmcs.bring();
@@ -128,19 +121,15 @@ impl VmxProcessor {
             self.host = this.index;
             host::write_state(this);
         }
-        self.extended.load();
+        self.outside.load();
         self.live.load();
-        match self.kind {
-            Kind::Guest => mark::<{ marker::GUEST }>(),
-            Kind::Root => mark::<{ marker::ROOT }>(),
-        }
     }
 
     pub fn unload(&mut self) {
         self.live.unload();
-        self.extended.unload();
+        self.outside.extended.unload();
         // A guest's VP may be loaded elsewhere next.
-        self.vmcs.put_away(self.kind == Kind::Guest);
+        self.vmcs.put_away(self.outside.kind == Kind::Guest);
     }
 
     pub fn limit(&mut self, ticks: u64) {
@@ -156,22 +145,22 @@ impl VmxProcessor {
         if !self.todo.is_empty() || !this.asids.is_good(&self.lease, this.index) {
             self.prepare(this);
         }
-        if self.gprs.rsp != self.rsp {
-            write(guest::RSP, self.gprs.rsp);
+        if self.outside.gprs.rsp != self.rsp {
+            write(guest::RSP, self.outside.gprs.rsp);
         }
         if self.pending.is_valid() {
             self.write_pending();
         }
         // SAFETY: the control structure is this VP's and current since `load`, which wrote this processor's state to it;
         // its second-level tables are the caller's business and hold nothing of the hypervisor's.
-        let outcome = unsafe { world_switch::enter(&mut self.gprs, self.vmcs.is_launched()) };
+        let outcome = unsafe { world_switch::enter(&mut self.outside.gprs, self.vmcs.is_launched()) };
         regions::catch_up();
         if outcome != Outcome::Exit {
             return self.not_entered(outcome);
         }
         self.vmcs.set_launched();
         self.rsp = read(guest::RSP);
-        self.gprs.rsp = self.rsp;
+        self.outside.gprs.rsp = self.rsp;
         self.pending = PendingEvent::NONE;
         let interrupted = read(exit::IDT_VECTORING_INFORMATION);
         if interrupted >> 31 != 0 {
@@ -181,18 +170,12 @@ impl VmxProcessor {
     }
 
     #[inline]
-    pub fn gprs(&self) -> &Gprs {
-        &self.gprs
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
     #[inline]
-    pub fn gprs_mut(&mut self) -> &mut Gprs {
-        &mut self.gprs
-    }
-    pub fn extended(&self) -> &Extended {
-        &self.extended
-    }
-    pub fn extended_mut(&mut self) -> &mut Extended {
-        &mut self.extended
+    pub fn outside_mut(&mut self) -> &mut Outside {
+        &mut self.outside
     }
     #[inline]
     pub fn rip(&self) -> u64 {
@@ -205,9 +188,6 @@ impl VmxProcessor {
     #[inline]
     pub fn rflags(&self) -> u64 {
         self.vmcs.get(guest::RFLAGS)
-    }
-    pub fn instruction_length(&self) -> u8 {
-        self.length
     }
     /// That of the stack segment (SDM vol. 3C, 26.4.1).
     #[inline]

@@ -38,7 +38,7 @@ const CONSTANT: [(u64, u64); 19] = [
 impl VmxProcessor {
     /// What exits, which the kind decides once.
     pub(super) fn set_controls(&mut self, controls: &Controls) {
-        let guest = self.kind == Kind::Guest;
+        let guest = self.outside.kind == Kind::Guest;
         let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
         write(control::PIN_BASED, controls.pin_based);
         write(control::PRIMARY, controls.primary);
@@ -47,7 +47,7 @@ impl VmxProcessor {
         write(control::ENTRY, controls.entry);
         write(control::EXCEPTION_BITMAP, if guest { GUEST_EXCEPTIONS } else { 0 });
         write(control::MSR_BITMAPS, image::physical(msrs));
-        write(control::CR4_MASK, cr4_owned(self.kind));
+        write(control::CR4_MASK, cr4_owned(self.outside.kind));
         write_all(&CONSTANT);
     }
 }
