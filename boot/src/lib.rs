@@ -18,8 +18,25 @@ pub const MAX_MODULES: usize = 8;
 pub const MAX_COMMAND_LINE: usize = 1024;
 /// How many processors are used.
 pub const MAX_PROCESSORS: usize = 64;
-/// Bytes of RAM below 640 KiB that starting a processor takes.
-pub const STARTUP_BYTES: u64 = 4 * 4096;
+
+/// How a processor is started: a start-up IPI that names the page at [`Machine::startup`] takes it to 64-bit mode on the
+/// tables of the image that the loader enters, and to where words of that page say. The loader wrote the rest of it.
+pub mod startup {
+    /// Pages of RAM below 640 KiB that it takes; what they hold is of no use once all processors are started.
+    pub const PAGES: u64 = 2;
+    /// Bytes of these.
+    pub const BYTES: u64 = PAGES * 4096;
+    /// Index of the first of the words below.
+    pub const WORDS: usize = 504;
+    /// RSI at the entry.
+    pub const TABLES: usize = WORDS;
+    /// RSP at the entry.
+    pub const STACK: usize = WORDS + 1;
+    /// RDI at the entry.
+    pub const ARGUMENT: usize = WORDS + 2;
+    /// The virtual address of the entry; interrupts are off.
+    pub const ENTRY: usize = WORDS + 3;
+}
 
 /// What a range of physical memory is for.
 ///
@@ -151,7 +168,7 @@ impl Iommu {
 pub struct Machine {
     /// Ticks of the time stamp counter in a second; 0: there is no clock to measure it by.
     pub tsc_hz: u64,
-    /// First byte of free RAM below 640 KiB, [`STARTUP_BYTES`] of it, to start processors with; 0: none.
+    /// First byte of free RAM below 640 KiB in which the code is that starts processors ([`startup`]); 0: none.
     pub startup: u64,
     /// The IOMMU.
     pub iommu: Iommu,
@@ -255,6 +272,12 @@ impl HandOff {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         self.magic == Self::MAGIC && self.version == Self::VERSION && self.size as usize == size_of::<Self>()
+    }
+
+    /// The image that the loader enters.
+    #[must_use]
+    pub const fn entered(&self) -> &Image {
+        if self.hypervisor.length == 0 { &self.root } else { &self.hypervisor }
     }
 
     /// The memory map.

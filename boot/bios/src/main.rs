@@ -59,7 +59,7 @@ fn start(magic: u32, information: u32) -> Result<(), Failure> {
     hand_off.root = root;
     hand_off.hypervisor = hypervisor.unwrap_or_default();
     machine::complete(hand_off, memory::LIMIT);
-    enter::enter(&hypervisor.unwrap_or(root), hand_off)
+    enter::enter(hand_off)
 }
 
 /// Writes the machine's memory map into the hand-off, with this loader where it is.

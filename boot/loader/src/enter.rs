@@ -4,11 +4,11 @@
 use core::arch::asm;
 use core::arch::x86_64::__cpuid;
 
-use handoff::{HandOff, Image};
+use handoff::HandOff;
 
 /// EFER, and its bit that lets page tables forbid execution (APM vol. 2, 3.1.7).
 const EFER: u32 = 0xC000_0080;
-const NXE: u32 = 1 << 11;
+pub(crate) const NXE: u32 = 1 << 11;
 
 /// Whether this processor has NX (APM vol. 3, CPUID Fn8000_0001_EDX bit 20).
 #[must_use]
@@ -26,8 +26,9 @@ fn enable_no_execute() {
     }
 }
 
-/// Enters `image` on its tables and its stack, with the hand-off's address in RDI.
-pub fn enter(image: &Image, hand_off: &'static HandOff) -> ! {
+/// Enters the image on its tables and its stack, with the hand-off's address in RDI.
+pub fn enter(hand_off: &'static HandOff) -> ! {
+    let image = hand_off.entered();
     enable_no_execute();
     // SAFETY: both sets of tables map this code at its own address; the image's entry and stack are mapped.
     unsafe {

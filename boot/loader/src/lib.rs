@@ -18,6 +18,7 @@ pub mod image;
 pub mod machine;
 pub mod memory_map;
 pub mod multiboot2;
+pub mod startup;
 pub mod tables;
 pub mod tsc;
 

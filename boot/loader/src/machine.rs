@@ -3,10 +3,11 @@
 
 use core::arch::x86_64::__cpuid;
 
-use handoff::{HandOff, Machine, Region, RegionKind, STARTUP_BYTES};
+use handoff::{HandOff, Machine, Region, RegionKind, startup};
 
 use crate::acpi::{self, Memory};
-use crate::{PAGE, clock, memory_map};
+use crate::enter::{NXE, has_no_execute};
+use crate::{PAGE, clock, memory_map, startup as code};
 
 /// Memory that is mapped at its own address.
 struct Mapped {
@@ -27,12 +28,15 @@ impl Memory for Mapped {
 /// Completes `hand_off`, whose images, root pointer and memory map are there. The firmware is gone; the first `mapped`
 /// bytes of memory are mapped at their own addresses. What can not be had is left out: whoever needs it says so.
 pub fn complete(hand_off: &mut HandOff, mapped: u64) {
-    let startup = startup(hand_off.regions()).unwrap_or(0);
+    let startup = startup_ram(hand_off.regions());
+    if let Some(startup) = startup {
+        write_startup(startup, hand_off.entered().page_table);
+    }
     let machine = &mut hand_off.machine;
     let timer = acpi::read(&Mapped { end: mapped }, hand_off.rsdp, machine);
     put_first(machine, __cpuid(1).ebx >> 24);
     machine.tsc_hz = clock::tsc_hz(timer).unwrap_or(0);
-    machine.startup = startup;
+    machine.startup = startup.unwrap_or(0);
     if hand_off.hypervisor.length != 0 {
         hand_off.hypervisor_tables = hypervisor_ram(hand_off).unwrap_or_default();
     }
@@ -50,14 +54,27 @@ fn put_first(machine: &mut Machine, own: u32) {
 }
 
 /// The highest free RAM below 640 KiB that starting a processor takes, but the first page.
-fn startup(regions: &[Region]) -> Option<u64> {
+fn startup_ram(regions: &[Region]) -> Option<u64> {
     const LIMIT: u64 = 640 << 10;
     let usable = regions.iter().filter(|region| region.kind == RegionKind::USABLE);
     let first = usable.filter_map(|region| {
         let end = (region.base + region.length).min(LIMIT);
-        end.checked_sub(STARTUP_BYTES).filter(|&first| first >= region.base && first > 0)
+        end.checked_sub(startup::BYTES).filter(|&first| first >= region.base && first > 0)
     });
     first.max()
+}
+
+/// Puts the code that starts processors at `base`; they begin on the tables with this root.
+fn write_startup(base: u64, root: u64) {
+    const LONG_MODE: u32 = 1 << 8;
+    let pages = core::ptr::with_exposed_provenance_mut::<u8>(base as usize);
+    // SAFETY: free RAM, which is mapped.
+    let pages = unsafe { core::slice::from_raw_parts_mut(pages, startup::BYTES as usize) };
+    let root = core::ptr::with_exposed_provenance::<u8>(root as usize);
+    // SAFETY: tables that this loader made; nobody changes them now.
+    let root = unsafe { core::slice::from_raw_parts(root, PAGE as usize) };
+    let no_execute = if has_no_execute() { NXE } else { 0 };
+    code::write(pages, base as u32, root, LONG_MODE | no_execute);
 }
 
 /// Takes what is the hypervisor's out of the memory map: its image, and RAM for its tables.
@@ -103,11 +120,11 @@ mod tests {
     fn processors_start_in_the_highest_free_ram_below_640_kib() {
         let region = |base, length, kind| Region { base, length, kind, reserved: 0 };
         let usable = RegionKind::USABLE;
-        let map = [region(0, 0x9_0000, usable), region(0x9_E000, 0x10_0000, usable)];
-        assert_eq!(startup(&map), Some(0x8_C000));
-        assert_eq!(startup(&[region(0x1000, 0x20_0000, usable)]), Some(0x9_C000));
-        assert_eq!(startup(&[region(0, STARTUP_BYTES, usable)]), None, "page 0 is not used");
-        assert_eq!(startup(&[region(0x1000, 0x8_0000, RegionKind::RESERVED)]), None);
+        let map = [region(0, 0x9_0000, usable), region(0x9_F000, 0x10_0000, usable)];
+        assert_eq!(startup_ram(&map), Some(0x8_E000));
+        assert_eq!(startup_ram(&[region(0x1000, 0x20_0000, usable)]), Some(0x9_E000));
+        assert_eq!(startup_ram(&[region(0, startup::BYTES, usable)]), None, "page 0 is not used");
+        assert_eq!(startup_ram(&[region(0x1000, 0x8_0000, RegionKind::RESERVED)]), None);
     }
 
     #[test]

@@ -49,9 +49,8 @@ fn start() -> Result<core::convert::Infallible, String> {
     let mut memory = Memory;
     let hand_off = firmware::allocate_hand_off()?;
     let identity = firmware::identity_limit()?;
-    let hypervisor = load(&mut files, "hypervisor", identity, &mut memory)?;
+    hand_off.hypervisor = load(&mut files, "hypervisor", identity, &mut memory)?;
     hand_off.root = load(&mut files, "kernel", identity, &mut memory)?;
-    hand_off.hypervisor = hypervisor;
     for name in PROGRAMS {
         let module = files.module(name)?;
         hand_off.modules[hand_off.module_count as usize] = module;
@@ -63,7 +62,7 @@ fn start() -> Result<core::convert::Infallible, String> {
     println!("Bulkhead: leaving the firmware");
     firmware::exit(hand_off);
     machine::complete(hand_off, identity);
-    enter(&hypervisor, hand_off)
+    enter(hand_off)
 }
 
 /// Reads and places one image.

@@ -70,7 +70,7 @@ pub extern "C" fn main(processor: u64) -> ! {
 /// Starts all processors but this, with the trampoline at `low`; how many are online.
 pub fn start_others(low: SpaPage, root: SpaPage, count: usize, tsc_hz: u64) -> usize {
     let others = (1..count).map(|number| (number, page(number)));
-    let Some(mut trampoline) = Trampoline::install(low, root) else { return 1 };
+    let trampoline = Trampoline::new(low, root);
     let mut online = 1_usize;
     for (number, processor) in others {
         trampoline.prepare(number as u64, Stack::Run.top(number));

@@ -84,7 +84,7 @@ pub fn simple<M: Machine, I: FromBytes + IntoBytes, O: IntoBytes + Immutable>(
 }
 
 /// Does a call without reps whose input (at most 16 bytes) may be in registers. Output of 8 bytes is then in RDX.
-#[inline]
+#[inline(always)]
 pub fn fast<M: Machine, I: FromBytes + IntoBytes, O: IntoBytes + Immutable>(
     by: &mut Caller<'_, M>,
     control: HypercallInput,
