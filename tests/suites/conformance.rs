@@ -28,7 +28,7 @@ pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
         Kind::Intel => "",
         Kind::Ryzen => " no-paged-real",
     };
-    let kernel = "--memory 32MiB --vps 2 --kernel data:/kernels/test-guest";
+    let kernel = "--memory 32MiB --vps 4 --kernel data:/kernels/test-guest";
     accepted(&mut cli, &format!("vm create conformance {kernel} --cmdline \"conformance{spared}\""))?;
     cli.0.type_line("vm start conformance --console")?;
     let log = cli.0.expect(END, LONG)?;

@@ -105,6 +105,23 @@ unsafe extern "C" {
 /// # Safety
 /// Nobody else uses the stack. No other processor is on its way: `main` has said that it runs.
 pub unsafe fn start(id: u32, stack: *mut Stack, main: extern "C" fn() -> !) {
+    // SAFETY: the caller's contract.
+    unsafe { send(u64::from(id) << 32, stack, main) };
+}
+
+/// The same for all processors but this, at once.
+///
+/// # Safety
+/// As for [`start`]; what they write to the stack before `main` is the same.
+pub unsafe fn start_others(stack: *mut Stack, main: extern "C" fn() -> !) {
+    const TO_OTHERS: u64 = 3 << 18;
+    // SAFETY: the caller's contract.
+    unsafe { send(TO_OTHERS, stack, main) };
+}
+
+/// # Safety
+/// As above.
+unsafe fn send(destination: u64, stack: *mut Stack, main: extern "C" fn() -> !) {
     let cr3: u64;
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, cr3", out(reg) cr3) };
@@ -118,8 +135,8 @@ pub unsafe fn start(id: u32, stack: *mut Stack, main: extern "C" fn() -> !) {
     let target = core::ptr::with_exposed_provenance_mut::<u8>(START);
     // SAFETY: conventional memory that nobody uses but a processor with the table that is in it already.
     unsafe { target.copy_from_nonoverlapping(&raw const startup_begin, length) };
-    for command in [INIT, STARTUP, STARTUP] {
+    for command in [INIT, STARTUP, STARTUP].map(|command| command | destination) {
         // SAFETY: the APIC is in x2APIC mode.
-        unsafe { asm!("wrmsr", in("ecx") ICR, in("eax") command as u32, in("edx") id) };
+        unsafe { asm!("wrmsr", in("ecx") ICR, in("eax") command as u32, in("edx") (command >> 32) as u32) };
     }
 }

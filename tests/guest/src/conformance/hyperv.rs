@@ -21,7 +21,8 @@ const SCONTROL: u32 = 0x4000_0080;
 const SIMP: u32 = 0x4000_0083;
 
 static MESSAGES: Page = Page::new();
-static HYPERCALL: Page = Page::new();
+/// The hypercall page, from when this area was asked.
+pub static HYPERCALL: Page = Page::new();
 static REFERENCE: Page = Page::new();
 
 /// Asks.
@@ -70,7 +71,8 @@ pub fn run() {
     );
 }
 
-fn hypercall(control: u64, input: u64, output: u64) -> u64 {
+/// Makes a call.
+pub fn hypercall(control: u64, input: u64, output: u64) -> u64 {
     let mut words = [HYPERCALL.address(), control, input, output, 0];
     let outcome = attempt(
         body!(

@@ -21,6 +21,7 @@ mod paging;
 mod ports;
 mod processor;
 mod second;
+mod several;
 mod step;
 mod system;
 mod user;
@@ -119,6 +120,7 @@ pub fn run(spared: Spared) -> ! {
     vector::run();
     legacy::run(!spared.steps);
     second::run();
+    several::run();
     say!("CONFORMANCE DONE");
     power_off()
 }
