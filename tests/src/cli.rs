@@ -93,6 +93,11 @@ impl Cli<'_> {
         Ok(log)
     }
 
+    /// Waits for the shell of a Linux that has this console to itself.
+    pub fn wait_for_shell(&mut self) -> Result<String> {
+        self.0.expect(SHELL, 2 * PATIENCE).context("no shell")
+    }
+
     /// Goes to the console of a VM.
     pub fn attach(&mut self, name: &str) -> Result<()> {
         self.type_echoed(&format!("vm console {name}"))?;

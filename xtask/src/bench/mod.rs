@@ -8,6 +8,7 @@ mod counts;
 mod disk;
 mod exits;
 mod figures;
+mod parallel;
 mod size;
 mod workbench;
 
@@ -25,7 +26,7 @@ use workbench::Workbench;
 /// What is measured.
 #[derive(Args)]
 pub struct Options {
-    /// Only these rows; all when none is named.
+    /// Only these rows; all that are quick when none is named.
     #[arg(value_enum)]
     rows: Vec<Rows>,
     /// The machine.
@@ -40,10 +41,19 @@ enum Rows {
     Exits,
     /// What virtual processors do to each other.
     Vps,
+    /// Parallel work; takes minutes, so only when it is named.
+    Parallel,
     /// The start, Linux's start, and its disk.
     Linux,
     /// How large the hypervisor is.
     Size,
+}
+
+impl Rows {
+    /// Whether they take minutes.
+    fn take_long(self) -> bool {
+        self == Self::Parallel
+    }
 }
 
 /// Measures and prints the table.
@@ -55,12 +65,14 @@ pub fn run(paths: &Paths, options: &Options) -> Result<()> {
     let bench = Workbench::prepare(paths, &parts, kind)?;
     let mut figures = Figures::new(kind);
     for &rows in Rows::value_variants() {
-        if !options.rows.is_empty() && !options.rows.contains(&rows) {
+        let wanted = if options.rows.is_empty() { !rows.take_long() } else { options.rows.contains(&rows) };
+        if !wanted {
             continue;
         }
         match rows {
             Rows::Exits => exits::measure(&bench, &mut figures)?,
             Rows::Vps => exits::measure_vps(&bench, &mut figures)?,
+            Rows::Parallel => parallel::measure(&bench, &mut figures)?,
             Rows::Linux => disk::measure(&bench, &mut figures)?,
             Rows::Size => size::measure(&parts, &mut figures)?,
         }

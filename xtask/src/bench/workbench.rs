@@ -27,6 +27,8 @@ const TEST_GUESTS: [(&str, u32, &str); 3] =
 const DISK: &str = "memory = \"256 MiB\"\nvps = 1\nkernel = \"data:/kernels/vmlinuz\"\n\
     initrd = \"data:/kernels/initrd-bench\"\ncmdline = \"console=ttyS0 quiet\"\n\
     [[disk]]\npath = \"data:/disks/demo.vhd\"\n";
+/// The same for parallel work.
+const WORK: [(&str, u32); 3] = [("work-1", 1), ("work-2", 2), ("work-4", 4)];
 /// The size of the data volume.
 const DATA: u64 = 512 << 20;
 
@@ -34,6 +36,8 @@ const DATA: u64 = 512 << 20;
 pub struct Workbench {
     folder: PathBuf,
     boot: Boot,
+    /// Linux, on the bare machine.
+    linux: Boot,
     kind: Kind,
 }
 
@@ -44,7 +48,7 @@ impl Workbench {
         let tests = paths.root.join("tests");
         compile(&tests.join("plugin/count.c"), &folder.join("count.so"), &["-shared", "-fPIC"])?;
         let mut archive = Archive::default();
-        for name in ["mark", "disk"] {
+        for name in ["mark", "disk", "work"] {
             let program = folder.join(name);
             compile(&tests.join(format!("programs/{name}.c")), &program, &["-static", "-s"])?;
             archive.add(&format!("usr/bin/{name}"), &Entry::File(paths::read(&program)?, true));
@@ -61,18 +65,24 @@ impl Workbench {
         image.data().put(&parts.test_guest(), "/kernels/test-guest")?;
         image.data().put(&folder.join("initrd"), "/kernels/initrd-bench")?;
         let guests = TEST_GUESTS.map(|(name, vps, does)| (name, test_guest(vps, does)));
-        for (name, definition) in guests.into_iter().chain([("disk", DISK.to_owned())]) {
+        let work = WORK.map(|(name, vps)| (name, DISK.replace("vps = 1", &format!("vps = {vps}"))));
+        for (name, definition) in guests.into_iter().chain(work).chain([("disk", DISK.to_owned())]) {
             let file = folder.join(format!("{name}.toml"));
             paths::write(&file, definition)?;
             image.data().put(&file, &format!("/vms/{name}/{name}.toml"))?;
         }
+        let linux = Boot::Pvh {
+            kernel: sample.kernel.clone(),
+            module: Some(folder.join("initrd")),
+            command_line: "console=ttyS0 quiet".to_owned(),
+        };
         let boot = Boot::Pvh {
             kernel: parts.bios_loader(),
             module: Some(parts.archive()),
             command_line: String::new(),
         };
         iso::write(paths, &folder.join("bench.iso"), parts, &parts.archive(), &Menu::AtOnce(""))?;
-        Ok(Self { folder, boot, kind })
+        Ok(Self { folder, boot, linux, kind })
     }
 
     /// Starts a machine whose instructions are counted; who executed them, on one with one processor only.
@@ -84,9 +94,23 @@ impl Workbench {
             machine.disk = Some(bochs::Disk { file: self.folder.join("bench.img"), throwaway: true });
             return Machine::start_bochs(&machine);
         }
+        self.start_qemu(self.boot.clone(), processors)
+    }
+
+    /// Starts the same machine without Bulkhead; QEMU's only.
+    pub fn start_linux(&self, processors: u32) -> Result<Machine> {
+        self.start_qemu(self.linux.clone(), processors)
+    }
+
+    /// Which machine it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn start_qemu(&self, boot: Boot, processors: u32) -> Result<Machine> {
         let mut disk = Disk::nvme(&self.folder.join("bench.img"));
         disk.throwaway = true;
-        let mut machine = Description::new(self.boot.clone(), Serial::Pipes);
+        let mut machine = Description::new(boot, Serial::Pipes);
         machine.memory = 1024;
         machine.processors = processors;
         machine.disks = vec![disk];
