@@ -48,8 +48,9 @@ extern "C" fn other() -> ! {
         let order = ORDER.load(Ordering::SeqCst);
         HEARD[id].store(order, Ordering::SeqCst);
         match order {
+            // The shadow of STI is over before PAUSE: QEMU has it go on behind that.
             // SAFETY: the interrupt table is loaded.
-            SPIN => unsafe { asm!("sti", "pause", "cli") },
+            SPIN => unsafe { asm!("sti", "nop", "pause", "cli") },
             _ => {
                 // SAFETY: as above.
                 unsafe { asm!("sti", "hlt", "cli") };
