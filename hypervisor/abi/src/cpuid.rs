@@ -76,12 +76,14 @@ bitflags! {
         const CPU_MANAGEMENT = 1 << 44;
         /// Get and set VP registers of itself.
         const ACCESS_VP_REGISTERS = 1 << 49;
+        /// START_VIRTUAL_PROCESSOR.
+        const START_VIRTUAL_PROCESSOR = 1 << 53;
     }
 }
 
 impl HvPrivileges {
     /// What a guest has unless its parent says otherwise.
-    pub const GUEST: Self = Self::from_bits_truncate(0x0000_0030_0000_8E7F);
+    pub const GUEST: Self = Self::from_bits_truncate(0x0020_0030_0000_8E7F);
     /// What the root has.
     pub const ROOT: Self = Self::GUEST
         .difference(Self::ACCESS_VP_RUNTIME_REG.union(Self::ACCESS_GUEST_IDLE_REG))
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn guest_is_not_taken_for_a_root() {
         let guest = HvPrivileges::GUEST;
-        assert_eq!(guest.bits(), 0x0000_0030_0000_8E7F);
+        assert_eq!(guest.bits(), 0x0020_0030_0000_8E7F);
         assert!(!guest.intersects(HvPrivileges::ACCESS_PARTITION_ID | HvPrivileges::CPU_MANAGEMENT));
         assert!(HvPrivileges::ROOT.contains(HvPrivileges::CREATE_PARTITIONS | HvPrivileges::CPU_MANAGEMENT));
     }

@@ -50,10 +50,13 @@ const _: () = assert!(size_of::<CreateVp>() == 40);
 ///
 /// | | Field | Offset |
 /// |---|---|---|
-/// | In | partition id (`SELF`: the caller, which is the root) | @0 u64 |
+/// | In | partition id (the caller's, or `SELF`) | @0 u64 |
 /// | In | VP index | @8 u32 |
 /// | In | target VTL (0), padding (0) | @12 u32 |
 /// | In | [`InitialVpContext`] | @16 224 bytes |
+///
+/// A guest's VP that waits for its start-up interrupt begins with these registers instead. `INVALID_VP_STATE`: it does not
+/// wait.
 ///
 /// The root's VPs but 0 do not run until this. Such a VP begins as VP 0 did: in flat 64-bit mode, interrupts off, on these
 /// tables. Its processor may miss one call; so the caller calls again until the VP runs. `INVALID_VP_INDEX`: no such
@@ -72,7 +75,7 @@ pub struct StartVirtualProcessor {
 }
 const _: () = assert!(size_of::<StartVirtualProcessor>() == 240);
 
-/// `HV_INITIAL_VP_CONTEXT`, of which a root VP takes three registers; the others are 0.
+/// `HV_INITIAL_VP_CONTEXT`. A root VP takes RIP, RSP and CR3; the others are 0 then.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct InitialVpContext {
@@ -80,13 +83,13 @@ pub struct InitialVpContext {
     pub rip: u64,
     /// Stack.
     pub rsp: u64,
-    /// 0.
+    /// RFLAGS.
     pub rflags: u64,
-    /// 0: CS, DS, ES, FS, GS, SS, TR, LDTR, IDTR, GDTR, of 16 bytes each; EFER, CR0.
+    /// CS, DS, ES, FS, GS, SS, TR, LDTR, IDTR, GDTR, of 16 bytes each; EFER, CR0.
     pub rest: [u64; 22],
     /// Page tables.
     pub cr3: u64,
-    /// 0: CR4, PAT.
+    /// CR4, PAT.
     pub end: [u64; 2],
 }
 const _: () = assert!(size_of::<InitialVpContext>() == 224);

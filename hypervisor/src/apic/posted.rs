@@ -77,6 +77,11 @@ impl Posted {
         announced();
     }
 
+    /// Clears bits of the hazard word: what they say is void.
+    pub fn forget(&self, bits: u32) {
+        self.hazard.fetch_and(!bits, Ordering::SeqCst);
+    }
+
     /// Requests `vector`. Says whether the APIC takes it (also when it was requested before).
     #[inline]
     pub fn request(&self, vector: u8, level: bool) -> bool {

@@ -12,6 +12,7 @@ mod processors;
 mod registers;
 mod route;
 mod send;
+mod start;
 mod vp;
 
 pub use route::hypercall;

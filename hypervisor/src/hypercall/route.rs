@@ -7,10 +7,9 @@ use hv_abi::status::HvStatus;
 
 use super::parse::{fast, reps, simple};
 use super::processors::for_vps;
-use super::{Caller, memory, partition, port, registers, send, vp};
+use super::{Caller, memory, partition, port, registers, send, start, vp};
 use crate::backend::VirtualProcessorBackend;
 use crate::machine::Machine;
-use crate::root::start_vp;
 
 /// Does the call that the caller's registers ask for and writes its result to them. RIP is the caller's affair.
 #[inline]
@@ -55,7 +54,9 @@ fn route_root<M: Machine>(by: &mut Caller<'_, M>, control: HypercallInput) -> Hy
         CallCode::MAP_GPA_PAGES => return reps(by, control, MANAGE, memory::map),
         CallCode::UNMAP_GPA_PAGES => return reps(by, control, MANAGE, memory::unmap),
         CallCode::INSTALL_INTERCEPT => simple(by, control, MANAGE, send::install_intercept),
-        CallCode::START_VIRTUAL_PROCESSOR => simple(by, control, Needs::CPU_MANAGEMENT, start_vp::start),
+        CallCode::START_VIRTUAL_PROCESSOR => {
+            simple(by, control, Needs::START_VIRTUAL_PROCESSOR, start::start)
+        }
         CallCode::CREATE_VP => simple(by, control, MANAGE, vp::create),
         CallCode::DELETE_VP => simple(by, control, MANAGE, vp::delete),
         CallCode::GET_VP_REGISTERS => return reps(by, control, Needs::ACCESS_VP_REGISTERS, registers::get),

@@ -1,10 +1,9 @@
 //! The root's other VPs: a processor waits inside until the root says where its VP begins.
 
 use hv_abi::vp::StartVirtualProcessor;
-use hv_abi::{HvPartitionId, HvResult, HvStatus};
+use hv_abi::{HvResult, HvStatus};
 
 use super::run::RootEntry;
-use crate::hypercall::Caller;
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
 
@@ -29,15 +28,14 @@ impl<M: Machine> Hypervisor<M> {
     }
 }
 
-/// `START_VIRTUAL_PROCESSOR`.
-pub fn start<M: Machine>(by: &mut Caller<'_, M>, call: StartVirtualProcessor) -> HvResult<()> {
-    let own = call.partition_id == HvPartitionId::SELF || call.partition_id == by.partition.id;
+/// `START_VIRTUAL_PROCESSOR` of the root.
+pub fn start<M: Machine>(hv: &Hypervisor<M>, call: &StartVirtualProcessor) -> HvResult<()> {
     let context = &call.vp_context;
     let others = context.rest.iter().chain(&context.end).fold(context.rflags, |all, value| all | value);
-    if !own || call.target_vtl != [0; 4] || others != 0 {
+    if others != 0 {
         return Err(HvStatus::INVALID_PARAMETER);
     }
-    let (hv, number) = (by.hv, call.vp_index.0);
+    let number = call.vp_index.0;
     let processor = hv.processors.get(number).filter(|_| number < hv.processor_count());
     let start = &processor.ok_or(HvStatus::INVALID_VP_INDEX)?.start;
     let mut start = start.lock();
@@ -56,7 +54,7 @@ mod tests {
     use crate::fake_machine::Root;
     use core::sync::atomic::Ordering;
     use hv_abi::vp::InitialVpContext;
-    use hv_abi::{CallCode, HvVpIndex};
+    use hv_abi::{CallCode, HvPartitionId, HvVpIndex};
 
     fn start(vp: u32) -> StartVirtualProcessor {
         let vp_context = InitialVpContext { rip: 1, rsp: 2, cr3: 3, ..InitialVpContext::default() };

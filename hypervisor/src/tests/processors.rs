@@ -10,13 +10,17 @@ use hv_abi::processor_set::{
     FlushVirtualAddressSpace, FlushVirtualAddressSpaceEx, HvGenericSetFormat, HvVpSet,
     SendSyntheticClusterIpi, SendSyntheticClusterIpiEx,
 };
-use hv_abi::{CallCode, HvPartitionId, HvStatus, SpaPage};
+use hv_abi::registers::HvRegisterName;
+use hv_abi::vp::{InitialVpContext, StartVirtualProcessor};
+use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex, SpaPage};
 use zerocopy::{Immutable, IntoBytes};
 
 use super::{DEPOSIT, create_vp, map};
 use crate::apic::hazard;
+use crate::backend::VirtualProcessorBackend;
 use crate::fake_machine::{FakeMachine, Root, guest_call};
 use crate::partition::Partition;
+use crate::platform::Activity;
 use crate::slot::Guard as SlotGuard;
 
 /// VPs of the guest.
@@ -228,4 +232,57 @@ fn the_root_has_no_vps_to_name() {
     let mut root = Root::new();
     let (status, _) = root.fast(CallCode::SEND_SYNTHETIC_CLUSTER_IPI, 0x20, 1);
     assert_eq!(status, HvStatus::INVALID_PARTITION_STATE);
+}
+
+/// 64-bit mode with flat segments, as an operating system has it.
+fn context() -> InitialVpContext {
+    let mut rest = [0; 22];
+    // Code, data; a busy task.
+    let segments = [(0, 0xA09B_0008_FFFF_FFFF_u64), (10, 0xC093_0010_FFFF_FFFF), (12, 0x008B_0018_0000_0067)];
+    for (word, high) in segments {
+        rest[word + 1] = high;
+    }
+    (rest[20], rest[21]) = (0xD00, 0x8000_0033);
+    let end = [0x620, 0x0007_0406_0007_0406];
+    InitialVpContext { rip: 0x1000, rsp: 0x2000, rflags: 2, rest, cr3: 0x3000, end }
+}
+
+fn start(vp: u32) -> StartVirtualProcessor {
+    let partition_id = HvPartitionId::SELF;
+    StartVirtualProcessor {
+        partition_id,
+        vp_index: HvVpIndex(vp),
+        vp_context: context(),
+        ..StartVirtualProcessor::default()
+    }
+}
+
+#[test]
+fn a_vp_that_waits_is_started() {
+    let guest = Guest::new();
+    let machine = guest.root.hv.machine;
+    let partition = guest.partition();
+    let vp = partition.vp(machine, 2).unwrap();
+    vp.inbox.posted.init();
+    let call = |input: &StartVirtualProcessor| {
+        guest.call(HypercallInput::simple(CallCode::START_VIRTUAL_PROCESSOR), input, &[]).status()
+    };
+    assert_eq!(call(&start(2)), HvStatus::SUCCESS);
+    {
+        let state = vp.state.try_lock().unwrap();
+        let read = |name| state.backend.read_register(name).unwrap();
+        assert_eq!((read(HvRegisterName::Rip).low, read(HvRegisterName::Cr3).low), (0x1000, 0x3000));
+        assert_eq!(read(HvRegisterName::Cs).high, 0xA09B_0008_FFFF_FFFF);
+        assert_eq!(state.platform.activity, Activity::Running);
+        assert_eq!(vp.inbox.posted.take_hazard(), hazard::INTERRUPT, "no INIT comes after");
+    }
+    assert_eq!(call(&start(2)), HvStatus::INVALID_VP_STATE, "it runs");
+    assert_eq!(call(&start(0)), HvStatus::INVALID_VP_STATE, "it never waited");
+    assert_eq!(call(&start(VPS)), HvStatus::INVALID_VP_INDEX);
+    let other = StartVirtualProcessor { partition_id: HvPartitionId(99), ..start(1) };
+    assert_eq!(call(&other), HvStatus::INVALID_PARAMETER);
+    assert_eq!(
+        call(&StartVirtualProcessor { target_vtl: [1, 0, 0, 0], ..start(1) }),
+        HvStatus::INVALID_PARAMETER
+    );
 }
