@@ -265,8 +265,4 @@ pub trait VirtualProcessorBackend: Sized {
     fn reset(&mut self, reset: Reset);
     /// Validates and sets XCR0 (XSETBV); false: #GP.
     fn set_xcr0(&mut self, value: u64) -> bool;
-    /// The bits that this guest's CPUID.80000007H:EDX[8] promises. Nothing by default.
-    fn tsc_is_invariant(&self) -> bool {
-        true
-    }
 }

@@ -104,7 +104,7 @@ impl<B: VirtualProcessorBackend> VpState for Asking<'_, B> {
 
 fn cpuid<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
     let platform = env.platform();
-    let invariant = platform.tsc_is_invariant() && vp.backend.tsc_is_invariant();
+    let invariant = platform.tsc_is_invariant();
     let (leaf, subleaf) = (vp.backend.gprs().rax as u32, vp.backend.gprs().rcx as u32);
     let asking = Asking { index: vp.index, backend: &*vp.backend, invariant };
     let [eax, ebx, ecx, edx] = platform.cpuid.answer(leaf, subleaf, &asking).map(u64::from);

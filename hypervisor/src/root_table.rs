@@ -109,14 +109,21 @@ impl<M: Machine> Hypervisor<M> {
         removes: bool,
         f: impl FnOnce(&mut RootTable<'_, M>) -> R,
     ) -> HvResult<R> {
+        let (mut f, mut result) = (Some(f), None);
+        self.change_root_table(removes, &mut |root| result = f.take().map(|f| f(root)))?;
+        // It was called.
+        result.ok_or(HvStatus::INVALID_PARTITION_STATE)
+    }
+
+    fn change_root_table(&self, removes: bool, f: &mut dyn FnMut(&mut RootTable<'_, M>)) -> HvResult<()> {
         let space = self.root.memory.lock();
         let mut pool = self.root_tables.lock();
         let mut root = RootTable::new(self.machine, space.table()?, &mut pool);
-        let result = f(&mut root);
+        f(&mut root);
         if removes || root.frames.has_freed() {
             self.processors.shoot_down(self.machine, &self.root.memory);
         }
         root.frames.release();
-        Ok(result)
+        Ok(())
     }
 }

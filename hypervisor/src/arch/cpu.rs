@@ -24,10 +24,8 @@ pub fn cpuid(leaf: u32, subleaf: u32) -> [u32; 4] {
 /// RDTSC.
 #[inline]
 pub fn rdtsc() -> u64 {
-    let (low, high): (u32, u32);
     // SAFETY: reads the time stamp counter.
-    unsafe { asm!("rdtsc", out("eax") low, out("edx") high, options(nomem, nostack, preserves_flags)) };
-    u64::from(high) << 32 | u64::from(low)
+    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 /// RDMSR of a register that exists.

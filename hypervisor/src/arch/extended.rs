@@ -7,6 +7,7 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use x86_64::registers::debug::{DebugAddressRegister, Dr0, Dr1, Dr2, Dr3};
 use x86_64::registers::xcontrol::XCr0;
 
 use crate::arch::cpu;
@@ -183,19 +184,13 @@ fn read_tsc_aux() -> u64 {
 }
 
 fn read_debug_registers() -> [u64; 4] {
-    let (a, b, c, d): (u64, u64, u64, u64);
-    // SAFETY: the hypervisor's DR7 is clear, so the registers mean nothing to it.
-    unsafe {
-        asm!("mov {}, dr0", "mov {}, dr1", "mov {}, dr2", "mov {}, dr3",
-            out(reg) a, out(reg) b, out(reg) c, out(reg) d, options(nomem, nostack));
-    }
-    [a, b, c, d]
+    [Dr0::read(), Dr1::read(), Dr2::read(), Dr3::read()]
 }
 
+/// The hypervisor's DR7 is clear, so they mean nothing to it.
 fn write_debug_registers([a, b, c, d]: [u64; 4]) {
-    // SAFETY: the hypervisor's DR7 is clear, so the registers mean nothing to it.
-    unsafe {
-        asm!("mov dr0, {}", "mov dr1, {}", "mov dr2, {}", "mov dr3, {}",
-            in(reg) a, in(reg) b, in(reg) c, in(reg) d, options(nomem, nostack));
-    }
+    Dr0::write(a);
+    Dr1::write(b);
+    Dr2::write(c);
+    Dr3::write(d);
 }

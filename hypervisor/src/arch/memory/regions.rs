@@ -129,6 +129,7 @@ pub fn catch_up() {
 }
 
 #[cold]
+#[inline(never)]
 fn forget(now: u64) {
     per_cpu::this().flushes_seen.set(now);
     cpu::flush_tlb();

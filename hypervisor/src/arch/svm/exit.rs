@@ -1,12 +1,12 @@
 //! Why the guest stopped, from the control block; and completing the instruction that did it.
 
 use crate::arch::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, SINGLE_STEP, TF};
+use crate::arch::per_cpu;
 use crate::arch::svm::features::Features;
 use crate::arch::svm::length::Opcode;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::vmcb::{CleanBits, exit_code};
 use crate::arch::svm::world_switch;
-use crate::arch::{cpu, per_cpu};
 use crate::backend::{Access, Event, Exit, PortAccess, SecondLevelFault};
 
 impl SvmProcessor {
@@ -181,7 +181,7 @@ impl SvmProcessor {
     pub(super) fn in_64_bit_mode(&self) -> bool {
         const LMA: u64 = 1 << 10;
         const LONG: u16 = 1 << 9;
-        self.vmcb.save.efer & LMA != 0 && self.vmcb.save.cs.attributes & LONG != 0
+        self.vmcb.save.efer & LMA != 0 && self.vmcb.save.cs().attributes & LONG != 0
     }
 }
 
@@ -194,9 +194,4 @@ fn port_access(cause: u64) -> PortAccess {
         string: cause & 1 << 2 != 0,
         repeat: cause & 1 << 3 != 0,
     }
-}
-
-/// The time stamp counter, for offsets.
-pub(super) fn host_tsc() -> u64 {
-    cpu::rdtsc()
 }

@@ -4,11 +4,12 @@
 //! guest's second-level table does not change under it.
 
 use hv_abi::{Gpa, SpaPage};
-use paging::{InputPage, Npt, PageTable};
+use paging::{InputPage, PageTable};
 
 use crate::arch::memory::window::{Windowed, with_page};
 use crate::arch::svm::length::{LONGEST, Opcode, instruction_length};
 use crate::arch::svm::processor::SvmProcessor;
+use crate::arch::x86_processor::SecondLevel;
 use crate::translate::physical_address;
 
 impl SvmProcessor {
@@ -38,9 +39,9 @@ impl SvmProcessor {
     /// Up to [`LONGEST`] bytes at RIP, and how many.
     fn fetch(&self) -> ([u8; LONGEST], usize) {
         let save = &self.vmcb.save;
-        let base = if self.in_64_bit_mode() { 0 } else { save.cs.base };
-        let table =
-            PageTable::<Npt>::from_root(SpaPage::new(self.vmcb.control.n_cr3 >> 12).unwrap_or_default());
+        let base = if self.in_64_bit_mode() { 0 } else { save.cs().base };
+        let root = SpaPage::new(self.vmcb.control.n_cr3 >> 12).unwrap_or_default();
+        let table = PageTable::<SecondLevel>::from_root(root);
         let mut word = |gpa: Gpa| {
             let (page, _) = table.translate(&mut Windowed, InputPage::from_gpa(gpa.page())?)?;
             Some(with_page(page, |page| page.read(gpa.offset() / 8)))

@@ -1,131 +1,132 @@
 //! Registers that are in the control block, by their TLFS name.
 
-use hv_abi::registers::{HvInterruptState, HvRegisterName, HvRegisterValue, HvTableRegister};
+use core::mem::offset_of;
 
+use hv_abi::registers::{HvInterruptState, HvRegisterName, HvRegisterValue};
+
+use crate::arch::cpu;
 use crate::arch::svm::enable::SVME;
 use crate::arch::svm::event::NmiState;
-use crate::arch::svm::exit::host_tsc;
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::{CleanBits, Intercepts, Segment};
+use crate::arch::svm::vmcb::{CleanBits, Intercepts, Save, Segment};
 
 use HvRegisterName as Name;
 
 /// EFER's bits that a guest may have: SCE, LME, LMA, NXE, LMSLE, FFXSR, TCE.
 const EFER_BITS: u64 = 0x0000_ED01;
 
+/// Where a segment register is among those of the block.
+const fn segment_number(name: Name) -> Option<usize> {
+    Some(match name {
+        Name::Es => 0,
+        Name::Cs => 1,
+        Name::Ss => 2,
+        Name::Ds => 3,
+        Name::Fs => 4,
+        Name::Gs => 5,
+        Name::Gdtr => 6,
+        Name::Ldtr => 7,
+        Name::Idtr => 8,
+        Name::Tr => 9,
+        _ => return None,
+    })
+}
+
+/// The word of the block that is a register.
+const fn word(name: Name) -> Option<usize> {
+    let offset = match name {
+        Name::Rip => offset_of!(Save, rip),
+        Name::Rflags => offset_of!(Save, rflags),
+        Name::Cr0 => offset_of!(Save, cr0),
+        Name::Cr2 => offset_of!(Save, cr2),
+        Name::Cr3 => offset_of!(Save, cr3),
+        Name::Cr4 => offset_of!(Save, cr4),
+        Name::Dr6 => offset_of!(Save, dr6),
+        Name::Dr7 => offset_of!(Save, dr7),
+        Name::KernelGsBase => offset_of!(Save, kernel_gs_base),
+        Name::Pat => offset_of!(Save, g_pat),
+        Name::SysenterCs => offset_of!(Save, sysenter_cs),
+        Name::SysenterEip => offset_of!(Save, sysenter_eip),
+        Name::SysenterEsp => offset_of!(Save, sysenter_esp),
+        Name::Star => offset_of!(Save, star),
+        Name::Lstar => offset_of!(Save, lstar),
+        Name::Cstar => offset_of!(Save, cstar),
+        Name::Sfmask => offset_of!(Save, sfmask),
+        _ => return None,
+    };
+    Some(offset / 8)
+}
+
 impl SvmProcessor {
     /// Inlined, so that a name that is known comes to one load.
     #[inline(always)]
     pub fn known_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        if let Some(value) = self.segment(name) {
-            return Some(value);
-        }
         let save = &self.vmcb.save;
-        Some(HvRegisterValue::from_u64(match name {
-            Name::Rip => save.rip,
-            Name::Rflags => save.rflags,
-            Name::Cr0 => save.cr0,
-            Name::Cr2 => save.cr2,
-            Name::Cr3 => save.cr3,
-            Name::Cr4 => save.cr4,
-            Name::Cr8 => u64::from(self.vmcb.control.interrupt_control.v_tpr() & 0xF),
-            Name::Dr6 => save.dr6,
-            Name::Dr7 => save.dr7,
-            Name::Tsc => host_tsc().wrapping_add(self.vmcb.control.tsc_offset),
-            Name::Efer => save.efer & !SVME,
-            Name::KernelGsBase => save.kernel_gs_base,
-            Name::Pat => save.g_pat,
-            Name::SysenterCs => save.sysenter_cs,
-            Name::SysenterEip => save.sysenter_eip,
-            Name::SysenterEsp => save.sysenter_esp,
-            Name::Star => save.star,
-            Name::Lstar => save.lstar,
-            Name::Cstar => save.cstar,
-            Name::Sfmask => save.sfmask,
-            Name::InterruptState => HvInterruptState::new()
-                .with_interrupt_shadow(self.vmcb.control.interrupt_shadow & 1 != 0)
-                .with_nmi_masked(!self.nmi.is_open(save.rip))
-                .into_bits(),
-            _ => return None,
-        }))
+        if let Some(number) = segment_number(name) {
+            let segment = save.segments.get(number)?;
+            return Some(match name {
+                Name::Gdtr | Name::Idtr => HvRegisterValue::from_table(segment.to_table()),
+                _ => HvRegisterValue::from_segment(segment.to_hv()),
+            });
+        }
+        let value = match word(name) {
+            Some(word) => *save.words().get(word)?,
+            None => self.other(name)?,
+        };
+        Some(HvRegisterValue::from_u64(value))
     }
 
     #[inline(always)]
-    fn segment(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        let save = &self.vmcb.save;
-        let segment = match name {
-            Name::Es => save.es,
-            Name::Cs => save.cs,
-            Name::Ss => save.ss,
-            Name::Ds => save.ds,
-            Name::Fs => save.fs,
-            Name::Gs => save.gs,
-            Name::Ldtr => save.ldtr,
-            Name::Tr => save.tr,
-            Name::Gdtr => return Some(table(save.gdtr)),
-            Name::Idtr => return Some(table(save.idtr)),
+    fn other(&self, name: HvRegisterName) -> Option<u64> {
+        let (control, save) = (&self.vmcb.control, &self.vmcb.save);
+        Some(match name {
+            Name::Cr8 => u64::from(control.interrupt_control.v_tpr() & 0xF),
+            Name::Tsc => cpu::rdtsc().wrapping_add(control.tsc_offset),
+            Name::Efer => save.efer & !SVME,
+            Name::InterruptState => HvInterruptState::new()
+                .with_interrupt_shadow(control.interrupt_shadow & 1 != 0)
+                .with_nmi_masked(!self.nmi.is_open(save.rip))
+                .into_bits(),
             _ => return None,
-        };
-        Some(HvRegisterValue::from_segment(segment.to_hv()))
+        })
     }
 
     /// Sets one, whose value is acceptable ([`crate::arch::registers`]); `false`: it is not here, or SVM refuses the value.
     pub fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
         self.control().clean = CleanBits::empty();
-        if self.set_segment(name, value) {
-            return true;
-        }
-        let v = value.as_u64();
         if matches!(name, Name::Cr0 | Name::Cr3 | Name::Cr4 | Name::Efer) {
             // Translations by other tables, or in another mode: a VMRUN keeps those of its ASID.
             self.flush_second_level();
         }
+        let v = value.as_u64();
         let save = &mut self.vmcb.save;
-        match name {
-            Name::Rip => save.rip = v,
-            Name::Rflags => save.rflags = v | 2,
-            Name::Cr0 => save.cr0 = v | 0x10,
-            Name::Cr2 => save.cr2 = v,
-            Name::Cr3 => save.cr3 = v,
-            Name::Cr4 => save.cr4 = v,
-            Name::Cr8 => self.vmcb.control.interrupt_control.set_v_tpr(v as u8),
-            Name::Dr6 => save.dr6 = v,
-            Name::Dr7 => save.dr7 = v,
-            Name::Tsc => self.vmcb.control.tsc_offset = v.wrapping_sub(host_tsc()),
-            Name::Efer if v & !EFER_BITS == 0 => save.efer = v | SVME,
-            Name::KernelGsBase => save.kernel_gs_base = v,
-            Name::Pat => save.g_pat = v,
-            Name::SysenterCs => save.sysenter_cs = v,
-            Name::SysenterEip => save.sysenter_eip = v,
-            Name::SysenterEsp => save.sysenter_esp = v,
-            Name::Star => save.star = v,
-            Name::Lstar => save.lstar = v,
-            Name::Cstar => save.cstar = v,
-            Name::Sfmask => save.sfmask = v,
-            Name::InterruptState => self.set_interrupt_state(HvInterruptState::from_bits(v)),
-            _ => return false,
-        }
-        true
-    }
-
-    fn set_segment(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
-        let segment = Segment::from_hv(value.as_segment());
-        let save = &mut self.vmcb.save;
-        match name {
-            Name::Es => save.es = segment,
-            Name::Cs => save.cs = segment,
-            Name::Ss => {
-                save.ss = segment;
+        if let Some(segment) = segment_number(name).and_then(|number| save.segments.get_mut(number)) {
+            *segment = match name {
+                Name::Gdtr | Name::Idtr => Segment::from_table(value.as_table()),
+                _ => Segment::from_hv(value.as_segment()),
+            };
+            if name == Name::Ss {
                 // The privilege level is that of the stack segment (APM vol. 2, 15.5.1).
                 save.cpl = (segment.attributes >> 5 & 3) as u8;
             }
-            Name::Ds => save.ds = segment,
-            Name::Fs => save.fs = segment,
-            Name::Gs => save.gs = segment,
-            Name::Ldtr => save.ldtr = segment,
-            Name::Tr => save.tr = segment,
-            Name::Gdtr => save.gdtr = from_table(value.as_table()),
-            Name::Idtr => save.idtr = from_table(value.as_table()),
+            return true;
+        }
+        if let Some(word) = word(name).and_then(|word| save.words_mut().get_mut(word)) {
+            /// RFLAGS: bit 1 is one. CR0: so is bit 4.
+            const RFLAGS_ONE: u64 = 1 << 1;
+            const CR0_ONE: u64 = 1 << 4;
+            *word = match name {
+                Name::Rflags => v | RFLAGS_ONE,
+                Name::Cr0 => v | CR0_ONE,
+                _ => v,
+            };
+            return true;
+        }
+        match name {
+            Name::Cr8 => self.vmcb.control.interrupt_control.set_v_tpr(v as u8),
+            Name::Tsc => self.vmcb.control.tsc_offset = v.wrapping_sub(cpu::rdtsc()),
+            Name::Efer if v & !EFER_BITS == 0 => save.efer = v | SVME,
+            Name::InterruptState => self.set_interrupt_state(HvInterruptState::from_bits(v)),
             _ => return false,
         }
         true
@@ -137,16 +138,4 @@ impl SvmProcessor {
         self.nmi = if masked { NmiState::InHandler } else { NmiState::Open };
         self.control().intercepts.set(Intercepts::IRET, masked);
     }
-}
-
-fn table(segment: Segment) -> HvRegisterValue {
-    HvRegisterValue::from_table(HvTableRegister {
-        padding: [0; 3],
-        limit: segment.limit as u16,
-        base: segment.base,
-    })
-}
-
-fn from_table(table: HvTableRegister) -> Segment {
-    Segment { selector: 0, attributes: 0, limit: u32::from(table.limit), base: table.base }
 }

@@ -2,7 +2,8 @@
 
 use bitfield_struct::bitfield;
 use bitflags::bitflags;
-use hv_abi::registers::{HvSegmentAttributes, HvSegmentRegister};
+use hv_abi::registers::{HvSegmentAttributes, HvSegmentRegister, HvTableRegister};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute_mut, transmute_ref};
 
 use crate::arch::event::PendingEvent;
 
@@ -133,7 +134,7 @@ pub mod exit_code {
 }
 
 /// A segment register.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Segment {
     /// Selector.
@@ -156,6 +157,14 @@ impl Segment {
             limit: segment.limit,
             base: segment.base,
         }
+    }
+    /// From a table register, which has base and limit only.
+    pub fn from_table(table: HvTableRegister) -> Self {
+        Self { limit: u32::from(table.limit), base: table.base, ..Self::default() }
+    }
+    /// The table register in the form of the TLFS.
+    pub const fn to_table(self) -> HvTableRegister {
+        HvTableRegister { padding: [0; 3], limit: self.limit as u16, base: self.base }
     }
     /// In the form of the TLFS.
     pub fn to_hv(self) -> HvSegmentRegister {
@@ -209,19 +218,11 @@ pub struct Control {
 }
 
 /// The state save area.
-#[derive(Debug)]
+#[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Save {
-    pub es: Segment,
-    pub cs: Segment,
-    pub ss: Segment,
-    pub ds: Segment,
-    pub fs: Segment,
-    pub gs: Segment,
-    pub gdtr: Segment,
-    pub ldtr: Segment,
-    pub idtr: Segment,
-    pub tr: Segment,
+    /// ES, CS, SS, DS, FS, GS, GDTR, LDTR, IDTR, TR.
+    pub segments: [Segment; 10],
     _reserved: [u8; 43],
     pub cpl: u8,
     _reserved2: u32,
@@ -255,6 +256,25 @@ pub struct Save {
     pub spec_ctrl: u64,
 }
 
+impl Save {
+    const WORDS: usize = size_of::<Self>() / 8;
+
+    /// CS.
+    pub const fn cs(&self) -> &Segment {
+        &self.segments[1]
+    }
+    /// All of it as words.
+    #[inline(always)]
+    pub const fn words(&self) -> &[u64; Self::WORDS] {
+        transmute_ref!(self)
+    }
+    /// All of it as words.
+    #[inline(always)]
+    pub fn words_mut(&mut self) -> &mut [u64; Self::WORDS] {
+        transmute_mut!(self)
+    }
+}
+
 /// The whole block: a page of its own.
 #[derive(Debug)]
 #[repr(C, align(4096))]
@@ -276,7 +296,7 @@ const _: () = {
     at!(Control: intercepts 0x00C, iopm_base_pa 0x040, guest_asid 0x058, interrupt_control 0x060, exitcode 0x070,
         exitintinfo 0x088, nested_control 0x090, eventinj 0x0A8, n_cr3 0x0B0, clean 0x0C0, nrip 0x0C8,
         bytes_fetched 0x0D0);
-    at!(Save: tr 0x090, cpl 0x0CB, efer 0x0D0, cr4 0x148, dr6 0x168, rip 0x178, rsp 0x1D8, rax 0x1F8, sfmask 0x218,
+    at!(Save: cpl 0x0CB, efer 0x0D0, cr4 0x148, dr6 0x168, rip 0x178, rsp 0x1D8, rax 0x1F8, sfmask 0x218,
         sysenter_cs 0x228, cr2 0x240, g_pat 0x268, spec_ctrl 0x2E0);
 };
 

@@ -1,7 +1,7 @@
 //! Control registers: what of them is the hypervisor's, and what a MOV does that would change it (SDM vol. 3C, 27.3).
 
 use hv_abi::{Gpa, SpaPage};
-use paging::{Ept, InputPage, PageTable};
+use paging::{InputPage, PageTable};
 
 use crate::arch::memory::window::{Windowed, with_page};
 use crate::arch::vmx::controls::EntryControls;
@@ -9,6 +9,7 @@ use crate::arch::vmx::enable::VMXE;
 use crate::arch::vmx::field::{control, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
+use crate::arch::x86_processor::SecondLevel;
 use crate::backend::{Exit, Kind};
 
 const PE: u64 = 1 << 0;
@@ -146,7 +147,7 @@ impl VmxProcessor {
         let root = SpaPage::new(self.tables >> 12).unwrap_or_default();
         let root_entries = read(guest::CR3) & ALIGNED;
         let page = Gpa::new(root_entries).and_then(|gpa| InputPage::from_gpa(gpa.page()));
-        let table = PageTable::<Ept>::from_root(root);
+        let table = PageTable::<SecondLevel>::from_root(root);
         let shown = page.and_then(|page| table.translate(&mut Windowed, page));
         let first = (root_entries & 0xFFF) as usize / 8;
         let fields = [guest::PDPTE0, guest::PDPTE1, guest::PDPTE2, guest::PDPTE3];
