@@ -23,7 +23,10 @@
 #![cfg_attr(not(target_os = "none"), expect(dead_code, reason = "used on the machine itself only"))]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 
+#[cfg(any(all(test, not(loom)), target_os = "none"))]
+mod address_space;
 mod apic;
+#[cfg(target_os = "none")]
 pub mod arch;
 mod atomic;
 mod backend;
@@ -60,6 +63,8 @@ mod reference_time;
 mod register_page;
 mod root;
 mod root_table;
+#[cfg(any(all(test, not(loom)), target_os = "none"))]
+mod screen;
 mod send;
 mod slot;
 mod start;

@@ -7,7 +7,7 @@ use handoff::{HandOff, Iommu};
 use hv_abi::{HvStatus, Spa};
 use spin::Once;
 
-use crate::arch::layout::Stack;
+use crate::address_space::Stack;
 use crate::arch::plan::{self, Failure, Plan};
 use crate::arch::x86_machine::X86Machine;
 use crate::arch::{cpu, exception, extended, log, processors, serial, vendor};

@@ -9,7 +9,7 @@ use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 pub use x86_64::structures::tss::TaskStateSegment as Tss;
 
-use crate::arch::layout::Stack;
+use crate::address_space::Stack;
 
 /// The table of segments.
 pub type Gdt = GlobalDescriptorTable<6>;

@@ -10,7 +10,7 @@ use x86_64::instructions::segmentation::{CS, Segment};
 use x86_64::instructions::tables::lidt;
 use x86_64::structures::DescriptorTablePointer;
 
-use crate::arch::layout::Stack;
+use crate::address_space::Stack;
 use crate::arch::panic::Registers;
 use crate::arch::vmx::world_switch;
 use crate::arch::{per_cpu, vendor};

@@ -4,7 +4,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::arch::{cpu, layout};
+use crate::address_space;
+use crate::arch::cpu;
 
 /// APIC_BASE.EXTD: x2APIC mode.
 const X2APIC: u64 = 1 << 10;
@@ -58,7 +59,7 @@ fn is_x2apic() -> bool {
 }
 
 fn register(offset: u64) -> &'static AtomicU32 {
-    let address = layout::LOCAL_APIC.wrapping_add(offset);
+    let address = address_space::LOCAL_APIC.wrapping_add(offset);
     let register = core::ptr::with_exposed_provenance::<AtomicU32>(address as usize);
     // SAFETY: the APIC's page stays mapped, uncached; its registers are 32 bits wide.
     unsafe { &*register }

@@ -8,8 +8,8 @@ use core::sync::atomic::AtomicU32;
 use handoff::Framebuffer;
 use spin::Mutex;
 
-use crate::arch::screen::Screen;
 use crate::arch::serial;
+use crate::screen::Screen;
 
 /// Guards the screen between processors; held for one piece of text, nothing else is taken inside.
 static SCREEN: Mutex<Option<Screen>> = Mutex::new(None);

@@ -7,8 +7,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64};
 
 use hv_abi::SpaPage;
 
-use crate::arch::asid::Asids;
 use crate::arch::descriptor::{Gdt, Tss};
+use extension::asid::Asids;
 
 /// A processor's own page. Others see only the atomics and what never changes once it was made.
 #[repr(C)]

@@ -8,13 +8,13 @@ use handoff::{Framebuffer, HandOff, MAX_PROCESSORS, MAX_REGIONS, Machine, Region
 use hv_abi::{Spa, SpaPage};
 use paging::Error;
 
-use crate::arch::layout::{self, Stack};
+use crate::address_space::{self, Stack};
 use crate::arch::memory::frames::Frames;
 use crate::arch::memory::tables::{self, Builder};
 use crate::arch::per_cpu::PerCpu;
-use crate::arch::refusal::Refusal;
 use crate::arch::{image, local_apic, log, vendor};
 use crate::root::run::RootEntry;
+use extension::refusal::Refusal;
 
 /// The loader's identity map reaches at least this far.
 const IDENTITY: u64 = 4 << 30;
@@ -75,7 +75,7 @@ pub struct Plan {
     pub framebuffer: u64,
 }
 
-const _: () = assert!(MAX_PROCESSORS == layout::MAX_PROCESSORS);
+const _: () = assert!(MAX_PROCESSORS == address_space::MAX_PROCESSORS);
 
 /// Checks the processor and what the loader hands over; makes the tables.
 pub fn make(hand_off: &HandOff) -> Result<Plan, Failure> {
@@ -108,7 +108,7 @@ pub fn make(hand_off: &HandOff) -> Result<Plan, Failure> {
         rdi: core::ptr::from_ref(hand_off).expose_provenance() as u64,
     };
     let (ram, ram_bytes) = (root_ram(hand_off).collect(), hand_off.ram_bytes());
-    let framebuffer = layout::FRAMEBUFFER.wrapping_add(hand_off.framebuffer.base % 4096);
+    let framebuffer = address_space::FRAMEBUFFER.wrapping_add(hand_off.framebuffer.base % 4096);
     Ok(Plan { tables, machine, owned, frames, ram, ram_bytes, root, framebuffer })
 }
 
@@ -133,11 +133,11 @@ fn map_all(
     let base = Spa::new(base).ok_or(Failure::HandOff)?;
     let mut builder = Builder::new(frames, base)?;
     let apic = Spa::new(local_apic::base()).ok_or(Failure::HandOff)?.page();
-    builder.map(layout::LOCAL_APIC, apic, tables::DEVICE)?;
+    builder.map(address_space::LOCAL_APIC, apic, tables::DEVICE)?;
     let pages = log::framebuffer_bytes(framebuffer).div_ceil(4096);
     for page in 0..if framebuffer.base == 0 { 0 } else { pages } {
         let spa = Spa::new(framebuffer.base).and_then(|base| base.checked_add(page << 12));
-        let address = layout::FRAMEBUFFER.wrapping_add(page << 12);
+        let address = address_space::FRAMEBUFFER.wrapping_add(page << 12);
         builder.map(address, spa.ok_or(Failure::HandOff)?.page(), tables::DEVICE)?;
     }
     for (number, apic_id) in processors.iter().enumerate() {
@@ -151,7 +151,7 @@ fn add_processor(builder: &mut Builder<'_>, number: usize, apic_id: u32) -> Resu
         let bytes = stack.pages().wrapping_mul(4096);
         builder.fresh(stack.top(number).wrapping_sub(bytes), stack.pages())?;
     }
-    let address = layout::processor_data(number);
+    let address = address_space::processor_data(number);
     let page = builder.fresh(address, 1)?;
     let content = PerCpu::new(
         core::ptr::with_exposed_provenance(address as usize),

@@ -6,7 +6,7 @@ use core::sync::atomic::Ordering;
 use hv_abi::SpaPage;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 
-use crate::arch::layout::{self, Stack};
+use crate::address_space::{self, Stack};
 use crate::arch::local_apic::{self, Message};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::trampoline::Trampoline;
@@ -14,14 +14,14 @@ use crate::arch::{boot, cpu, descriptor, exception, extended, per_cpu, vendor};
 
 /// A processor's own page.
 pub fn page(processor: usize) -> &'static PerCpu {
-    let address = layout::processor_data(processor);
+    let address = address_space::processor_data(processor);
     // SAFETY: pages of all processors that there are were made at boot and stay mapped.
     unsafe { &*core::ptr::with_exposed_provenance::<PerCpu>(address as usize) }
 }
 
 /// Sets up this processor: its segments, exceptions, control registers, and the vendor's extension.
 pub fn set_up(processor: usize) {
-    let address = layout::processor_data(processor);
+    let address = address_space::processor_data(processor);
     let this = core::ptr::with_exposed_provenance_mut::<PerCpu>(address as usize);
     // SAFETY: this processor's own page; nobody else looks at the tables in it, and they are filled once.
     let gdt = unsafe { &mut (*this).gdt };

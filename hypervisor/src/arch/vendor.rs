@@ -4,9 +4,9 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arch::exception::try_rdmsr;
 use crate::arch::per_cpu::PerCpu;
-use crate::arch::refusal::Refusal;
-use crate::arch::svm::permission::msr;
 use crate::arch::{cpu, svm, vmx};
+use extension::refusal::Refusal;
+use extension::svm::permission::msr;
 
 static IS_VMX: AtomicBool = AtomicBool::new(false);
 
@@ -22,9 +22,9 @@ pub fn is_vmx() -> bool {
 /// Why the hypervisor can not run here.
 pub fn find() -> Result<(), Refusal> {
     let cpuid = |leaf| cpu::cpuid(leaf, 0);
-    match svm::features::check(&cpuid, || try_rdmsr(msr::VM_CR)) {
+    match extension::svm::features::check(&cpuid, || try_rdmsr(msr::VM_CR)) {
         Err(Refusal::NoVirtualization) => {
-            vmx::enable::set_capabilities(vmx::features::check(&cpuid, &try_rdmsr)?);
+            vmx::enable::set_capabilities(extension::vmx::features::check(&cpuid, &try_rdmsr)?);
             IS_VMX.store(true, Ordering::Relaxed);
             Ok(())
         }
@@ -54,5 +54,5 @@ pub fn has_gigabyte_pages() -> bool {
 
 /// Bits of a physical address.
 pub fn physical_bits() -> u32 {
-    svm::features::physical_bits(&|leaf| cpu::cpuid(leaf, 0), try_rdmsr(msr::SYSCFG))
+    extension::svm::features::physical_bits(&|leaf| cpu::cpuid(leaf, 0), try_rdmsr(msr::SYSCFG))
 }

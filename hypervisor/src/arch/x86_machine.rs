@@ -6,13 +6,13 @@ use hv_abi::SpaPage;
 use paging::FrameAllocator;
 use spin::Once;
 
-use crate::arch::hidden::without_extensions;
 use crate::arch::local_apic::{self, Message};
 use crate::arch::memory::regions::{self, Regions};
 use crate::arch::memory::window;
 use crate::arch::x86_processor::X86Processor;
 use crate::arch::{cpu, per_cpu, processors};
 use crate::machine::{Machine, Page};
+use extension::hidden::without_extensions;
 
 /// What was found out about it at boot.
 struct Found {

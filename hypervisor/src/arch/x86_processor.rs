@@ -10,7 +10,7 @@ use crate::arch::outside::Outside;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::vendor::is_vmx;
 use crate::arch::vmx::processor::VmxProcessor;
-use crate::arch::{acceptable, registers, svm, vmx};
+use crate::arch::{registers, svm, vmx};
 use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
 use crate::machine::MappedPage;
 
@@ -89,7 +89,11 @@ impl VirtualProcessorBackend for X86Processor {
         if is_vmx() { vmx::processor::HYPERCALL_INSTRUCTION } else { svm::processor::HYPERCALL_INSTRUCTION }
     }
     fn fixed_msrs() -> &'static [FixedMsr] {
-        if is_vmx() { &vmx::permission::FIXED_MSRS } else { &svm::permission::FIXED_MSRS }
+        if is_vmx() {
+            &extension::vmx::permission::FIXED_MSRS
+        } else {
+            &extension::svm::permission::FIXED_MSRS
+        }
     }
     fn new(control: MappedPage, kind: Kind) -> Self {
         let mut this = if is_vmx() {
@@ -122,7 +126,7 @@ impl VirtualProcessorBackend for X86Processor {
     }
     fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
         let v = value.as_u64();
-        let done = acceptable::is_acceptable(name, value)
+        let done = extension::acceptable::is_acceptable(name, value)
             && if name == HvRegisterName::PendingInterruption {
                 self.set_pending(HvPendingInterruption::from_bits(v))
             } else {

@@ -11,9 +11,10 @@ use hv_abi::{Hva, SpaPage};
 use paging::{EntryFormat, Error, FrameAllocator, Host, InputPage, PageSize, PageTable, TableMemory};
 use spin::Mutex;
 
+use crate::address_space;
 use crate::arch::memory::tables::DATA;
 use crate::arch::memory::window::Windowed;
-use crate::arch::{cpu, layout, per_cpu};
+use crate::arch::{cpu, per_cpu};
 use crate::machine::{REGION_PAGES, REGIONS};
 
 /// How often a translation was removed.
@@ -39,8 +40,9 @@ pub fn address(region: u32, index: u32) -> Option<Hva> {
     if region >= REGIONS || index >= REGION_PAGES {
         return None;
     }
-    let offset = u64::from(region).wrapping_mul(layout::REGION_BYTES).wrapping_add(u64::from(index) << 12);
-    Hva::new(layout::REGIONS.wrapping_add(offset))
+    let offset =
+        u64::from(region).wrapping_mul(address_space::REGION_BYTES).wrapping_add(u64::from(index) << 12);
+    Hva::new(address_space::REGIONS.wrapping_add(offset))
 }
 
 impl Regions {

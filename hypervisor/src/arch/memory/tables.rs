@@ -8,7 +8,7 @@ use paging::{
     Attributes, EntryFormat, Error, FrameAllocator, Host, InputPage, PageSize, PageTable, TableMemory,
 };
 
-use crate::arch::layout;
+use crate::address_space;
 use crate::arch::memory::frames::Frames;
 
 /// Bytes of a page.
@@ -89,7 +89,7 @@ impl<'a> Builder<'a> {
 
     /// Prepares a processor's window, with its table mapped beside it; where its entry is then.
     pub fn window(&mut self, processor: usize) -> Result<*const AtomicU64, Error> {
-        let beside = layout::window_table(processor);
+        let beside = address_space::window_table(processor);
         // Any page makes the table; then the table takes its place.
         let nothing = self.page()?;
         self.map(beside, nothing, DATA)?;
@@ -98,7 +98,7 @@ impl<'a> Builder<'a> {
             table = Host::page(Identity.read(table, (beside >> shift) as usize % 512));
         }
         self.map(beside, table, DATA)?;
-        let index = (layout::window(processor) >> 12) % 512;
+        let index = (address_space::window(processor) >> 12) % 512;
         Ok(core::ptr::with_exposed_provenance(beside.wrapping_add(index.wrapping_mul(8)) as usize))
     }
 
@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
         const SLOTS: u64 = 2;
         for slot in 0..SLOTS {
             let table = self.page()?;
-            let index = (layout::REGIONS >> 39).wrapping_add(slot) % 512;
+            let index = (address_space::REGIONS >> 39).wrapping_add(slot) % 512;
             Identity.write(self.table.root(), index as usize, Host::table(table));
         }
         Ok(())

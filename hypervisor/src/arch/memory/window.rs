@@ -6,7 +6,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use hv_abi::SpaPage;
 use paging::{Attributes, EntryFormat, Host, PageSize, TableMemory};
 
-use crate::arch::{cpu, layout, per_cpu};
+use crate::address_space;
+use crate::arch::{cpu, per_cpu};
 use crate::machine::Page;
 
 /// Shows `page` to `f`, which does not call this again.
@@ -24,7 +25,7 @@ fn own() -> (&'static AtomicU64, *const Page) {
     let this = per_cpu::this();
     // SAFETY: the entry of this processor's own window, in the table that stays mapped.
     let entry = unsafe { &*this.window_entry };
-    (entry, core::ptr::with_exposed_provenance(layout::window(this.index as usize) as usize))
+    (entry, core::ptr::with_exposed_provenance(address_space::window(this.index as usize) as usize))
 }
 
 /// One copy of it, however many closures there are.

@@ -8,8 +8,8 @@ use spin::Once;
 use crate::arch::cpu;
 use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::per_cpu::PerCpu;
-use crate::arch::svm::features::Capabilities;
-use crate::arch::svm::permission::msr;
+use extension::svm::features::Capabilities;
+use extension::svm::permission::msr;
 
 /// EFER.SVME.
 pub const SVME: u64 = 1 << 12;

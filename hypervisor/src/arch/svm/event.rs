@@ -1,10 +1,10 @@
 //! Delivering events: interrupts, NMIs, exceptions, and the windows for them.
 
-use crate::arch::event::PendingEvent;
-use crate::arch::svm::features::Features;
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::{CleanBits, Intercepts};
 use crate::backend::Event;
+use extension::event::PendingEvent;
+use extension::svm::features::Features;
+use extension::svm::vmcb::{CleanBits, Intercepts};
 
 /// Whether the guest is in an NMI handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,13 +1,13 @@
 //! Why the guest stopped, from the control block; and completing the instruction that did it.
 
-use crate::arch::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, SINGLE_STEP, TF};
 use crate::arch::per_cpu;
-use crate::arch::svm::features::Features;
-use crate::arch::svm::length::Opcode;
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::{CleanBits, exit_code};
 use crate::arch::svm::world_switch;
 use crate::backend::{Access, Event, Exit, PortAccess, SecondLevelFault};
+use extension::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, SINGLE_STEP, TF};
+use extension::svm::features::Features;
+use extension::svm::length::Opcode;
+use extension::svm::vmcb::{CleanBits, exit_code};
 
 impl SvmProcessor {
     /// What happened, after a run.

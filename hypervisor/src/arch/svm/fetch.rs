@@ -7,10 +7,10 @@ use hv_abi::{Gpa, SpaPage};
 use paging::{InputPage, PageTable};
 
 use crate::arch::memory::window::{Windowed, with_page};
-use crate::arch::svm::length::{LONGEST, Opcode, instruction_length};
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::x86_processor::SecondLevel;
 use crate::translate::physical_address;
+use extension::svm::length::{LONGEST, Opcode, instruction_length};
 
 impl SvmProcessor {
     /// Finds out the length of the instruction `opcode`, which exited.

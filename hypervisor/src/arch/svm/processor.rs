@@ -4,19 +4,19 @@
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
-use crate::arch::asid::Lease;
-use crate::arch::event::PendingEvent;
 use crate::arch::memory::regions;
 use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::svm::enable::capabilities;
 use crate::arch::svm::event::NmiState;
-use crate::arch::svm::features::Features;
-use crate::arch::svm::length::LengthCache;
-use crate::arch::svm::vmcb::{CleanBits, Control, Save, Vmcb, tlb_control};
 use crate::arch::svm::world_switch;
 use crate::backend::{Exit, Kind};
 use crate::machine::MappedPage;
+use extension::asid::Lease;
+use extension::event::PendingEvent;
+use extension::svm::features::Features;
+use extension::svm::length::LengthCache;
+use extension::svm::vmcb::{CleanBits, Control, Save, Vmcb, tlb_control};
 
 /// VMMCALL.
 pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];

@@ -8,7 +8,7 @@ use crate::arch::cpu;
 use crate::arch::svm::enable::SVME;
 use crate::arch::svm::event::NmiState;
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::{CleanBits, Intercepts, Save, Segment};
+use extension::svm::vmcb::{CleanBits, Intercepts, Save, Segment};
 
 use HvRegisterName as Name;
 

@@ -2,10 +2,10 @@
 
 use crate::arch::root_msr;
 use crate::arch::svm::enable::SVME;
-use crate::arch::svm::permission::msr;
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::CleanBits;
 use crate::backend::{Event, Exit};
+use extension::svm::permission::msr;
+use extension::svm::vmcb::CleanBits;
 
 /// EFER: SCE, LME, NXE, LMSLE, FFXSR, TCE, AIBRSE.
 const EFER_WRITABLE: u64 = 0x0020_E901;

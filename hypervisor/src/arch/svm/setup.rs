@@ -1,10 +1,10 @@
 //! What exits, which the kind of a VP decides once.
 
 use crate::arch::image;
-use crate::arch::svm::permission::{GUEST_MSRS, GUEST_PORTS, ROOT_MSRS};
 use crate::arch::svm::processor::SvmProcessor;
-use crate::arch::svm::vmcb::{Intercepts, InterruptControl, MoreIntercepts};
 use crate::backend::Kind;
+use extension::svm::permission::{GUEST_MSRS, GUEST_PORTS, ROOT_MSRS};
+use extension::svm::vmcb::{Intercepts, InterruptControl, MoreIntercepts};
 
 /// What exits of any VP.
 const ALWAYS: Intercepts = Intercepts::NMI

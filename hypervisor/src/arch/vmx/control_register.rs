@@ -4,13 +4,13 @@ use hv_abi::{Gpa, SpaPage};
 use paging::{InputPage, PageTable};
 
 use crate::arch::memory::window::{Windowed, with_page};
-use crate::arch::vmx::controls::EntryControls;
 use crate::arch::vmx::enable::VMXE;
-use crate::arch::vmx::field::{control, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
 use crate::arch::x86_processor::SecondLevel;
 use crate::backend::{Exit, Kind};
+use extension::vmx::controls::EntryControls;
+use extension::vmx::field::{control, guest};
 
 const PE: u64 = 1 << 0;
 const ET: u64 = 1 << 4;

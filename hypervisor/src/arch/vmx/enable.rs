@@ -9,7 +9,7 @@ use x86_64::registers::control::{Cr0, Cr4};
 use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::memory::window::with_page;
 use crate::arch::per_cpu::PerCpu;
-use crate::arch::vmx::features::{Capabilities, LOCK, VMX_OUTSIDE_SMX, msr};
+use extension::vmx::features::{Capabilities, LOCK, VMX_OUTSIDE_SMX, msr};
 
 /// CR4.VMXE.
 pub const VMXE: u64 = 1 << 13;

@@ -1,10 +1,10 @@
 //! Delivering events: interrupts, NMIs, exceptions, and the windows for them.
 
-use crate::arch::event::PendingEvent;
-use crate::arch::vmx::controls::Primary;
-use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
+use extension::event::PendingEvent;
+use extension::vmx::controls::Primary;
+use extension::vmx::field::{control, exit, guest};
 
 /// Interruptibility state: blocking by STI and by MOV SS.
 pub(super) const SHADOW: u32 = 0b11;

@@ -1,17 +1,17 @@
 //! Why the guest stopped, from the control structure; and completing the instruction that did it.
 
-use crate::arch::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, PendingEvent, SINGLE_STEP, TF};
 use crate::arch::per_cpu;
-use crate::arch::vmx::controls::Primary;
 use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
-use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::processor::VmxProcessor;
-use crate::arch::vmx::qualification::{
-    ControlRegisterAccess, NMI_UNBLOCKED, port_access, reason, second_level_fault,
-};
 use crate::arch::vmx::vmcs::{read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
 use crate::backend::{Event, Exit};
+use extension::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, PendingEvent, SINGLE_STEP, TF};
+use extension::vmx::controls::Primary;
+use extension::vmx::field::{control, exit, guest};
+use extension::vmx::qualification::{
+    ControlRegisterAccess, NMI_UNBLOCKED, port_access, reason, second_level_fault,
+};
 
 impl VmxProcessor {
     /// What happened, after a run.

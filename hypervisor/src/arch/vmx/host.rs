@@ -12,9 +12,9 @@ use x86_64::registers::control::{Cr0, Cr3, Cr4};
 
 use crate::arch::cpu;
 use crate::arch::per_cpu::PerCpu;
-use crate::arch::vmx::field::host;
 use crate::arch::vmx::vmcs::write_all;
 use crate::arch::vmx::world_switch;
+use extension::vmx::field::host;
 
 /// Writes this processor's into the current control structure.
 pub fn write_state(this: &PerCpu) {

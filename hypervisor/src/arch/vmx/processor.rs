@@ -4,20 +4,20 @@
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
-use crate::arch::asid::Lease;
-use crate::arch::event::PendingEvent;
 use crate::arch::memory::regions;
 use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::vmx::enable::capabilities;
 use crate::arch::vmx::event::SHADOW;
-use crate::arch::vmx::field::{control, exit, guest};
 use crate::arch::vmx::host;
 use crate::arch::vmx::live::Live;
 use crate::arch::vmx::vmcs::{Vmcs, forget_translations, read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
 use crate::backend::{Event, Exit, Kind};
 use crate::machine::MappedPage;
+use extension::asid::Lease;
+use extension::event::PendingEvent;
+use extension::vmx::field::{control, exit, guest};
 
 /// VMCALL.
 pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xC1];

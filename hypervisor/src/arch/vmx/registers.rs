@@ -8,12 +8,12 @@ use hv_abi::registers::{
 };
 
 use crate::arch::cpu;
-use crate::arch::vmx::controls::Primary;
 use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
-use crate::arch::vmx::field::{Field, Natural, SegmentFields, W32, control, guest};
 use crate::arch::vmx::processor::VmxProcessor;
-use crate::arch::vmx::segment::{attributes, rights_of};
 use crate::arch::vmx::vmcs::{read, write};
+use extension::vmx::controls::Primary;
+use extension::vmx::field::{Field, Natural, SegmentFields, W32, control, guest};
+use extension::vmx::segment::{attributes, rights_of};
 
 use HvRegisterName as Name;
 

@@ -1,9 +1,9 @@
 //! Registers of VT-x as the root may have them.
 
 use crate::arch::root_msr;
-use crate::arch::vmx::features::msr;
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::backend::Exit;
+use extension::vmx::features::msr;
 
 /// IA32_FEATURE_CONTROL: locked, nothing enabled.
 const FEATURE_CONTROL: u64 = 1;

@@ -2,12 +2,12 @@
 
 use crate::arch::image;
 use crate::arch::vmx::control_register::{CR0_OWNED, cr4_owned};
-use crate::arch::vmx::controls::Controls;
-use crate::arch::vmx::field::{control, guest};
-use crate::arch::vmx::permission::{GUEST_MSRS, ROOT_MSRS};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{write, write_all};
 use crate::backend::Kind;
+use extension::vmx::controls::Controls;
+use extension::vmx::field::{control, guest};
+use extension::vmx::permission::{GUEST_MSRS, ROOT_MSRS};
 
 /// Exceptions that exit: those that can raise themselves for ever, and the machine's own.
 const GUEST_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;

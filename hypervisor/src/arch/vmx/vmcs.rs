@@ -10,8 +10,8 @@ use core::cell::Cell;
 use hv_abi::SpaPage;
 
 use crate::arch::per_cpu;
-use crate::arch::vmx::field::{Field, Width};
 use crate::machine::MappedPage;
+use extension::vmx::field::{Field, Width};
 
 /// One of them.
 #[derive(Debug)]

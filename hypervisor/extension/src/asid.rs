@@ -24,6 +24,12 @@ pub struct Lease {
     pub asid: u32,
 }
 
+impl Default for Asids {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Asids {
     /// Identifiers are unknown until [`Asids::init`].
     pub const fn new() -> Self {

@@ -2,8 +2,8 @@
 
 use hv_abi::msr::APIC_BASE;
 
-use crate::arch::msr_map::{Access, GUESTS_OWN, MsrMap};
-use crate::backend::FixedMsr;
+use crate::msr_map::{Access, GUESTS_OWN, MsrMap};
+use crate::seam::FixedMsr;
 
 /// A bit for each port, and three more so that a wide access at the end has its bits.
 #[repr(C, align(4096))]
@@ -18,6 +18,7 @@ impl IoMap {
 
 /// Registers by number.
 pub mod msr {
+    #![expect(missing_docs, reason = "the manual's names")]
     pub const MTRR_FIRST: u32 = 0x200;
     pub const MTRR_FIXED_LAST: u32 = 0x26F;
     pub const MTRR_DEFAULT: u32 = 0x2FF;

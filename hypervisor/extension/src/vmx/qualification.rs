@@ -1,9 +1,10 @@
 //! Exit reasons and exit qualifications (SDM vol. 3C, 29.2; vol. 3D, appendix C).
 
-use crate::backend::{Access, PortAccess, SecondLevelFault};
+use crate::seam::{Access, PortAccess, SecondLevelFault};
 
 /// Basic exit reasons.
 pub mod reason {
+    #![expect(missing_docs, reason = "the manual's names")]
     pub const EXCEPTION_OR_NMI: u32 = 0;
     pub const EXTERNAL_INTERRUPT: u32 = 1;
     pub const TRIPLE_FAULT: u32 = 2;

@@ -3,7 +3,7 @@
 
 use hv_abi::registers::HvPendingInterruption;
 
-use crate::backend::Event;
+use crate::seam::Event;
 
 /// Vector, type, flags; in the upper half an error code.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

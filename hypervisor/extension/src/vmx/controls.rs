@@ -2,8 +2,8 @@
 
 use bitflags::bitflags;
 
-use crate::arch::refusal::Refusal;
-use crate::backend::Kind;
+use crate::refusal::Refusal;
+use crate::seam::Kind;
 
 bitflags! {
     /// Pin-based VM-execution controls.
@@ -115,6 +115,7 @@ impl Allowed {
 
 /// The capability registers that count here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the controls")]
 pub struct AllowedControls {
     pub pin_based: Allowed,
     pub primary: Allowed,
@@ -125,6 +126,7 @@ pub struct AllowedControls {
 
 /// The controls that a VP of some kind starts with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named as the controls")]
 pub struct Controls {
     pub pin_based: u32,
     pub primary: u32,

@@ -5,7 +5,7 @@ use bitflags::bitflags;
 use hv_abi::registers::{HvSegmentAttributes, HvSegmentRegister, HvTableRegister};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, transmute_mut, transmute_ref};
 
-use crate::arch::event::PendingEvent;
+use crate::event::PendingEvent;
 
 bitflags! {
     /// Intercepts of the first vector (offset 00Ch), those that are used here.
@@ -111,6 +111,7 @@ pub mod tlb_control {
 
 /// Exit codes (APM vol. 2, appendix C).
 pub mod exit_code {
+    #![expect(missing_docs, reason = "the manual's names")]
     pub const EXCEPTION: u64 = 0x40;
     pub const EXCEPTION_LAST: u64 = 0x5F;
     pub const INTR: u64 = 0x60;
@@ -181,6 +182,7 @@ impl Segment {
 /// The control area.
 #[derive(Debug)]
 #[repr(C)]
+#[expect(missing_docs, reason = "the manual's names")]
 pub struct Control {
     pub intercept_cr: u32,
     pub intercept_dr: u32,
@@ -220,6 +222,7 @@ pub struct Control {
 /// The state save area.
 #[derive(Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
+#[expect(missing_docs, reason = "the manual's names")]
 pub struct Save {
     /// ES, CS, SS, DS, FS, GS, GDTR, LDTR, IDTR, TR.
     pub segments: [Segment; 10],

@@ -82,6 +82,12 @@ struct Entry {
     opcode: u8,
 }
 
+impl Default for LengthCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl LengthCache {
     /// Empty.
     pub const fn new() -> Self {

@@ -2,7 +2,7 @@
 
 use bitflags::bitflags;
 
-use crate::arch::refusal::Refusal;
+use crate::refusal::Refusal;
 
 bitflags! {
     /// CPUID 8000_000A EDX (APM vol. 3, E.4.9): the extensions that are used where they are there.

@@ -71,6 +71,7 @@ impl<W: Width> Field<W> {
 
 /// The fields of a segment register.
 #[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the parts' own names")]
 pub struct SegmentFields {
     pub selector: Field<W16>,
     pub limit: Field<W32>,
@@ -97,6 +98,7 @@ macro_rules! fields {
 
 /// The guest's state.
 pub mod guest {
+    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     pub const ES: SegmentFields = segment(0);
@@ -118,6 +120,7 @@ pub mod guest {
 
 /// The host's state.
 pub mod host {
+    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     fields!(W16: ES_SELECTOR 0x0C00 CS_SELECTOR 0x0C02 SS_SELECTOR 0x0C04 DS_SELECTOR 0x0C06 FS_SELECTOR 0x0C08
@@ -130,6 +133,7 @@ pub mod host {
 
 /// What exits, and what an entry and an exit do.
 pub mod control {
+    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     fields!(W16: VPID 0x0000);
@@ -143,6 +147,7 @@ pub mod control {
 
 /// Why it exited; read-only.
 pub mod exit {
+    #![expect(missing_docs, reason = "the manual's names")]
     use super::*;
 
     fields!(W64: GUEST_PHYSICAL_ADDRESS 0x2400);

@@ -1,11 +1,12 @@
 //! What this processor has of VT-x.
 
-use crate::arch::refusal::Refusal;
-use crate::arch::vmx::controls::{Allowed, AllowedControls, Controls};
-use crate::backend::Kind;
+use crate::refusal::Refusal;
+use crate::seam::Kind;
+use crate::vmx::controls::{Allowed, AllowedControls, Controls};
 
 /// Capability registers and others by number (SDM vol. 4; vol. 3D, appendix A).
 pub mod msr {
+    #![expect(missing_docs, reason = "the manual's names")]
     pub const IA32_FEATURE_CONTROL: u32 = 0x3A;
     pub const IA32_VMX_BASIC: u32 = 0x480;
     pub const IA32_VMX_PINBASED_CTLS: u32 = 0x481;

@@ -2,9 +2,9 @@
 
 use hv_abi::msr;
 
-use crate::arch::msr_map::{Access, GUESTS_OWN, MsrMap};
-use crate::arch::vmx::features::msr as vmx;
-use crate::backend::FixedMsr;
+use crate::msr_map::{Access, GUESTS_OWN, MsrMap};
+use crate::seam::FixedMsr;
+use crate::vmx::features::msr as vmx;
 
 /// What guests reach.
 pub static GUEST_MSRS: MsrMap<4096> = MsrMap::closed_but(&GUESTS_OWN);
