@@ -67,14 +67,20 @@ pub extern "C" fn main(processor: u64) -> ! {
     }
 }
 
-/// Starts all processors but this, with the trampoline at `low`; how many are online.
+/// Starts all processors but this, with the trampoline at `low`; how many are online. INIT to all of them, 10 ms, then
+/// SIPI twice to one after the other (APM vol. 2, 15.27 and 16.5).
 pub fn start_others(low: SpaPage, root: SpaPage, count: usize, tsc_hz: u64) -> usize {
     let others = (1..count).map(|number| (number, page(number)));
     let trampoline = Trampoline::new(low, root);
+    let millisecond = tsc_hz / 1000;
+    for (_, processor) in others.clone() {
+        local_apic::send(processor.apic_id, Message::Init);
+    }
+    wait_for(millisecond.wrapping_mul(10), || false);
     let mut online = 1_usize;
     for (number, processor) in others {
         trampoline.prepare(number as u64, Stack::Run.top(number));
-        if start(processor, trampoline.page(), tsc_hz) {
+        if start(processor, trampoline.page(), millisecond) {
             online = online.saturating_add(1);
         }
     }
@@ -82,13 +88,10 @@ pub fn start_others(low: SpaPage, root: SpaPage, count: usize, tsc_hz: u64) -> u
     online
 }
 
-/// INIT, 10 ms, SIPI twice (APM vol. 2, 15.27 and 16.5).
-fn start(processor: &PerCpu, page: u8, tsc_hz: u64) -> bool {
-    let millisecond = tsc_hz / 1000;
+/// SIPI. One that is not there costs two seconds; one of QEMU's may need them, where 64 share two of a host's.
+fn start(processor: &PerCpu, page: u8, millisecond: u64) -> bool {
     let online = || processor.online.load(Ordering::Acquire);
-    local_apic::send(processor.apic_id, Message::Init);
-    wait_for(millisecond.wrapping_mul(10), || false);
-    for patience in [1, 200] {
+    for patience in [1, 2000] {
         local_apic::send(processor.apic_id, Message::Startup(page));
         if wait_for(millisecond.wrapping_mul(patience), online) {
             return true;
