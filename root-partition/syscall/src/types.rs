@@ -276,8 +276,12 @@ pub struct HostInfo {
     pub tsc_hz: u64,
     /// Since the root partition started, in 100 ns.
     pub uptime: u64,
-    /// Logical processors.
+    /// Logical processors that run the root partition.
     pub processors: u32,
+    /// Those that the machine has.
+    pub processors_present: u32,
+    /// How long each of the others took the first one to start, in microseconds.
+    pub processor_start: u32,
     /// 1 when there is a hypervisor below.
     pub hypervisor: u32,
     /// The processor's brand string, padded with zeros.
@@ -300,7 +304,7 @@ const _: () = {
     assert!(size_of::<VmCreate>() == 80);
     assert!(size_of::<VmRegister>() == 32);
     assert!(size_of::<DiskAttach>() == 40);
-    assert!(size_of::<HostInfo>() == 96);
+    assert!(size_of::<HostInfo>() == 104);
 };
 
 #[cfg(test)]

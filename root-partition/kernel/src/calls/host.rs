@@ -1,10 +1,11 @@
 //! Calls about the machine.
 
 use super::Arguments;
+use crate::arch::processor;
 use crate::firmware::power;
 use crate::process::object::System;
 use crate::process::{Process, UserSlice};
-use crate::{boot, host_log, hypervisor, memory, time};
+use crate::{boot, host_log, hypervisor, memory, processors, time};
 use core::arch::x86_64::__cpuid;
 use syscall::{Error, HostAction, HostInfo};
 
@@ -20,7 +21,9 @@ pub(super) fn info(process: &Process, [system, info, ..]: Arguments) -> Result<u
         memory_hypervisor: kept,
         tsc_hz: time::tsc_hz(),
         uptime: time::now(),
-        processors: boot::processors(),
+        processors: processor::count(),
+        processors_present: boot::processors(),
+        processor_start: processors::start_time(),
         hypervisor: u32::from(hypervisor::is_present()),
         processor_name: processor_name(),
     };

@@ -336,6 +336,8 @@ impl System for Fake {
             tsc_hz: 2_500_000_000,
             uptime: self.0.now.get(),
             processors: 2,
+            processors_present: 2,
+            processor_start: 1_000,
             hypervisor: 1,
             processor_name,
         })

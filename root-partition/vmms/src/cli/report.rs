@@ -194,7 +194,7 @@ pub fn host(
     let mut lines = alloc::vec![
         field("version", env!("CARGO_PKG_VERSION")),
         field("processor", processor.trim()),
-        field("processors", info.processors),
+        field("processors", processors(info)),
         field("time-stamp counter", alloc::format!("{} MHz", info.tsc_hz / 1_000_000)),
         field("hypervisor", if info.hypervisor == 0 { "none" } else { "Bulkhead" }),
         field("memory", kibibytes(info.memory)),
@@ -214,6 +214,19 @@ pub fn host(
     lines
 }
 
+/// How many are used, of how many where that differs, and what it takes to start one where there are several.
+fn processors(info: &HostInfo) -> String {
+    let (used, present, micros) = (info.processors, info.processors_present, info.processor_start);
+    let mut text = alloc::format!("{used}");
+    if present > used {
+        text += &alloc::format!(" of {present}");
+    }
+    if used > 1 {
+        text += &alloc::format!(", {}.{:03} ms each to start", micros / 1000, micros % 1000);
+    }
+    text
+}
+
 /// Exact, so that figures can be compared.
 fn kibibytes(bytes: u64) -> String {
     alloc::format!("{} KiB", bytes / 1024)
@@ -221,7 +234,20 @@ fn kibibytes(bytes: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{SECOND, duration};
+    use super::{SECOND, duration, processors as told};
+    use syscall::HostInfo;
+    use zerocopy::FromZeros;
+
+    #[test]
+    fn processors_that_are_not_used_are_named() {
+        let info = |processors, processors_present, processor_start| {
+            let zeros = HostInfo::new_zeroed();
+            told(&HostInfo { processors, processors_present, processor_start, ..zeros })
+        };
+        assert_eq!(info(1, 1, 0), "1");
+        assert_eq!(info(2, 2, 1_250), "2, 1.250 ms each to start");
+        assert_eq!(info(64, 66, 900), "64 of 66, 0.900 ms each to start");
+    }
 
     #[test]
     fn durations() {
