@@ -28,6 +28,8 @@ pub fn a_usb_stick_boots_over_uefi() -> Result<()> {
         "the first line is not there: {log}"
     );
     ensure!(cli.state("demo")? == "off", "the sample VM is not off");
+    let log = cli.run("host log")?;
+    ensure!(log.contains("2 of 2 processors, started in"), "a root VP is missing: {log}");
     cli.0.type_line("host shutdown")?;
     machine.wait_for_power_off(PATIENCE)
 }

@@ -37,6 +37,8 @@ enum Place {
 pub struct Bulkhead {
     machine: Machine,
     off: Off,
+    /// What it said before the first prompt.
+    boot_log: String,
 }
 
 impl Bulkhead {
@@ -59,6 +61,11 @@ impl Bulkhead {
     /// The same with a boot command line.
     pub fn boot_with(bus: Bus, command_line: &'static str) -> Result<Self> {
         Off { command_line, ..Off::new(Place::Qemu(bus))? }.boot()
+    }
+
+    /// What it said on the console before the first prompt.
+    pub fn boot_log(&self) -> &str {
+        &self.boot_log
     }
 
     /// Its command line.
@@ -129,8 +136,8 @@ impl Off {
                 Machine::start_bochs(&description)?
             }
         };
-        Cli(machine.console()).ready()?;
-        Ok(Bulkhead { machine, off: self })
+        let boot_log = Cli(machine.console()).ready()?;
+        Ok(Bulkhead { machine, off: self, boot_log })
     }
 
     /// Checks that the data volume is sound.

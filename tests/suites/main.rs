@@ -13,6 +13,7 @@ mod image;
 mod input;
 mod isolation;
 mod machines;
+mod scale;
 mod story;
 mod times;
 
@@ -99,6 +100,10 @@ whole_machine! {
             an_ide_disk_that_does_not_answer_is_given_up,
             processors_that_lack_something_are_refused,
             a_missing_or_damaged_file_is_named_and_the_firmware_goes_on,
+        }
+        scale {
+            processors_up_to_the_limit_start_and_the_others_are_counted,
+            two_hundred_and_fifty_six_gibibytes_are_used,
         }
         // The driver of QEMU itself.
         driver {
