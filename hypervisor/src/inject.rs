@@ -76,15 +76,16 @@ fn deliver_nmi<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
 /// Delivers the highest interrupt above the processor's priority, or asks for the moment when that is possible.
 fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     let posted = &vp.inbox.posted;
+    if vp.platform.activity == Activity::Idle && posted.irr.highest().is_some() {
+        // Whether it can take the interrupt does not matter: a guest that waits for a lock in a handler is woken by an
+        // interrupt of the same class.
+        vp.platform.activity = Activity::Running;
+    }
     let Some(vector) = vp.platform.apic.candidate(posted) else {
         return vp.backend.request_interrupt_window(None);
     };
     sync_task_priority(vp);
     let above = vector >> 4 > vp.platform.apic.tpr() >> 4;
-    if above && vp.platform.activity == Activity::Idle {
-        // Whether it can take the interrupt does not matter.
-        vp.platform.activity = Activity::Running;
-    }
     if above && vp.platform.activity != Activity::WaitForStartup && vp.backend.interruptible() {
         vp.platform.apic.accept(vector, posted, vp.inbox.synic.is_auto_eoi(vector));
         vp.backend.inject(Event::Interrupt(vector));
