@@ -1,128 +1,23 @@
-//! A backend that is registers only, and a partition of some of its VPs with a few pages of memory, for tests.
+//! A partition of some VPs with a few pages of memory, on a backend that runs nothing, for tests.
 
 extern crate std;
 
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use hv_abi::cpuid::HvPrivileges;
-use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue, interruption_type};
-use hv_abi::status::{HvResult, HvStatus};
-use hv_abi::{GpaPage, HvPartitionId, SpaPage};
+use hv_abi::{GpaPage, HvPartitionId};
 
-use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit};
 use crate::exit::{Next, before_entry, handle_exit};
-use crate::machine::{MappedPage, Page};
+use crate::fake_machine::FakeBackend;
+use crate::machine::Page;
 use crate::platform::{PartitionPlatform, PlatformConfig, Running, Surroundings, VpInbox, VpPlatform};
 use crate::synic::GuestPages;
 
-/// Registers, and what was injected. It "runs" nothing.
-#[derive(Default)]
-pub struct FakeBackend {
-    pub gprs: Gprs,
-    pub rip: u64,
-    pub rflags: u64,
-    pub cpl: u8,
-    pub registers: BTreeMap<u32, HvRegisterValue>,
-    pub injected: Option<Event>,
-    pub window: Option<u8>,
-    pub nmi_masked: bool,
-    pub resets: Vec<Reset>,
-}
-
 /// RFLAGS.IF.
 pub const IF: u64 = 1 << 9;
-
-impl FakeBackend {
-    /// What the entry would deliver is taken by the guest.
-    pub fn enter(&mut self) -> Option<Event> {
-        self.injected.take()
-    }
-}
-
-impl VirtualProcessorBackend for FakeBackend {
-    type Format = paging::Npt;
-    fn hypercall_instruction() -> [u8; 3] {
-        [0x0F, 0x01, 0xD9]
-    }
-    fn fixed_msrs() -> &'static [FixedMsr] {
-        &[
-            FixedMsr { number: 0x3A, value: 1, ignores_writes: false },
-            FixedMsr { number: 0xC001_0015, value: 1 << 24, ignores_writes: true },
-        ]
-    }
-
-    fn new(_control: MappedPage, _kind: Kind) -> Self {
-        Self::default()
-    }
-    fn load(&mut self) {}
-    fn unload(&mut self) {}
-    fn run(&mut self) -> Exit {
-        Exit::Handled
-    }
-    fn gprs(&self) -> &Gprs {
-        &self.gprs
-    }
-    fn gprs_mut(&mut self) -> &mut Gprs {
-        &mut self.gprs
-    }
-    fn rip(&self) -> u64 {
-        self.rip
-    }
-    fn set_rip(&mut self, rip: u64) {
-        self.rip = rip;
-    }
-    fn rflags(&self) -> u64 {
-        self.rflags
-    }
-    fn instruction_length(&self) -> u8 {
-        2
-    }
-    fn advance(&mut self) {
-        self.rip = self.rip.wrapping_add(2);
-    }
-    fn cpl(&self) -> u8 {
-        self.cpl
-    }
-    fn read_register(&self, name: HvRegisterName) -> Option<HvRegisterValue> {
-        // As of a real one, the APIC's and the synthetic ones are not here.
-        (name.0 < 0x0008_0000 || matches!(name.0, 0x8_0000..=0x8_0002 | 0x8_0004..=0x8_000B | 0x8_007B))
-            .then(|| self.registers.get(&name.0).copied().unwrap_or_default())
-    }
-    fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
-        self.read_register(name).ok_or(HvStatus::INVALID_PARAMETER)?;
-        self.registers.insert(name.0, value);
-        Ok(())
-    }
-    fn inject(&mut self, event: Event) {
-        self.injected = Some(event);
-    }
-    fn pending(&self) -> HvPendingInterruption {
-        let kind = interruption_type::INTERRUPT;
-        HvPendingInterruption::new()
-            .with_interruption_pending(self.injected.is_some())
-            .with_interruption_type(kind)
-    }
-    fn interruptible(&self) -> bool {
-        self.rflags & IF != 0 && self.injected.is_none()
-    }
-    fn nmi_deliverable(&self) -> bool {
-        !self.nmi_masked && self.injected.is_none()
-    }
-    fn request_interrupt_window(&mut self, vector: Option<u8>) {
-        self.window = vector;
-    }
-    fn set_second_level_root(&mut self, _root: SpaPage) {}
-    fn flush_second_level(&mut self) {}
-    fn reset(&mut self, reset: Reset) {
-        self.resets.push(reset);
-    }
-    fn set_xcr0(&mut self, value: u64) -> bool {
-        value == 7
-    }
-}
 
 /// A VP of [`Partition`].
 pub struct FakeVp {
@@ -145,7 +40,7 @@ impl FakeVp {
             since: 0,
         };
         vp.platform.activity = crate::platform::Activity::Running;
-        vp.backend.rflags = IF;
+        (vp.backend.rip, vp.backend.rflags) = (0, IF);
         vp
     }
 }

@@ -88,7 +88,7 @@ fn nothing_is_injected_over_what_is_pending() {
     let partition = Partition::new(1);
     let mut vp = running(&partition, 0);
     let interrupted = Event::Exception { vector: 14, error_code: Some(2) };
-    vp.backend.injected = Some(interrupted);
+    vp.backend.inject(interrupted);
     partition.inboxes[0].assert_interrupt(0x41);
     partition.inboxes[0].posted.nmi();
     partition.before(&mut vp);
@@ -152,7 +152,7 @@ fn halt_does_not_hold_back_what_is_pending() {
     vp.backend.rflags = 0;
     // The fake does not trace: its exception is pending before.
     let step = Event::Exception { vector: 1, error_code: None };
-    vp.backend.injected = Some(step);
+    vp.backend.inject(step);
     assert_eq!(partition.exit(&mut vp, Exit::Halt), Next::Enter);
     assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(step)));
 }

@@ -5,9 +5,11 @@
 extern crate std;
 
 use core::cell::RefCell;
+use core::ptr::NonNull;
 use std::boxed::Box;
 use std::collections::{BTreeMap, VecDeque};
 use std::thread_local;
+use std::vec::Vec;
 
 use hv_abi::registers::{
     HvInterruptState, HvPendingInterruption, HvRegisterName, HvRegisterValue, interruption_type,
@@ -41,12 +43,18 @@ pub struct FakeBackend {
     pub gprs: Gprs,
     /// RIP.
     pub rip: u64,
+    /// RFLAGS.
+    pub rflags: u64,
     /// CPL.
     pub cpl: u8,
     /// All others.
     pub registers: BTreeMap<u32, HvRegisterValue>,
     /// What the next entry delivers.
     pub pending: HvPendingInterruption,
+    /// The vector for which an interrupt window was asked.
+    pub window: Option<u8>,
+    /// The states that it was put into.
+    pub resets: Vec<Reset>,
     /// Its second-level table.
     pub second_level: Option<SpaPage>,
     /// Times it forgot translations.
@@ -61,6 +69,18 @@ impl FakeBackend {
     pub fn kind(&self) -> Kind {
         self.kind
     }
+    /// What the entry would deliver is taken by the guest.
+    pub fn enter(&mut self) -> Option<Event> {
+        let p = core::mem::take(&mut self.pending);
+        let vector = u8::try_from(p.interruption_vector()).unwrap_or(0);
+        p.interruption_pending().then(|| match p.interruption_type() {
+            interruption_type::NMI => Event::Nmi,
+            interruption_type::EXCEPTION => {
+                Event::Exception { vector, error_code: p.deliver_error_code().then(|| p.error_code()) }
+            }
+            _ => Event::Interrupt(vector),
+        })
+    }
     /// Its control page.
     pub fn control_page(&self) -> SpaPage {
         self.control.page
@@ -71,11 +91,19 @@ impl FakeBackend {
     }
 }
 
+/// Nobody's VP.
+impl Default for FakeBackend {
+    fn default() -> Self {
+        static CONTROL: Page = Page::zeroed();
+        Self::new(MappedPage { page: SpaPage::default(), address: NonNull::from(&CONTROL) }, Kind::Root)
+    }
+}
+
 /// What its control page holds, as long as that is nobody else's.
 const CONTROL: u64 = 0x4B43_4142;
 
 /// Registers that live in the backend.
-const OWN: [HvRegisterName; 37] = [
+const OWN: [HvRegisterName; 36] = [
     HvRegisterName::Cr0,
     HvRegisterName::Cr2,
     HvRegisterName::Cr3,
@@ -111,7 +139,6 @@ const OWN: [HvRegisterName; 37] = [
     HvRegisterName::Sfmask,
     HvRegisterName::TscAux,
     HvRegisterName::SpecCtrl,
-    HvRegisterName::Rflags,
     HvRegisterName::InterruptState,
 ];
 
@@ -137,9 +164,12 @@ impl VirtualProcessorBackend for FakeBackend {
         let backend = Self {
             gprs: Gprs::default(),
             rip: 0xFFF0,
+            rflags: 2,
             cpl: 0,
             registers,
             pending: HvPendingInterruption::new(),
+            window: None,
+            resets: Vec::new(),
             second_level: None,
             flushes: 0,
             loaded: false,
@@ -176,13 +206,13 @@ impl VirtualProcessorBackend for FakeBackend {
         self.rip = rip;
     }
     fn rflags(&self) -> u64 {
-        self.registers.get(&HvRegisterName::Rflags.0).map_or(2, |v| v.low)
+        self.rflags
     }
     fn instruction_length(&self) -> u8 {
-        3
+        2
     }
     fn advance(&mut self) {
-        self.rip = self.rip.wrapping_add(3);
+        self.rip = self.rip.wrapping_add(2);
     }
     fn cpl(&self) -> u8 {
         self.cpl
@@ -194,6 +224,7 @@ impl VirtualProcessorBackend for FakeBackend {
         }
         match name {
             HvRegisterName::Rip => Some(HvRegisterValue::from_u64(self.rip)),
+            HvRegisterName::Rflags => Some(HvRegisterValue::from_u64(self.rflags)),
             HvRegisterName::PendingInterruption => Some(HvRegisterValue::from_u64(self.pending.into())),
             _ if OWN.contains(&name) => Some(self.registers.get(&name.0).copied().unwrap_or_default()),
             _ => None,
@@ -208,6 +239,7 @@ impl VirtualProcessorBackend for FakeBackend {
         }
         match name {
             HvRegisterName::Rip => self.rip = value.low,
+            HvRegisterName::Rflags => self.rflags = value.low,
             HvRegisterName::PendingInterruption => self.pending = value.low.into(),
             // Reserved bits, as a processor has them.
             HvRegisterName::Efer if value.low & !0xFD01 != 0 => return Err(HvStatus::INVALID_PARAMETER),
@@ -234,13 +266,15 @@ impl VirtualProcessorBackend for FakeBackend {
         self.pending
     }
     fn interruptible(&self) -> bool {
-        self.rflags() & 1 << 9 != 0 && !self.pending.interruption_pending()
+        self.rflags & 1 << 9 != 0 && !self.pending.interruption_pending()
     }
     fn nmi_deliverable(&self) -> bool {
         let state = self.registers.get(&HvRegisterName::InterruptState.0).map_or(0, |v| v.low);
         !HvInterruptState::from(state).nmi_masked() && !self.pending.interruption_pending()
     }
-    fn request_interrupt_window(&mut self, _: Option<u8>) {}
+    fn request_interrupt_window(&mut self, vector: Option<u8>) {
+        self.window = vector;
+    }
     fn set_second_level_root(&mut self, root: SpaPage) {
         self.second_level = Some(root);
     }
@@ -248,6 +282,7 @@ impl VirtualProcessorBackend for FakeBackend {
         self.flushes += 1;
     }
     fn reset(&mut self, reset: Reset) {
+        self.resets.push(reset);
         self.gprs = Gprs::default();
         self.rip = match reset {
             Reset::Init => 0xFFF0,

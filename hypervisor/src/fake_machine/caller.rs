@@ -2,7 +2,6 @@
 
 extern crate std;
 
-use core::ptr::NonNull;
 use std::vec::Vec;
 
 use hv_abi::hypercall::{HypercallInput, HypercallOutput};
@@ -13,10 +12,10 @@ use hv_abi::{CallCode, HvPartitionId, SpaPage};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{FakeBackend, FakeMachine, hypervisor};
-use crate::backend::{Kind, VirtualProcessorBackend};
+use crate::backend::VirtualProcessorBackend;
 use crate::hypercall::{Caller, hypercall};
 use crate::hypervisor::Hypervisor;
-use crate::machine::{MappedPage, Page};
+use crate::machine::Page;
 use crate::partition::Partition;
 
 /// Where the root's input and output are.
@@ -33,16 +32,10 @@ pub struct Root {
     pub free: Vec<u64>,
 }
 
-/// A backend that is nobody's VP.
-fn backend() -> FakeBackend {
-    static CONTROL: Page = Page::zeroed();
-    FakeBackend::new(MappedPage { page: SpaPage::default(), address: NonNull::from(&CONTROL) }, Kind::Root)
-}
-
 impl Root {
     /// A machine just started; the root has deposited some pages for itself.
     pub fn new() -> Self {
-        let mut backend = backend();
+        let mut backend = FakeBackend::default();
         backend.set_second_level_root(SpaPage::default());
         backend.load();
         let mut root = Self { hv: hypervisor(), backend, free: (1024..4096).rev().collect() };
@@ -188,7 +181,7 @@ pub fn guest_call(
     rdx: u64,
     r8: u64,
 ) -> HypercallOutput {
-    let mut backend = backend();
+    let mut backend = FakeBackend::default();
     (backend.gprs.rcx, backend.gprs.rdx, backend.gprs.r8) = (rcx, rdx, r8);
     hypercall(&mut Caller { hv, partition: guest, vp_index: 0, backend: &mut backend });
     HypercallOutput::from(backend.gprs.rax)
