@@ -12,15 +12,23 @@ mod firmware;
 
 use alloc::format;
 use alloc::string::String;
+use core::fmt::Write;
 
 use handoff::{HandOff, Image, MAX_COMMAND_LINE};
 use loader::enter::{enter, has_no_execute};
 use loader::{image, machine};
 use uefi::prelude::*;
-use uefi::{println, runtime};
+use uefi::{runtime, system};
 
 use files::Files;
 use firmware::Memory;
+
+/// Prints a line on the firmware's console. A console that fails (a slow serial line) is no reason to stop.
+macro_rules! say {
+    ($($part:tt)*) => {
+        let _ = system::with_stdout(|console| writeln!(console, $($part)*));
+    };
+}
 
 /// The programs of the root partition, by name.
 const PROGRAMS: [&str; 2] = ["vmms", "worker"];
@@ -30,12 +38,12 @@ fn main() -> Status {
     if uefi::helpers::init().is_err() {
         return Status::ABORTED;
     }
-    println!("Bulkhead {}: starting from UEFI", env!("CARGO_PKG_VERSION"));
+    say!("Bulkhead {}: starting from UEFI", env!("CARGO_PKG_VERSION"));
     match start() {
         Ok(never) => match never {},
         Err(message) => {
-            println!("Bulkhead: {message}");
-            println!("Bulkhead: not started; returning to the firmware");
+            say!("Bulkhead: {message}");
+            say!("Bulkhead: not started; returning to the firmware");
             boot::stall(core::time::Duration::from_secs(3));
             let _ = runtime::get_time();
             Status::LOAD_ERROR
@@ -59,7 +67,7 @@ fn start() -> Result<core::convert::Infallible, String> {
     set_command_line(hand_off, files.command_line()?.trim());
     hand_off.rsdp = firmware::rsdp();
     hand_off.framebuffer = firmware::framebuffer();
-    println!("Bulkhead: leaving the firmware");
+    say!("Bulkhead: leaving the firmware");
     firmware::exit(hand_off);
     machine::complete(hand_off, identity);
     enter(hand_off)
