@@ -107,9 +107,14 @@ impl Cli<'_> {
 
     /// Goes to the console of a VM whose shell waits for a command.
     pub fn enter(&mut self, name: &str) -> Result<()> {
+        self.enter_for(name, PATIENCE)
+    }
+
+    /// The same, with the time that the guest may take to come to its shell.
+    pub fn enter_for(&mut self, name: &str, limit: Duration) -> Result<()> {
         self.attach(name)?;
         self.0.send(b"\r")?;
-        self.0.expect(SHELL, PATIENCE).with_context(|| format!("no shell in '{name}'"))?;
+        self.0.expect(SHELL, limit).with_context(|| format!("no shell in '{name}'"))?;
         Ok(())
     }
 

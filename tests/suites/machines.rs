@@ -53,6 +53,12 @@ impl Bulkhead {
         Off { adjust, ..Off::new(place)? }.boot()
     }
 
+    /// Boots it with so many processors.
+    pub fn boot_with_processors(kind: Kind, processors: u32) -> Result<Self> {
+        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
+        Off { processors: Some(processors), ..Off::new(place)? }.boot()
+    }
+
     /// Boots it in QEMU with the disk on another bus.
     pub fn boot_from(bus: Bus) -> Result<Self> {
         Self::boot_with(bus, "")
@@ -102,6 +108,8 @@ pub struct Off {
     command_line: &'static str,
     /// In QEMU.
     adjust: fn(&mut Description),
+    /// If other than the machine's usual number.
+    processors: Option<u32>,
 }
 
 impl Off {
@@ -112,7 +120,8 @@ impl Off {
             Place::Qemu(_) => artifacts.own_disk(IMAGE, folder.path())?,
             Place::Bochs(_) => artifacts.own_copy(IMAGE, folder.path())?,
         };
-        Ok(Self { artifacts, folder, disk, place, command_line: "", adjust: |_| () })
+        let adjust = |_: &mut Description| ();
+        Ok(Self { artifacts, folder, disk, place, command_line: "", adjust, processors: None })
     }
 
     /// Boots it.
@@ -122,6 +131,7 @@ impl Off {
             Place::Qemu(bus) => {
                 let mut description = Description::new(self.artifacts.pvh(self.command_line), Serial::Pipes);
                 description.disks = vec![Disk { file, format: "qcow2", bus, throwaway: false }];
+                description.processors = self.processors.unwrap_or(description.processors);
                 if bus == Bus::Ide {
                     // Such a controller reaches 4 GiB, so let there be more.
                     description.memory = 6 << 10;
@@ -132,6 +142,7 @@ impl Off {
             Place::Bochs(model) => {
                 let mut description = bochs::Description::new(bochs::Boot::Cd(self.artifacts.file(CD)));
                 description.model = model.to_owned();
+                description.processors = self.processors.unwrap_or(description.processors);
                 description.disk = Some(bochs::Disk { file, throwaway: false });
                 Machine::start_bochs(&description)?
             }

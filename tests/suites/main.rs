@@ -14,6 +14,7 @@ mod input;
 mod isolation;
 mod machines;
 mod scale;
+mod smp;
 mod story;
 mod times;
 
@@ -87,7 +88,12 @@ macro_rules! whole_machine {
 
 whole_machine! {
     amd = crate::Kind::Amd;
-    shared {}
+    shared {
+        smp {
+            guests_compute_right_on_two_processors,
+            guests_compute_right_on_four_processors,
+        }
+    }
     own {
         // UEFI, PXE, USB, virtio and more than 4 GiB: QEMU has them, Bochs has not.
         boot {

@@ -21,6 +21,7 @@ mod run;
 mod sample;
 mod size;
 mod step;
+mod stress;
 mod test;
 
 use std::path::PathBuf;

@@ -60,7 +60,10 @@ impl Sample {
         paths::write(&definition, DEFINITION)?;
         let disk = folder.join("demo.vhd");
         if !disk.exists() {
-            make_disk(&folder, &disk)?;
+            let content = folder.join("welcome");
+            paths::make_folder(&content)?;
+            paths::write(&content.join("welcome.txt"), WELCOME)?;
+            make_disk(&folder, &disk, "demo", DISK, &content)?;
         }
         Ok(Self { kernel: kernel.image, initrd, disk, definition })
     }
@@ -131,19 +134,15 @@ fn initial_ram_disk(paths: &Paths, kernel: &Kernel) -> Result<Vec<u8>> {
     Ok(archive.finish())
 }
 
-/// The sample disk: ext4 on the whole of a fixed VHD.
-fn make_disk(folder: &Path, to: &Path) -> Result<()> {
-    let content = folder.join("welcome");
-    paths::make_folder(&content)?;
-    paths::write(&content.join("welcome.txt"), WELCOME)?;
-    let raw = folder.join("demo.raw");
-    std::fs::File::create(&raw)?.set_len(DISK)?;
-    Volume { image: &raw, offset: 0 }.format("demo", DISK, Some(&content))?;
+/// A disk of `size` bytes with these files: ext4 on the whole of a fixed VHD.
+pub fn make_disk(folder: &Path, to: &Path, label: &str, size: u64, content: &Path) -> Result<()> {
+    let raw = folder.join(format!("{label}.raw"));
+    std::fs::File::create(&raw)?.set_len(size)?;
+    Volume { image: &raw, offset: 0 }.format(label, size, Some(content))?;
     let mut disk = paths::read(&raw)?;
     let since_2000 =
         std::time::UNIX_EPOCH.elapsed().map_or(0, |time| time.as_secs().saturating_sub(VHD_EPOCH));
-    let footer =
-        Footer { size: DISK, unique_id: *uuid::Uuid::new_v4().as_bytes(), created: since_2000 as u32 };
+    let footer = Footer { size, unique_id: *uuid::Uuid::new_v4().as_bytes(), created: since_2000 as u32 };
     disk.extend(footer.build());
     paths::write(to, disk)?;
     std::fs::remove_file(&raw)?;

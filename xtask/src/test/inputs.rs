@@ -6,6 +6,7 @@ use crate::build::Parts;
 use crate::image::Image;
 use crate::paths::{self, Paths};
 use crate::sample::Sample;
+use crate::stress;
 
 /// Definitions that must be refused.
 const DEFINITIONS: [(&str, &str); 3] = [
@@ -16,6 +17,10 @@ const DEFINITIONS: [(&str, &str); 3] = [
     ("negative-size", "memory = \"-5 MiB\"\nvps = 1\nkernel = \"data:/kernels/test-guest\"\n"),
     ("not-toml", "memory = \"64 MiB\"\nvps = = 1\n"),
 ];
+/// VMs for the disk with stress-ng, but for their processors. They share it.
+const STRESSED: &str = "memory = \"256 MiB\"\nkernel = \"data:/kernels/vmlinuz\"\ninitrd = \"data:/kernels/initrd\"\n\
+    cmdline = \"console=ttyS0 cryptomgr.notests loglevel=4\"\n\
+    [[disk]]\npath = \"data:/disks/stress.vhd\"\nread-only = true\n";
 /// Where the checksum is in a VHD's footer of 512 bytes, and where the size of the disk is.
 const CHECKSUM: usize = 64;
 const SIZE: usize = 48;
@@ -29,6 +34,11 @@ pub fn add(paths: &Paths, image: &Image, parts: &Parts, sample: &Sample) -> Resu
         image.data().put(&file, path)
     };
     image.data().put(&parts.test_guest(), "/kernels/test-guest")?;
+    image.data().put(&stress::disk(paths)?, "/disks/stress.vhd")?;
+    for vps in [1, 2, 4, 8] {
+        let text = format!("vps = {vps}\n{STRESSED}");
+        put(&format!("smp{vps}"), text.as_bytes(), &format!("/vms/smp{vps}/smp{vps}.toml"))?;
+    }
     let kernel = paths::read(&sample.kernel)?;
     put("truncated", kernel.get(..100_000).context("the kernel is short")?, "/kernels/truncated")?;
     put("random", &random(100_000), "/kernels/random")?;
