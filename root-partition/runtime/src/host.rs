@@ -1,11 +1,14 @@
 //! The machine: what only the holder of the System handle may do.
 
 use crate::call::{address, address_mut, call, count};
-use crate::handle::object;
+use crate::handle::{Object, object};
 use crate::{Channel, File, Handle, Process, Vm};
 use alloc::string::String;
 use alloc::vec::Vec;
-use syscall::{BlockInfo, Call, Error, HostAction, HostInfo, SYSTEM_HANDLE, VmCreate};
+use syscall::{
+    BlockInfo, Call, Error, HostAction, HostInfo, PROCESSORS_MAX, ProcessorTimes, SYSTEM_HANDLE, VmCreate,
+    VmShare,
+};
 use zerocopy::FromZeros;
 
 object! {
@@ -65,6 +68,26 @@ impl System {
     pub fn create_vm(&self, create: &VmCreate) -> Result<Vm, Error> {
         let handle = call(Call::VmCreate, [self.0.argument(), address(create)])?;
         Ok(Handle::returned(handle).into())
+    }
+
+    /// Sets what a VM gets of the processors, from now on.
+    ///
+    /// # Errors
+    /// `InvalidArgument`: out of range, or no processor of `affinity` exists.
+    pub fn set_share(&self, vm: &Vm, share: &VmShare) -> Result<(), Error> {
+        call(Call::VmSetShare, [self.0.argument(), vm.handle().argument(), address(share)]).map(drop)
+    }
+
+    /// What each processor has spent its time on.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn times(&self) -> Result<Vec<ProcessorTimes>, Error> {
+        let mut all = alloc::vec![ProcessorTimes::default(); PROCESSORS_MAX as usize];
+        let arguments = [self.0.argument(), address_mut(all.as_mut_slice()), count(&all)];
+        let there = call(Call::HostTimes, arguments)?;
+        all.truncate(there as usize);
+        Ok(all)
     }
 
     /// What machine this is.

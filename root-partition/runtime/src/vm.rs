@@ -5,7 +5,11 @@ use crate::guest_ram::GuestRam;
 use crate::handle::{Object, object};
 use crate::vp_pages::VpPages;
 use crate::{Channel, File};
-use syscall::{Call, DiskAttach, Error, InterruptRequest, NO_VP, VM_COUNTERS, VmEvent, VmRegister, VmStatus};
+use alloc::vec::Vec;
+use syscall::{
+    Call, DiskAttach, Error, InterruptRequest, NO_VP, VM_COUNTERS, VM_VPS_MAX, VmEvent, VmRegister, VmStatus,
+    VpStatistics,
+};
 
 object! {
     /// A virtual machine.
@@ -125,5 +129,17 @@ impl Vm {
         let mut counters = [0; VM_COUNTERS];
         call(Call::VmCounters, [self.0.argument(), address_mut(&mut counters), VM_COUNTERS as u64])?;
         Ok(counters)
+    }
+
+    /// What each of its VPs has done.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn statistics(&self) -> Result<Vec<VpStatistics>, Error> {
+        let mut all = alloc::vec![VpStatistics::default(); VM_VPS_MAX as usize];
+        let arguments = [self.0.argument(), address_mut(all.as_mut_slice()), count(&all)];
+        let there = call(Call::VmStatistics, arguments)?;
+        all.truncate(there as usize);
+        Ok(all)
     }
 }

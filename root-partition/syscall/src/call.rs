@@ -113,6 +113,11 @@ calls! {
     VmStop = 71,
     /// `(vm, *mut u64[n])`: the counters of [`VmCounter`](crate::VmCounter) summed over its VPs; how many were written.
     VmCounters = 72,
+    /// `(system, vm, *const VmShare)`: what the VM gets of the processors, from now on. The System handle is asked for
+    /// because a VM has no say in its own share, nor has its worker.
+    VmSetShare = 73,
+    /// `(vm, *mut VpStatistics[n])`: what each of its VPs has done; how many there are.
+    VmStatistics = 74,
 
     // ---- the host (System handle)
     /// `(system, *mut HostInfo)`: what machine this is.
@@ -123,6 +128,8 @@ calls! {
     HostPower = 82,
     /// `(system, *mut u8[n])`: the boot command line; its length.
     HostCommandLine = 83,
+    /// `(system, *mut ProcessorTimes[n])`: what each processor has spent its time on; how many there are.
+    HostTimes = 84,
 }
 
 #[cfg(test)]
@@ -136,6 +143,6 @@ mod tests {
             assert_eq!(Call::from_number(call as u64), Some(call));
         }
         assert_eq!(Call::from_number(u64::MAX), None);
-        assert_eq!(Call::from_number(Call::HostCommandLine as u64 + 1), None);
+        assert_eq!(Call::from_number(Call::HostTimes as u64 + 1), None);
     }
 }

@@ -17,9 +17,11 @@ extern crate alloc;
 
 mod call;
 mod error;
+mod share;
 mod types;
 pub mod worker;
 
 pub use call::Call;
 pub use error::Error;
+pub use share::*;
 pub use types::*;

@@ -208,7 +208,7 @@ pub struct DiskAttach {
 }
 
 /// What [`Call::VmStatus`](crate::Call::VmStatus) writes.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct VmStatus {
     /// 0 created, 1 running, 2 stopped.
@@ -223,6 +223,8 @@ pub struct VmStatus {
     pub uptime: u64,
     /// Guest processor time of all VPs, in 100 ns.
     pub guest_time: u64,
+    /// Time that its worker ran, in 100 ns.
+    pub root_time: u64,
 }
 
 /// The counters of [`Call::VmCounters`](crate::Call::VmCounters), by index.

@@ -7,6 +7,10 @@
 //! initrd = "data:/kernels/initrd"      # optional
 //! cmdline = "console=ttyS0"            # optional
 //! autostart = false                    # optional
+//! weight = 100                         # optional, as the next three; see `share`
+//! reserve = 0                          # percent of what its VPs can do
+//! limit = 100                          # percent of what its VPs can do
+//! affinity = "all"                     # processors, "0,2-5"
 //!
 //! [[disk]]                             # any number up to 64; the order is that of the unit numbers
 //! path = "data:/disks/demo.vhd"
@@ -15,7 +19,9 @@
 //!
 //! A file may hold any bytes: whatever is not exactly this is refused, with the line and what is wrong with it.
 
+use crate::affinity::Affinity;
 use crate::path::DataPath;
+use crate::share::{Share, field};
 use crate::size::Size;
 use crate::toml_file::{self, Mistake};
 use alloc::borrow::ToOwned;
@@ -49,6 +55,30 @@ pub struct Definition {
     /// Whether it starts with the host.
     #[serde(default)]
     pub autostart: bool,
+    /// Its weight, 1 to [`WEIGHT_MAX`](syscall::WEIGHT_MAX).
+    #[serde(
+        default = "field::default_weight",
+        skip_serializing_if = "field::is_default_weight",
+        deserialize_with = "field::weight"
+    )]
+    pub weight: u32,
+    /// What it gets at least, in percent of its virtual processors.
+    #[serde(
+        default = "field::default_reserve",
+        skip_serializing_if = "field::is_default_reserve",
+        deserialize_with = "field::reserve"
+    )]
+    pub reserve: u32,
+    /// What it gets at most, in percent of its virtual processors.
+    #[serde(
+        default = "field::default_limit",
+        skip_serializing_if = "field::is_default_limit",
+        deserialize_with = "field::limit"
+    )]
+    pub limit: u32,
+    /// The processors that it may run on.
+    #[serde(default = "field::default_affinity", skip_serializing_if = "Affinity::is_all")]
+    pub affinity: Affinity,
     /// Its disks, in the order of their unit numbers.
     #[serde(default, rename = "disk", deserialize_with = "disks")]
     pub disks: Vec<Disk>,
@@ -71,7 +101,19 @@ impl Definition {
     /// # Errors
     /// Where and why it is none.
     pub fn parse(bytes: &[u8]) -> Result<Self, Mistake> {
-        toml_file::parse(bytes)
+        let definition: Self = toml_file::parse(bytes)?;
+        match definition.share().check() {
+            Ok(()) => Ok(definition),
+            // Each part is what it may be, so it is the reserve that does not go with the limit.
+            Err(message) => Err(Mistake { line: toml_file::line_of_key(bytes, "reserve"), message }),
+        }
+    }
+
+    /// What it gets of the processors.
+    #[must_use]
+    pub fn share(&self) -> Share {
+        let &Self { weight, reserve, limit, affinity, .. } = self;
+        Share { weight, reserve, limit, affinity }
     }
 
     /// The file.
@@ -89,6 +131,7 @@ impl Definition {
         check_memory(self.memory)?;
         check_vps(i64::from(self.vps))?;
         check_cmdline(&self.cmdline)?;
+        self.share().check()?;
         check_disks(&self.disks)
     }
 }
@@ -157,7 +200,9 @@ fn disks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Disk>, D::Err
 #[cfg(test)]
 mod tests {
     use super::{Definition, Disk};
+    use crate::affinity::Affinity;
     use crate::path::DataPath;
+    use crate::share::Share;
     use crate::size::Size;
     use proptest::prelude::*;
 
@@ -168,6 +213,10 @@ kernel = "data:/kernels/vmlinuz"
 initrd = "data:/kernels/initrd"
 cmdline = "console=ttyS0"
 autostart = true
+weight = 250
+reserve = 10
+limit = 50
+affinity = "0-1,3"
 
 [[disk]]
 path = "data:/disks/demo.vhd"
@@ -187,6 +236,8 @@ read-only = true
         assert_eq!(demo.memory, Size::new(256 << 20));
         assert_eq!(demo.initrd, Some(path("data:/kernels/initrd")));
         assert!(demo.autostart);
+        let affinity = Affinity::of(0b1011);
+        assert_eq!(demo.share(), Share { weight: 250, reserve: 10, limit: 50, affinity });
         assert_eq!(demo.disks[1], Disk { path: path("data:/disks/other.raw"), read_only: true });
         assert_eq!(Definition::parse(demo.to_file().as_bytes()), Ok(demo));
     }
@@ -210,6 +261,14 @@ read-only = true
             "line 4: `/boot/vmlinuz` is not a path; a path looks like `data:/disks/a.vhd`"
         );
         assert!(with("autostart = true", "autostart = yes").starts_with("line 7: "));
+        assert_eq!(with("weight = 250", "weight = 0"), "line 8: a weight is 1 to 10000, not 0");
+        assert!(with("reserve = 10", "reserve = 101").starts_with("line 9: a reserve is 0 to 100 percent"));
+        assert_eq!(
+            with("reserve = 10", "reserve = 60"),
+            "line 9: a reserve of 60 % is above the limit of 50 %"
+        );
+        assert!(with("limit = 50", "limit = 0").starts_with("line 10: a limit is 1 to 100 percent"));
+        assert!(with("0-1,3", "0-").starts_with("line 11: `0-` is no list of processors"));
         assert!(with("vps = 1", "vps = ").starts_with("line 3: "));
         assert!(with("vps = 1\n", "").contains("missing field `vps`"));
         assert!(with("other.raw", "demo.vhd").contains("data:/disks/demo.vhd is there twice"));
@@ -229,14 +288,15 @@ read-only = true
             bytes[at] = byte;
             bytes.truncate(cut);
             if let Err(error) = Definition::parse(&bytes) {
-                prop_assert!(error.line <= 15);
+                prop_assert!(error.line <= 19);
             }
         }
 
         #[test]
         fn what_is_written_is_read_back(
             granules in 1_u64..1 << 20, vps in 1_u32..=64, cmdline in "[ -~ä]{0,60}", autostart: bool,
-            disks in 0..4_usize,
+            disks in 0..4_usize, weight in 1_u32..=10_000, (limit, reserve) in (1_u32..=100).prop_flat_map(|limit| (Just(limit), 0..=limit)),
+            mask: u64,
         ) {
             let definition = Definition {
                 memory: Size::new(granules << 21),
@@ -245,6 +305,10 @@ read-only = true
                 initrd: None,
                 cmdline,
                 autostart,
+                weight,
+                reserve,
+                limit,
+                affinity: Affinity::of(mask),
                 disks: (0..disks)
                     .map(|n| Disk { path: path(&format!("data:/d{n}")), read_only: n == 1 })
                     .collect(),

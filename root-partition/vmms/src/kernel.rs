@@ -7,8 +7,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use runtime::{Channel, Console, File, Handle, Object, Process, Vm};
 use syscall::{
-    BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, VM_COUNTERS, VmCreate, VmStatus,
-    WaitEntry,
+    BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmCreate,
+    VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
 /// GPT partition type "Linux filesystem data", as it stands in the table.
@@ -233,8 +233,20 @@ impl System for Kernel {
         vm.counters().unwrap_or_default()
     }
 
+    fn vm_statistics(&self, vm: &Vm) -> Vec<VpStatistics> {
+        vm.statistics().unwrap_or_default()
+    }
+
+    fn vm_set_share(&self, vm: &Vm, share: &VmShare) -> Result<(), Error> {
+        self.system.set_share(vm, share)
+    }
+
     fn host_info(&self) -> Result<HostInfo, Error> {
         self.system.info()
+    }
+
+    fn host_times(&self) -> Vec<ProcessorTimes> {
+        self.system.times().unwrap_or_default()
     }
 
     fn host_log(&self, offset: u64, into: &mut [u8]) -> usize {

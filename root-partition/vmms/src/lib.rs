@@ -8,7 +8,8 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`editor`], [`command`] | keys to lines, lines to commands |
-//! | [`definition`], [`toml_file`], [`name`], [`path`], [`size`] | what a person writes, checked |
+//! | [`definition`], [`changes`], [`toml_file`] | what a person writes, checked |
+//! | [`name`], [`path`], [`size`], [`share`], [`affinity`] | the values in it |
 //! | [`config`] | what the host was told on its system partition |
 //! | [`store`], [`disk`] | the data volume, and which bytes of it are a disk's |
 //! | [`vm`] | the life of each VM |
@@ -18,6 +19,8 @@
 
 extern crate alloc;
 
+pub mod affinity;
+pub mod changes;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -27,6 +30,7 @@ pub mod editor;
 pub mod kernel;
 pub mod name;
 pub mod path;
+pub mod share;
 pub mod size;
 pub mod store;
 pub mod system;

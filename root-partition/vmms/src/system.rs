@@ -4,7 +4,8 @@ use crate::store::Layout;
 use alloc::string::String;
 use alloc::vec::Vec;
 use syscall::{
-    Error, HostAction, HostInfo, LogLevel, ProcessStatus, VM_COUNTERS, VmCreate, VmStatus, WaitEntry,
+    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmCreate, VmShare,
+    VmStatus, VpStatistics, WaitEntry,
 };
 
 /// Something that can be waited for.
@@ -129,12 +130,21 @@ pub trait System {
     fn vm_stop(&self, vm: &Self::Vm);
     /// Its counters.
     fn vm_counters(&self, vm: &Self::Vm) -> [u64; VM_COUNTERS];
+    /// What each of its VPs has done.
+    fn vm_statistics(&self, vm: &Self::Vm) -> Vec<VpStatistics>;
+    /// What it gets of the processors, from now on.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn vm_set_share(&self, vm: &Self::Vm, share: &VmShare) -> Result<(), Error>;
 
     /// What machine this is.
     ///
     /// # Errors
     /// What the kernel says.
     fn host_info(&self) -> Result<HostInfo, Error>;
+    /// What each processor has spent its time on.
+    fn host_times(&self) -> Vec<ProcessorTimes>;
     /// The host log from `offset` on; how many bytes were copied.
     fn host_log(&self, offset: u64, into: &mut [u8]) -> usize;
     /// Powers off or resets the machine; why it did not.

@@ -21,6 +21,11 @@ impl Table {
         self.rows.push(cells.into());
     }
 
+    /// Adds a row of as many cells as there are headings.
+    pub fn row_of(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
     /// Its lines.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {

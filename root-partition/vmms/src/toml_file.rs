@@ -45,3 +45,13 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Mistake> {
         message: error.message().replace('\n', "; "),
     })
 }
+
+/// The line of a key at the top of a file that was parsed; 0: it is not there, or is written in an odd way.
+#[must_use]
+pub fn line_of_key(bytes: &[u8], key: &str) -> usize {
+    let is_it = |line: &[u8]| {
+        let rest = line.trim_ascii_start().strip_prefix(key.as_bytes());
+        rest.is_some_and(|rest| rest.trim_ascii_start().starts_with(b"="))
+    };
+    bytes.split(|&byte| byte == b'\n').position(is_it).map_or(0, |line| line + 1)
+}

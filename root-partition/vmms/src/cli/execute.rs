@@ -21,6 +21,10 @@ impl<S: System, V: Volume> Cli<S, V> {
         match command {
             Command::Help => self.lines(help()),
             Command::VmCreate { name, definition } => self.create(&name, definition)?,
+            Command::VmSet { name, changes } => {
+                self.manager.set(&name, &changes)?;
+                self.line(&alloc::format!("{name} is changed"));
+            }
             Command::VmList { json: true } => self.line(&report::list_json(&self.manager)),
             Command::VmList { json: false } => self.lines(report::list(&self.manager)),
             Command::VmShow { name, json: true } => self.line(&report::show_json(&self.manager, &name)?),
@@ -46,14 +50,15 @@ impl<S: System, V: Volume> Cli<S, V> {
                 self.line(&alloc::format!("{name} is deleted; its disks are kept"));
             }
             Command::VmStats(name) => {
-                let (counters, status) = self.manager.counters(&name)?;
-                self.lines(report::stats(&counters, &status));
+                let statistics = self.manager.statistics(&name)?;
+                self.lines(report::stats(&statistics));
             }
             Command::VmCrash(name) => self.manager.crash(&name)?,
             Command::DiskCreate { path, size } => self.begin_job(&path, size)?,
             Command::DiskList => self.disk_list()?,
             Command::FileList(path) => self.file_list(&path)?,
             Command::HostInfo => self.host_info()?,
+            Command::HostTop { once, json } => self.begin_top(once, json),
             Command::HostLog => self.host_log(),
             Command::HostShutdown => self.begin_shutdown(HostAction::PowerOff),
             Command::HostReboot => self.begin_shutdown(HostAction::Reboot),

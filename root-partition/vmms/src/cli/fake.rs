@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use syscall::worker::{FromWorker, ToWorker};
 use syscall::{
-    Error, HostAction, HostInfo, LogLevel, ProcessStatus, VM_COUNTERS, VmCreate, VmStatus, WaitEntry,
+    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmCreate, VmShare,
+    VmStatus, VpStatistics, WaitEntry,
 };
 
 /// What a test and the fake share.
@@ -29,6 +30,8 @@ pub struct World {
     /// Files that are open.
     pub files: Cell<i32>,
     pub listens: Cell<bool>,
+    /// What each VM was given of the processors, in the order in which that happened.
+    pub shares: RefCell<Vec<VmShare>>,
 }
 
 /// A worker process.
@@ -324,6 +327,33 @@ impl System for Fake {
 
     fn vm_counters(&self, _vm: &FakeVm) -> [u64; VM_COUNTERS] {
         core::array::from_fn(|index| index as u64 * 10)
+    }
+
+    fn vm_statistics(&self, _vm: &FakeVm) -> Vec<VpStatistics> {
+        let now = self.0.now.get();
+        let mut exits = [0; syscall::EXIT_KINDS];
+        exits[0] = now / 1_000_000;
+        exits[3] = now / 100_000;
+        let vp = VpStatistics {
+            guest_time: now / 2,
+            hypervisor_time: now / 20,
+            wait_time: now / 4,
+            exits,
+            ..VpStatistics::default()
+        };
+        vec![vp]
+    }
+
+    fn vm_set_share(&self, _vm: &FakeVm, share: &VmShare) -> Result<(), Error> {
+        self.0.shares.borrow_mut().push(*share);
+        Ok(())
+    }
+
+    fn host_times(&self) -> Vec<ProcessorTimes> {
+        let now = self.0.now.get();
+        let busy =
+            ProcessorTimes { guest: now / 2, root: now / 10, hypervisor: now / 20, idle: now * 35 / 100 };
+        vec![busy, ProcessorTimes { idle: now, ..ProcessorTimes::default() }]
     }
 
     fn host_info(&self) -> Result<HostInfo, Error> {

@@ -15,6 +15,7 @@ mod report;
 mod shutdown;
 #[cfg(test)]
 mod tests;
+mod top;
 
 use crate::command::{complete, parse};
 use crate::config::{Configuration, Origin};
@@ -32,6 +33,7 @@ use job::Job;
 use names::StoreNames;
 use shutdown::Shutdown;
 use syscall::WaitEntry;
+use top::Top;
 
 /// What a line is asked for with, where the host has no name of its own.
 pub const PROMPT: &str = "bulkhead> ";
@@ -55,6 +57,8 @@ enum Mode {
     Console(Name),
     /// A disk that is being made.
     Job,
+    /// A table that changes.
+    Top(Top),
     /// The end.
     Shutdown(Shutdown),
 }
@@ -140,8 +144,10 @@ impl<S: System, V: Volume> Cli<S, V> {
             entries.push(self.manager.system.console_entry());
         }
         let mut deadline = self.manager.deadline();
-        if let Mode::Shutdown(shutdown) = &self.mode {
-            deadline = deadline.min(shutdown.deadline);
+        match &self.mode {
+            Mode::Shutdown(shutdown) => deadline = deadline.min(shutdown.deadline),
+            Mode::Top(top) => deadline = deadline.min(top.deadline()),
+            _ => {}
         }
         if self.job.is_some() {
             deadline = 0;
@@ -162,6 +168,7 @@ impl<S: System, V: Volume> Cli<S, V> {
         self.work();
         self.use_input();
         self.mind_shutdown();
+        self.mind_top();
         self.flush();
     }
 
@@ -185,6 +192,10 @@ impl<S: System, V: Volume> Cli<S, V> {
                     if !self.type_in(&name) {
                         return;
                     }
+                }
+                Mode::Top(_) => {
+                    self.typed.pop_front();
+                    self.done();
                 }
                 Mode::Start(..) | Mode::Stop(_) | Mode::Job | Mode::Shutdown(_) => {
                     let Some(at) = self.typed.iter().position(|&byte| byte == CANCEL) else { return };
@@ -229,7 +240,7 @@ impl<S: System, V: Volume> Cli<S, V> {
                 self.manager.closing = false;
                 self.line("the host stays on; VMs that were asked to stop go on stopping");
             }
-            Mode::Prompt | Mode::Console(_) => {}
+            Mode::Prompt | Mode::Console(_) | Mode::Top(_) => {}
         }
         self.editor.draw(&mut self.out);
     }

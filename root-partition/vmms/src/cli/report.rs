@@ -7,11 +7,12 @@ use crate::size::Size;
 use crate::store::{Space, Volume};
 use crate::system::System;
 use crate::table::Table;
-use crate::vm::{Manager, SECOND, State, Vm};
+use crate::vm::{Manager, SECOND, State, Statistics, Vm};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use hv_abi::stats::ExitReason;
 use serde::Serialize;
-use syscall::{HostInfo, VM_COUNTERS, VmStatus};
+use syscall::{HostInfo, VM_COUNTERS, VmStatus, VpStatistics};
 
 /// What stands for nothing in a table.
 const NOTHING: &str = "-";
@@ -30,6 +31,10 @@ struct VmJson<'a> {
     initrd: Option<String>,
     cmdline: Option<&'a str>,
     autostart: Option<bool>,
+    weight: Option<u32>,
+    reserve: Option<u32>,
+    limit: Option<u32>,
+    affinity: Option<String>,
     disks: Vec<DiskJson>,
 }
 
@@ -102,6 +107,10 @@ fn json<'a, S: System, V: Volume>(manager: &Manager<S, V>, vm: &'a Vm<S>) -> VmJ
         initrd: definition.and_then(|it| it.initrd.as_ref()).map(ToString::to_string),
         cmdline: definition.map(|it| it.cmdline.as_str()),
         autostart: definition.map(|it| it.autostart),
+        weight: definition.map(|it| it.weight),
+        reserve: definition.map(|it| it.reserve),
+        limit: definition.map(|it| it.limit),
+        affinity: definition.map(|it| it.affinity.to_string()),
         disks: definition
             .iter()
             .flat_map(|it| &it.disks)
@@ -140,6 +149,10 @@ pub fn show<S: System, V: Volume>(manager: &Manager<S, V>, name: &Name) -> Resul
             lines.extend(it.initrd.as_ref().map(|initrd| field("initrd", initrd)));
             lines.push(field("cmdline", &it.cmdline));
             lines.push(field("autostart", it.autostart));
+            lines.push(field("weight", it.weight));
+            lines.push(field("reserve", alloc::format!("{} %", it.reserve)));
+            lines.push(field("limit", alloc::format!("{} %", it.limit)));
+            lines.push(field("affinity", it.affinity));
             for disk in &it.disks {
                 let read_only = if disk.read_only { " (read only)" } else { "" };
                 lines.push(field("disk", alloc::format!("{}{read_only}", disk.path)));
@@ -156,7 +169,7 @@ fn field(name: &str, value: impl core::fmt::Display) -> String {
 }
 
 /// `vm stats`.
-pub fn stats(counters: &[u64; VM_COUNTERS], status: &VmStatus) -> Vec<String> {
+pub fn stats(statistics: &Statistics) -> Vec<String> {
     const NAMES: [&str; VM_COUNTERS] = [
         "dispatches",
         "exits",
@@ -174,12 +187,61 @@ pub fn stats(counters: &[u64; VM_COUNTERS], status: &VmStatus) -> Vec<String> {
         "disk bytes written",
     ];
     let mut table = Table::new(&["COUNTER", "VALUE"]);
+    let status = &statistics.status;
     table.row(["uptime".into(), duration(status.uptime)]);
     table.row(["guest time".into(), duration(status.guest_time)]);
-    for (name, value) in NAMES.iter().zip(counters) {
+    table.row(["worker's time".into(), duration(status.root_time)]);
+    for (name, value) in NAMES.iter().zip(&statistics.counters) {
         table.row([(*name).into(), value.to_string()]);
     }
+    let mut lines = table.lines();
+    lines.push(String::new());
+    lines.extend(vp_times(&statistics.vps));
+    lines.push(String::new());
+    lines.extend(vp_exits(&statistics.vps));
+    lines
+}
+
+fn vp_times(vps: &[VpStatistics]) -> Vec<String> {
+    let mut table =
+        Table::new(&["VP", "PROCESSOR", "GUEST", "HYPERVISOR", "WAITING", "WAKE-UPS", "DISPATCHES"]);
+    for (index, vp) in vps.iter().enumerate() {
+        table.row([
+            index.to_string(),
+            vp.processor.to_string(),
+            seconds(vp.guest_time),
+            seconds(vp.hypervisor_time),
+            seconds(vp.wait_time),
+            vp.wake_ups.to_string(),
+            vp.dispatches.to_string(),
+        ]);
+    }
     table.lines()
+}
+
+/// A row a VP, a column a reason that there was.
+fn vp_exits(vps: &[VpStatistics]) -> Vec<String> {
+    let count = |vp: &VpStatistics, reason: usize| vp.exits.get(reason).copied().unwrap_or(0);
+    let all = ExitReason::NAMES.iter().enumerate();
+    let reasons: Vec<(usize, &str)> = all
+        .filter(|&(index, _)| vps.iter().any(|vp| count(vp, index) != 0))
+        .map(|(index, &name)| (index, name))
+        .collect();
+    let headings: Vec<&str> =
+        ["VP", "EXITS"].into_iter().chain(reasons.iter().map(|&(_, name)| name)).collect();
+    let mut table = Table::new(&headings);
+    for (index, vp) in vps.iter().enumerate() {
+        let counts = reasons.iter().map(|&(reason, _)| count(vp, reason));
+        let sum = vp.exits.iter().sum::<u64>();
+        let cells = [index as u64, sum].into_iter().chain(counts);
+        table.row_of(cells.map(|cell| cell.to_string()).collect());
+    }
+    table.lines()
+}
+
+/// With milliseconds.
+fn seconds(time: u64) -> String {
+    alloc::format!("{}.{:03} s", time / SECOND, time % SECOND / (SECOND / 1000))
 }
 
 /// `host info`.

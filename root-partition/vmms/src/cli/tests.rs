@@ -486,3 +486,97 @@ fn without_a_volume_everything_else_works() {
     assert!(shown.contains("memory free: 0 KiB\r\n") && shown.contains("processor: EPYC\r\n"));
     assert!(shown.contains("error: there is no VM x\r\n") && shown.contains("vm create NAME"));
 }
+
+#[test]
+fn a_share_is_set_off_and_on() {
+    let mut host = Host::new();
+    assert!(
+        host.command("vm show demo").contains("weight: 100\nreserve: 0 %\nlimit: 100 %\naffinity: all\n")
+    );
+    assert_eq!(host.command("vm set demo --weight 250 --limit 40"), "demo is changed\n");
+    assert!(host.world.shares.borrow().is_empty());
+    host.is_running();
+    let given = |host: &Host| host.world.shares.borrow().last().copied().unwrap();
+    assert_eq!((given(&host).weight, given(&host).limit, given(&host).affinity), (250, 40, u64::MAX));
+    assert_eq!(host.command("vm set demo --reserve 20% --affinity 1"), "demo is changed\n");
+    let now = given(&host);
+    assert_eq!((now.weight, now.reserve, now.limit, now.affinity), (250, 20, 40, 2));
+    let count = host.world.shares.borrow().len();
+    // What is refused changes nothing: neither the file nor what the kernel was told.
+    for (line, why) in [
+        ("--reserve 50", "a reserve of 50 % is above the limit of 40 %"),
+        ("--weight 0", "a weight is 1 to 10000, not 0"),
+        ("--affinity 1-2", "there is no processor 2: this host has processors 0 to 1"),
+        (
+            "--vps 2",
+            "demo is running; memory, virtual processors and command line are changed while it is off",
+        ),
+        ("--weight 300 --memory 1 MiB", "demo is running; memory, "),
+    ] {
+        let answer = host.command(&format!("vm set demo {line}"));
+        assert!(answer.starts_with(&format!("error: {why}")) && answer.lines().count() == 1, "{answer}");
+    }
+    assert_eq!(host.world.shares.borrow().len(), count);
+    let show = host.command("vm show demo");
+    assert!(show.contains("weight: 250\nreserve: 20 %\nlimit: 40 %\naffinity: 1\n"), "{show}");
+    assert!(
+        host.command("vm show demo --json")
+            .contains(r#""weight":250,"reserve":20,"limit":40,"affinity":"1""#)
+    );
+    let file =
+        host.cli.manager.volume.as_mut().unwrap().read(&path("data:/vms/demo/demo.toml"), 4096).unwrap();
+    assert!(
+        String::from_utf8(file)
+            .unwrap()
+            .contains("weight = 250\nreserve = 20\nlimit = 40\naffinity = \"1\"\n")
+    );
+}
+
+#[test]
+fn no_more_is_reserved_than_the_host_has() {
+    let greedy = b"memory = \"2 MiB\"\nvps = 3\nkernel = \"data:/kernels/vmlinuz\"\nreserve = 60\n";
+    let mut host = Host::with(&[("demo", DEMO), ("greedy", greedy)]);
+    host.is_running();
+    assert_eq!(host.command("vm set demo --reserve 30"), "demo is changed\n");
+    let why = "with what is reserved already, 2.10 processors would be promised of 2 processors";
+    assert_eq!(host.command("vm start greedy"), format!("error: greedy cannot be started: {why}\n"));
+    assert_eq!(host.command("vm set demo --reserve 20"), "demo is changed\n");
+    assert_eq!(host.types("vm start greedy\r"), "vm start greedy\n");
+    host.world.says(&FromWorker::Started);
+    assert!(host.goes_on().starts_with("greedy is running\n"));
+    assert_eq!(host.command("vm set demo --reserve 30"), format!("error: {why}\n"));
+    // A smaller one is always possible.
+    assert_eq!(host.command("vm set demo --reserve 10"), "demo is changed\n");
+    let alone =
+        host.command("vm create big --memory 2MiB --vps 3 --kernel data:/kernels/vmlinuz --reserve 70");
+    assert!(alone.starts_with("error: with what is reserved already, 2.10 processors"), "{alone}");
+}
+
+#[test]
+fn top_shows_a_second_once_or_each_second_until_a_key() {
+    let mut host = Host::new();
+    host.is_running();
+    assert_eq!(host.types("host top --once\r"), "host top --once\n");
+    host.world.now.set(host.world.now.get() + 10_000_000);
+    let expected = "PROCESSOR  GUEST   ROOT    HYPERVISOR  IDLE\n\
+                    0          50.0 %  10.0 %  5.0 %       35.0 %\n\
+                    1          0.0 %   0.0 %   0.0 %       100.0 %\n\
+                    \n\
+                    VM    GUEST   ROOT   HYPERVISOR  WAITING  WAKE-UPS/S  EXITS/S  MOSTLY\n\
+                    demo  50.0 %  0.0 %  5.0 %       25.0 %   0           110      hypercall 100, cpuid 10\n";
+    assert_eq!(host.goes_on(), format!("{expected}{PROMPT}"));
+    host.types("host top --json\r");
+    host.world.now.set(host.world.now.get() + 20_000_000);
+    let json = host.goes_on();
+    assert!(json.contains(r#""seconds":2.0,"processors":[{"guest":50.0,"root":10.0,"#), "{json}");
+    assert!(json.contains(r#""exits_a_second":[["cpuid",10.0],["hypercall",100.0]]"#), "{json}");
+    host.types("host top\r");
+    for _ in 0..2 {
+        assert_eq!(host.goes_on(), "");
+        host.world.now.set(host.world.now.get() + 10_000_000);
+        let shown = host.goes_on();
+        assert!(shown.starts_with("\x1b[HPROCESSOR") && shown.contains("any key ends this"), "{shown}");
+    }
+    assert_eq!(host.types("\x03"), PROMPT);
+    assert!(host.command("vm stats demo").contains("VP  PROCESSOR  GUEST"));
+}

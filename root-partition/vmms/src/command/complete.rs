@@ -78,6 +78,7 @@ fn values(kind: Kind, word: &str, names: &mut impl Names) -> Vec<String> {
     match kind {
         Kind::Vm => names.vms(),
         Kind::Path => paths(word, names),
+        Kind::Switch => ["on".to_owned(), "off".to_owned()].into(),
         Kind::NewVm | Kind::Size | Kind::Number | Kind::Text => Vec::new(),
     }
 }

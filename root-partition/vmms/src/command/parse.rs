@@ -2,9 +2,12 @@
 
 use super::spec::{COMMANDS, Kind, Spec};
 use super::words::{Word, words};
+use crate::affinity::Affinity;
+use crate::changes::Changes;
 use crate::definition::{Definition, Disk};
 use crate::name::Name;
 use crate::path::DataPath;
+use crate::share::Share;
 use crate::size::Size;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -16,6 +19,7 @@ use alloc::vec::Vec;
 pub enum Command {
     Help,
     VmCreate { name: Name, definition: Definition },
+    VmSet { name: Name, changes: Changes },
     VmList { json: bool },
     VmShow { name: Name, json: bool },
     VmStart { name: Name, console: bool },
@@ -29,6 +33,7 @@ pub enum Command {
     DiskList,
     FileList(DataPath),
     HostInfo,
+    HostTop { once: bool, json: bool },
     HostLog,
     HostShutdown,
     HostReboot,
@@ -173,6 +178,7 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
     let json = arguments.has("--json");
     Ok(match spec.words {
         ["vm", "create"] => Command::VmCreate { name: arguments.name()?, definition: definition(arguments)? },
+        ["vm", "set"] => Command::VmSet { name: arguments.name()?, changes: changes(spec, arguments)? },
         ["vm", "list"] => Command::VmList { json },
         ["vm", "show"] => Command::VmShow { name: arguments.name()?, json },
         ["vm", "start"] => Command::VmStart { name: arguments.name()?, console: arguments.has("--console") },
@@ -188,6 +194,7 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
         ["disk", "list"] => Command::DiskList,
         ["file", "list"] => Command::FileList(DataPath::parse(arguments.operand())?),
         ["host", "info"] => Command::HostInfo,
+        ["host", "top"] => Command::HostTop { once: arguments.has("--once"), json },
         ["host", "log"] => Command::HostLog,
         ["host", "shutdown"] => Command::HostShutdown,
         ["host", "reboot"] => Command::HostReboot,
@@ -196,19 +203,66 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
 }
 
 fn definition(arguments: &Arguments<'_>) -> Result<Definition, String> {
-    let vps = arguments.value("--vps");
     let disks = arguments.all("--disk").map(|path| Ok(Disk { path: file(path)?, read_only: false }));
+    let share = Share::default();
     let definition = Definition {
         memory: size(arguments, "--memory")?,
-        vps: vps.parse().map_err(|_| alloc::format!("--vps: `{vps}` is not a number"))?,
+        vps: number(arguments, "--vps")?.unwrap_or_default(),
         kernel: file(arguments.value("--kernel"))?,
         initrd: arguments.all("--initrd").next().map(file).transpose()?,
         cmdline: arguments.value("--cmdline").to_owned(),
         autostart: false,
+        weight: number(arguments, "--weight")?.unwrap_or(share.weight),
+        reserve: percent(arguments, "--reserve")?.unwrap_or(share.reserve),
+        limit: percent(arguments, "--limit")?.unwrap_or(share.limit),
+        affinity: affinity(arguments)?.unwrap_or(share.affinity),
         disks: disks.collect::<Result<_, String>>()?,
     };
     definition.check()?;
     Ok(definition)
+}
+
+fn changes(spec: &Spec, arguments: &Arguments<'_>) -> Result<Changes, String> {
+    if arguments.options.is_empty() {
+        return Err(alloc::format!("nothing is to be changed; usage: {}", spec.usage()));
+    }
+    Ok(Changes {
+        weight: number(arguments, "--weight")?,
+        reserve: percent(arguments, "--reserve")?,
+        limit: percent(arguments, "--limit")?,
+        affinity: affinity(arguments)?,
+        autostart: switch(arguments, "--autostart")?,
+        memory: arguments.has("--memory").then(|| size(arguments, "--memory")).transpose()?,
+        vps: number(arguments, "--vps")?,
+        cmdline: arguments.all("--cmdline").next().map(ToOwned::to_owned),
+    })
+}
+
+fn number(arguments: &Arguments<'_>, option: &str) -> Result<Option<u32>, String> {
+    let parse = |text: &str| text.parse().map_err(|_| alloc::format!("{option}: `{text}` is not a number"));
+    arguments.all(option).next().map(parse).transpose()
+}
+
+fn percent(arguments: &Arguments<'_>, option: &str) -> Result<Option<u32>, String> {
+    let parse = |text: &str| {
+        let digits = text.strip_suffix('%').unwrap_or(text).trim_end();
+        digits.parse().map_err(|_| alloc::format!("{option}: `{text}` is not a percentage"))
+    };
+    arguments.all(option).next().map(parse).transpose()
+}
+
+fn affinity(arguments: &Arguments<'_>) -> Result<Option<Affinity>, String> {
+    let parse = |text: &str| Affinity::parse(text).map_err(|error| alloc::format!("--affinity: {error}"));
+    arguments.all("--affinity").next().map(parse).transpose()
+}
+
+fn switch(arguments: &Arguments<'_>, option: &str) -> Result<Option<bool>, String> {
+    match arguments.all(option).next() {
+        None => Ok(None),
+        Some("on") => Ok(Some(true)),
+        Some("off") => Ok(Some(false)),
+        Some(other) => Err(alloc::format!("{option}: `{other}` is neither `on` nor `off`")),
+    }
 }
 
 fn size(arguments: &Arguments<'_>, option: &str) -> Result<Size, String> {

@@ -13,6 +13,8 @@ pub enum Kind {
     Size,
     /// A number.
     Number,
+    /// `on` or `off`.
+    Switch,
     /// Any text.
     Text,
 }
@@ -67,6 +69,11 @@ const fn spec(
     Spec { words, operands, options, about }
 }
 
+const WEIGHT: OptionSpec = optional("--weight", Kind::Number, "N");
+const RESERVE: OptionSpec = optional("--reserve", Kind::Number, "PERCENT");
+const LIMIT: OptionSpec = optional("--limit", Kind::Number, "PERCENT");
+const AFFINITY: OptionSpec = optional("--affinity", Kind::Text, "LIST");
+
 /// All commands, in the order of `help`.
 pub static COMMANDS: &[Spec] = &[
     spec(&["help"], &[], &[], "what there is to type"),
@@ -80,8 +87,27 @@ pub static COMMANDS: &[Spec] = &[
             optional("--initrd", Kind::Path, "PATH"),
             optional("--cmdline", Kind::Text, "STR"),
             OptionSpec { name: "--disk", value: Some((Kind::Path, "PATH")), required: false, repeated: true },
+            WEIGHT,
+            RESERVE,
+            LIMIT,
+            AFFINITY,
         ],
         "defines a VM in data:/vms/NAME/NAME.toml",
+    ),
+    spec(
+        &["vm", "set"],
+        VM,
+        &[
+            WEIGHT,
+            RESERVE,
+            LIMIT,
+            AFFINITY,
+            optional("--autostart", Kind::Switch, "on|off"),
+            optional("--memory", Kind::Size, "SIZE"),
+            optional("--vps", Kind::Number, "N"),
+            optional("--cmdline", Kind::Text, "STR"),
+        ],
+        "changes a VM's share of the processors, at once; the last three only while it is off",
     ),
     spec(&["vm", "list"], &[], &[JSON], "all VMs and their state"),
     spec(&["vm", "show"], VM, &[JSON], "one VM: its definition and its state"),
@@ -90,7 +116,7 @@ pub static COMMANDS: &[Spec] = &[
     spec(&["vm", "stop"], VM, &[], "asks the guest to shut down"),
     spec(&["vm", "kill"], VM, &[], "stops a VM at once"),
     spec(&["vm", "delete"], VM, &[], "deletes the definition of a VM that is off; its disks stay"),
-    spec(&["vm", "stats"], VM, &[], "what a running VM has done"),
+    spec(&["vm", "stats"], VM, &[], "what a running VM and each of its virtual processors has done"),
     spec(&["vm", "crash"], VM, &[], "makes the worker of a VM crash (a test aid)"),
     spec(
         &["disk", "create"],
@@ -101,6 +127,12 @@ pub static COMMANDS: &[Spec] = &[
     spec(&["disk", "list"], &[], &[], "the disks on the data volume"),
     spec(&["file", "list"], &[(Kind::Path, "PATH")], &[], "what is in a directory of the data volume"),
     spec(&["host", "info"], &[], &[], "this machine"),
+    spec(
+        &["host", "top"],
+        &[],
+        &[switch("--once"), JSON],
+        "what processors and VMs are doing, anew each second until a key is pressed; --once and --json: one second",
+    ),
     spec(&["host", "log"], &[], &[], "what the host has logged since it started"),
     spec(&["host", "shutdown"], &[], &[], "stops all VMs, then powers off"),
     spec(&["host", "reboot"], &[], &[], "stops all VMs, then resets the machine"),

@@ -1,6 +1,8 @@
 //! Lines to commands, and what Tab makes of them.
 
 use super::{Command, Names, complete, help, parse};
+use crate::affinity::Affinity;
+use crate::changes::Changes;
 use crate::name::Name;
 use crate::path::DataPath;
 use crate::size::Size;
@@ -40,10 +42,31 @@ fn a_definition_on_one_line() {
 }
 
 #[test]
+fn what_is_set_is_what_is_named() {
+    let set = |line: &str| match parse(line).unwrap() {
+        Some(Command::VmSet { changes, .. }) => changes,
+        other => panic!("{other:?}"),
+    };
+    let changes = set("vm set web --weight 200 --reserve 10 --limit 50% --affinity 0,2");
+    assert_eq!((changes.weight, changes.reserve, changes.limit), (Some(200), Some(10), Some(50)));
+    assert_eq!(changes.affinity, Some(Affinity::of(0b101)));
+    assert!(!changes.need_off());
+    assert!(set("vm set web --memory 1 GiB").need_off() && set("vm set web --vps 2").need_off());
+    assert_eq!(set("vm set web --autostart on"), Changes { autostart: Some(true), ..Changes::default() });
+    assert!(error("vm set web").starts_with("nothing is to be changed; usage: vm set NAME [--weight N] "));
+    assert_eq!(error("vm set web --weight -1"), "--weight: `-1` is not a number");
+    assert_eq!(error("vm set web --limit half"), "--limit: `half` is not a percentage");
+    assert_eq!(error("vm set web --autostart yes"), "--autostart: `yes` is neither `on` nor `off`");
+    assert!(error("vm set web --affinity 3-1").starts_with("--affinity: `3-1` is no list of processors"));
+    let share = "vm create a --memory 2MiB --vps 1 --kernel data:/k --reserve 20 --limit 10";
+    assert_eq!(error(share), "a reserve of 20 % is above the limit of 10 %");
+}
+
+#[test]
 fn mistakes_are_named() {
     assert_eq!(error("frobnicate"), "unknown command `frobnicate`; `help` lists all");
-    assert!(error("vm fly demo").starts_with("unknown command `vm fly`; `vm` takes create, list, "));
-    assert!(error("vm").starts_with("`vm` what? create, "));
+    assert!(error("vm fly demo").starts_with("unknown command `vm fly`; `vm` takes create, set, list, "));
+    assert!(error("vm").starts_with("`vm` what? create, set, "));
     assert_eq!(error("vm start"), "NAME is missing; usage: vm start NAME [--console]");
     assert_eq!(error("vm start a b"), "`b` is too much; usage: vm start NAME [--console]");
     assert_eq!(error("vm start a --fast"), "`vm start` has no option `--fast`; it has --console");
@@ -75,7 +98,8 @@ fn mistakes_are_named() {
 fn help_names_every_command() {
     let help = help();
     assert!(help.contains(
-        &"vm create NAME --memory SIZE --vps N --kernel PATH [--initrd PATH] [--cmdline STR] [--disk PATH]…"
+        &"vm create NAME --memory SIZE --vps N --kernel PATH [--initrd PATH] [--cmdline STR] [--disk PATH]… \
+          [--weight N] [--reserve PERCENT] [--limit PERCENT] [--affinity LIST]"
             .to_owned()
     ));
     assert!(help.iter().any(|line| line.contains("vm crash") || line.contains("test aid")));
@@ -109,6 +133,8 @@ fn tab_knows_commands_names_options_and_paths() {
     };
     is("", "", &["disk", "file", "help", "host", "vm"]);
     is("vm st", "st", &["start", "stats", "stop"]);
+    is("vm set demo --a", "--a", &["--affinity", "--autostart"]);
+    is("vm set demo --autostart ", "", &["off", "on"]);
     is("vm start ", "", &["demo", "web"]);
     is("vm start w", "w", &["web"]);
     is("vm start demo ", "", &["--console"]);

@@ -62,6 +62,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         if self.vms.iter().any(|vm| vm.name == *name) {
             return Err(alloc::format!("there is a VM {name} already"));
         }
+        self.check_share(name, &definition, false)?;
         let volume = self.volume.as_mut().ok_or_else(|| VolumeError::NoVolume.to_string())?;
         let files = [&definition.kernel].into_iter().chain(&definition.initrd);
         for path in files.chain(definition.disks.iter().map(|disk| &disk.path)) {

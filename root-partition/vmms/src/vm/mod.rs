@@ -6,6 +6,7 @@
 
 mod definitions;
 mod instance;
+mod share;
 mod start;
 mod step;
 
@@ -21,7 +22,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use instance::{Instance, Timer};
 use syscall::worker::ToWorker;
-use syscall::{Error, VM_COUNTERS, VmStatus};
+use syscall::{Error, VM_COUNTERS, VmStatus, VpStatistics};
 
 /// A second in 100 ns.
 pub const SECOND: u64 = 10_000_000;
@@ -75,6 +76,16 @@ pub enum Event {
         /// Whether it could not be started or went down by a fault.
         failed: bool,
     },
+}
+
+/// What a VM does and has done.
+pub struct Statistics {
+    /// Its counters, by [`VmCounter`](syscall::VmCounter).
+    pub counters: [u64; VM_COUNTERS],
+    /// Its state.
+    pub status: VmStatus,
+    /// Its virtual processors.
+    pub vps: Vec<VpStatistics>,
 }
 
 /// All VMs.
@@ -213,13 +224,25 @@ impl<S: System, V: Volume> Manager<S, V> {
         vm.instance.as_ref().map(|instance| self.system.vm_status(&instance.vm))
     }
 
-    /// The counters of a VM.
+    /// What a VM does, and what each of its VPs has done.
     ///
     /// # Errors
     /// It is off.
-    pub fn counters(&mut self, name: &Name) -> Result<([u64; VM_COUNTERS], VmStatus), String> {
+    pub fn statistics(&mut self, name: &Name) -> Result<Statistics, String> {
         let (system, instance) = self.instance(name)?;
-        Ok((system.vm_counters(&instance.vm), system.vm_status(&instance.vm)))
+        let vm = &instance.vm;
+        Ok(Statistics {
+            counters: system.vm_counters(vm),
+            status: system.vm_status(vm),
+            vps: system.vm_statistics(vm),
+        })
+    }
+
+    /// The same of every VM that is not off.
+    pub fn all_statistics(&self) -> Vec<(Name, Vec<VpStatistics>, VmStatus)> {
+        let on = self.vms.iter().filter_map(|vm| Some((&vm.name, &vm.instance.as_ref()?.vm)));
+        on.map(|(name, vm)| (name.clone(), self.system.vm_statistics(vm), self.system.vm_status(vm)))
+            .collect()
     }
 
     /// Whether all are off.

@@ -33,9 +33,14 @@ impl<S: System, V: Volume> Manager<S, V> {
             disks.push(self.open_disk(lun, disk, &mut used)?);
         }
         self.check_memory(name, definition.memory)?;
+        let fits = self.check_share(name, &definition, true);
+        fits.map_err(|why| alloc::format!("{name} cannot be started: {why}"))?;
         let vm = self.system.vm_create(&create(name, &definition)).map_err(|error| {
             alloc::format!("{name} cannot be made ({} of memory): {error}", definition.memory)
         })?;
+        let share = definition.share().to_kernel();
+        let given = self.system.vm_set_share(&vm, &share);
+        given.map_err(|error| alloc::format!("the share of {name} cannot be set: {error}"))?;
         for ((file, attachment), disk) in disks.iter().zip(&definition.disks) {
             let attached = self.system.vm_attach(&vm, file, attachment);
             attached.map_err(|error| alloc::format!("{} cannot be attached: {error}", disk.path))?;
