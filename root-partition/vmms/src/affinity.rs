@@ -29,7 +29,6 @@ impl Affinity {
 
     /// Whether it is every processor.
     #[must_use]
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
     pub fn is_all(&self) -> bool {
         *self == Self::ALL
     }

@@ -9,7 +9,7 @@
 use crate::affinity::{Affinity, missing};
 use alloc::string::String;
 use serde::de::{self, Deserializer};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use syscall::{PROCESSORS_MAX, VmShare, WEIGHT_DEFAULT, WEIGHT_MAX};
 
 /// All of something, in percent.
@@ -153,7 +153,6 @@ pub mod field {
             }
             /// Whether it need not be written.
             #[must_use]
-            #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
             pub fn $is_default(value: &u32) -> bool {
                 *value == $value
             }

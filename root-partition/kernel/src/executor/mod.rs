@@ -12,6 +12,7 @@
 
 pub mod fair;
 pub mod idle;
+pub mod share;
 #[cfg(not(test))]
 mod task;
 

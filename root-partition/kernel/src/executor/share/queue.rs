@@ -1,0 +1,256 @@
+//! Those that wait for one processor.
+
+use super::{Account, Group, SLICE, WEIGHT, virtual_time};
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
+use core::sync::atomic::Ordering;
+
+/// How many are looked at for one that may run elsewhere.
+const LOOK: usize = 16;
+
+/// One that waits.
+#[derive(Debug)]
+struct Waiting<T> {
+    account: Arc<Account>,
+    what: T,
+    /// Where it stands in `reserved`, if it does.
+    reserved_from: u64,
+}
+
+impl<T> Waiting<T> {
+    /// Where it waits at least: others of its group have run while it did.
+    fn floor(&self) -> u64 {
+        let group = self.account.group();
+        group.had().saturating_sub(group.lag())
+    }
+
+    /// How far it has to be behind for another processor to take it.
+    fn worth_while(&self) -> u64 {
+        self.account.group().slice().min(virtual_time(SLICE, WEIGHT))
+    }
+}
+
+/// Those that wait for a processor, by the virtual time at which they do.
+#[derive(Debug)]
+pub struct Queue<T> {
+    waiting: BTreeMap<(u64, u64), Waiting<T>>,
+    /// Those of groups with a reserve: from when on that is due, key and place.
+    reserved: BTreeSet<(u64, u64, u64)>,
+    /// The virtual time of whoever was taken last: who comes later starts no further below it than a slice.
+    now: u64,
+    next: u64,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> Queue<T> {
+    /// Nobody waits.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { waiting: BTreeMap::new(), reserved: BTreeSet::new(), now: 0, next: 0 }
+    }
+
+    /// Whether nobody waits.
+    #[must_use]
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// How many wait.
+    #[must_use]
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The least virtual time of those that wait.
+    #[must_use]
+    #[inline]
+    pub fn first(&self) -> Option<u64> {
+        self.waiting.first_key_value().map(|(&(key, _), _)| key)
+    }
+
+    /// The virtual time above which another processor had better run the one that is next here; `u64::MAX`: nobody waits.
+    #[must_use]
+    #[inline]
+    pub fn offered_at(&self) -> u64 {
+        let first = self.waiting.first_key_value();
+        first.map_or(u64::MAX, |(&(key, _), it)| key.saturating_add(it.worth_while()))
+    }
+
+    /// From when on somebody who waits has less than its reserve; `u64::MAX`: never.
+    #[must_use]
+    #[inline]
+    pub fn reserved_from(&self) -> u64 {
+        self.reserved.first().map_or(u64::MAX, |&(from, _, _)| from)
+    }
+
+    /// The processors that somebody who waits may run on, a bit each.
+    #[must_use]
+    pub fn affinity(&self) -> u64 {
+        self.waiting.values().take(LOOK).fold(0, |mask, it| mask | it.account.group().affinity())
+    }
+
+    /// Whether somebody who waits is to have the processor before `account` goes on with its slice at `time`.
+    #[must_use]
+    #[inline]
+    pub fn is_before(&self, account: &Account, time: u64) -> bool {
+        if account.group().reserved_from() <= time {
+            return false;
+        }
+        let had = account.had_so_far();
+        self.first().is_some_and(|first| first + account.group().granularity() <= had)
+            || self.reserved_from() <= time
+    }
+
+    /// Whether `account` has had more than a slice more than whoever waits longest, or was taken last.
+    #[must_use]
+    #[inline]
+    pub fn is_ahead(&self, account: &Account) -> bool {
+        let first = self.first().unwrap_or(self.now).max(self.now);
+        account.group_had_so_far() > first + account.group().slice()
+    }
+
+    /// `account` ran to the end of a slice without having been taken from here: the virtual time goes on with it, up to
+    /// whoever waits.
+    pub fn ran(&mut self, account: &Account) {
+        let group = account.group();
+        if !group.is_reserved() {
+            let had = group.had();
+            self.now = self.now.max(self.first().map_or(had, |first| first.min(had)));
+        }
+        self.bound(group);
+    }
+
+    /// Keeps the virtual time of a group that runs near that of those that wait here.
+    ///
+    /// It may have run for long beside others of greater weight without being able to use its share: then it is behind, and
+    /// would keep them from running now. Or it may have had more than its share because of its reserve: then it is ahead,
+    /// and would have nothing but its reserve for as long. Whoever has a reserve is no measure for the others.
+    fn bound(&self, group: &Group) {
+        let Some((&(first, _), it)) = self.waiting.first_key_value() else { return };
+        if group.is_reserved() {
+            group.lower(first.saturating_add(group.lag()));
+        } else if it.reserved_from == u64::MAX {
+            // Who weighs less goes on in larger steps.
+            group.raise(first.saturating_sub(group.lag().max(it.account.group().lag())));
+        }
+    }
+
+    /// Adds one that goes on waiting, or is at the end of its slice or within it.
+    pub fn push(&mut self, account: Arc<Account>, what: T) {
+        self.bound(account.group());
+        self.insert(account, what);
+    }
+
+    /// Adds one that has been away. It does not make up for it, but for a slice.
+    pub fn push_woken(&mut self, account: Arc<Account>, what: T) {
+        let group = account.group();
+        group.raise(self.now.saturating_sub(group.slice()));
+        self.insert(account, what);
+    }
+
+    fn insert(&mut self, account: Arc<Account>, what: T) {
+        if account.slice_begins() {
+            self.next += 1;
+            account.place.store(self.next, Ordering::Relaxed);
+            account.key.store(account.group().had(), Ordering::Relaxed);
+        }
+        let key = account.key.load(Ordering::Relaxed);
+        let reserved_from = account.group().reserved_from();
+        self.place(key, Waiting { account, what, reserved_from });
+    }
+
+    /// Puts one where it belongs.
+    fn place(&mut self, key: u64, it: Waiting<T>) {
+        let mut place = it.account.place.load(Ordering::Relaxed);
+        // It may have been given its place by another queue.
+        while self.waiting.contains_key(&(key, place)) {
+            self.next += 1;
+            place = self.next;
+        }
+        it.account.key.store(key, Ordering::Relaxed);
+        it.account.place.store(place, Ordering::Relaxed);
+        if it.reserved_from != u64::MAX {
+            self.reserved.insert((it.reserved_from, key, place));
+        }
+        self.waiting.insert((key, place), it);
+    }
+
+    /// Takes the one that is to run at `time`: of a group that has had less than its reserve, otherwise the one whose
+    /// group has had least; of several, the one that waits longest.
+    pub fn pop(&mut self, time: u64) -> Option<T> {
+        if let Some(at) = self.overdue(time) {
+            return self.remove(at).map(|it| it.what);
+        }
+        loop {
+            let (&(key, place), it) = self.waiting.first_key_value()?;
+            // While it waited others of its group ran.
+            let floor = it.floor();
+            if key >= floor || self.waiting.len() == 1 {
+                if it.reserved_from == u64::MAX {
+                    self.now = self.now.max(key);
+                }
+                return self.remove((key, place)).map(|it| it.what);
+            }
+            let it = self.remove((key, place))?;
+            self.place(floor, it);
+        }
+    }
+
+    /// Where the one stands that has waited longest for its reserve, if it has less than that at `time`.
+    fn overdue(&mut self, time: u64) -> Option<(u64, u64)> {
+        loop {
+            let &(from, key, place) = self.reserved.first()?;
+            if from > time {
+                return None;
+            }
+            let it = self.waiting.get_mut(&(key, place))?;
+            let now_from = it.account.group().reserved_from();
+            if now_from <= time {
+                return Some((key, place));
+            }
+            // While it waited others of its group ran.
+            it.reserved_from = now_from;
+            self.reserved.remove(&(from, key, place));
+            if now_from != u64::MAX {
+                self.reserved.insert((now_from, key, place));
+            }
+        }
+    }
+
+    fn remove(&mut self, (key, place): (u64, u64)) -> Option<Waiting<T>> {
+        let it = self.waiting.remove(&(key, place))?;
+        if it.reserved_from != u64::MAX {
+            self.reserved.remove(&(it.reserved_from, key, place));
+        }
+        Some(it)
+    }
+
+    /// Takes somebody for `processor`, which is idle, or would run at virtual time `before` otherwise.
+    pub fn steal(&mut self, processor: u32, time: u64, before: Option<u64>) -> Option<(Arc<Account>, T)> {
+        let may = |it: &Waiting<T>| it.account.group().allows(processor);
+        if let Some(at) = self.overdue(time)
+            && self.waiting.get(&at).is_some_and(may)
+        {
+            return self.remove(at).map(|it| (it.account, it.what));
+        }
+        let is_behind = |key: u64, it: &Waiting<T>| {
+            before.is_none_or(|before| key.max(it.floor()) + it.worth_while() < before)
+        };
+        let mut all = self.waiting.iter().take(LOOK);
+        let (&at, _) = all.find(|&(&(key, _), it)| may(it) && is_behind(key, it))?;
+        self.remove(at).map(|it| (it.account, it.what))
+    }
+
+    /// Takes those that may not run on `processor` (any more).
+    pub fn expel(&mut self, processor: u32) -> Option<(Arc<Account>, T)> {
+        let (&at, _) = self.waiting.iter().find(|(_, it)| !it.account.group().allows(processor))?;
+        self.remove(at).map(|it| (it.account, it.what))
+    }
+}

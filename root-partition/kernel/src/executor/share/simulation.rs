@@ -1,0 +1,444 @@
+//! Machines of several processors with several VMs, played in virtual time with the very queues of the kernel.
+
+use super::balance::{Shown, behind};
+use super::{Account, Group, Queue, SLICE, Shares};
+use proptest::prelude::*;
+use std::sync::Arc;
+
+/// The step of the played time, in 100 ns.
+const TICK: u64 = 1000;
+const SECOND: u64 = 10_000_000;
+
+/// A VM that wants to run, of `vps` virtual processors.
+#[derive(Clone, Copy, Debug)]
+struct Spec {
+    vps: u32,
+    shares: Shares,
+    /// How long each runs and then sleeps, in ticks; sleeps of 0: it wants to run all the time.
+    runs: u64,
+    sleeps: u64,
+}
+
+fn busy(vps: u32, weight: u32) -> Spec {
+    Spec { vps, shares: Shares::of_weight(weight), runs: 1, sleeps: 0 }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Waiting,
+    Running,
+    Sleeping(u64),
+}
+
+struct Vp {
+    vm: usize,
+    account: Arc<Account>,
+    state: State,
+    left: u64,
+    ran: u64,
+    woken: u64,
+    /// The longest that it had to wait after it was woken.
+    latency: u64,
+}
+
+struct Processor {
+    queue: Queue<usize>,
+    shown: Shown,
+    runs: Option<usize>,
+    balanced: u64,
+    idle: u64,
+}
+
+struct Machine {
+    now: u64,
+    specs: Vec<Spec>,
+    groups: Vec<Arc<Group>>,
+    vps: Vec<Vp>,
+    processors: Vec<Processor>,
+}
+
+impl Machine {
+    fn new(processors: u32, specs: &[Spec]) -> Self {
+        let mut machine = Self {
+            now: SECOND,
+            specs: specs.to_vec(),
+            groups: Vec::new(),
+            vps: Vec::new(),
+            processors: Vec::new(),
+        };
+        machine.processors.extend((0..processors).map(|_| Processor {
+            queue: Queue::new(),
+            shown: Shown::new(),
+            runs: None,
+            balanced: 0,
+            idle: 0,
+        }));
+        for (vm, spec) in specs.iter().enumerate() {
+            let group = Arc::new(Group::new(spec.shares, spec.vps));
+            for _ in 0..spec.vps {
+                // All begin on one processor: the others have to find them.
+                let home = spec.shares.affinity.trailing_zeros().min(processors - 1);
+                let account = Arc::new(Account::of(Arc::clone(&group), home));
+                machine.vps.push(Vp {
+                    vm,
+                    account,
+                    state: State::Sleeping(0),
+                    left: spec.runs,
+                    ran: 0,
+                    woken: 0,
+                    latency: 0,
+                });
+            }
+            machine.groups.push(group);
+        }
+        machine
+    }
+
+    fn push(&mut self, index: usize, woken: bool) {
+        let vp = &mut self.vps[index];
+        vp.state = State::Waiting;
+        let account = Arc::clone(&vp.account);
+        if !account.group().allows(account.home()) {
+            account.set_home(account.group().affinity().trailing_zeros());
+        }
+        let processor = &mut self.processors[account.home() as usize];
+        if woken {
+            vp.woken = self.now;
+            processor.queue.push_woken(account, index);
+        } else {
+            processor.queue.push(account, index);
+        }
+        processor.shown.show(&processor.queue);
+    }
+
+    fn wake(&mut self) {
+        for index in 0..self.vps.len() {
+            if let State::Sleeping(until) = self.vps[index].state
+                && until <= self.now
+            {
+                self.push(index, true);
+            }
+        }
+    }
+
+    /// The one that runs on `number` has run for a tick.
+    fn run(&mut self, number: usize) {
+        let Some(index) = self.processors[number].runs else { return };
+        let (vp, processor) = (&mut self.vps[index], &mut self.processors[number]);
+        let spec = self.specs[vp.vm];
+        vp.ran += TICK;
+        vp.left = vp.left.saturating_sub(1);
+        let over = vp.account.charge_vp(self.now, TICK);
+        if over {
+            processor.queue.ran(&vp.account);
+        }
+        if vp.left == 0 && spec.sleeps != 0 {
+            vp.account.end_slice();
+            processor.queue.ran(&vp.account);
+            vp.left = spec.runs;
+            vp.state = State::Sleeping(self.now + spec.sleeps * TICK);
+            processor.runs = None;
+        } else if vp.account.group().limited_until() > self.now {
+            vp.state = State::Sleeping(vp.account.group().limited_until());
+            processor.runs = None;
+        } else if over
+            || processor.queue.is_before(&vp.account, self.now)
+            || !vp.account.group().allows(number as u32)
+        {
+            processor.runs = None;
+            self.push(index, false);
+        }
+    }
+
+    /// A processor without anybody finds somebody.
+    fn choose(&mut self, number: usize) {
+        let now = self.now;
+        if self.processors[number].runs.is_some() {
+            return;
+        }
+        let others: Vec<usize> = (0..self.processors.len()).filter(|&other| other != number).collect();
+        let mut stolen = None;
+        if now >= self.processors[number].balanced + SLICE {
+            self.processors[number].balanced = now;
+            let shown = others.iter().map(|&other| (other as u32, &self.processors[other].shown));
+            if let Some(other) = behind(&self.processors[number].shown, shown, now) {
+                let before = self.processors[number].shown.first();
+                stolen = self.steal(other as usize, number, Some(before));
+            }
+        }
+        if stolen.is_none() && self.processors[number].queue.is_empty() {
+            stolen = others.into_iter().find_map(|other| self.steal(other, number, None));
+        }
+        if let Some((account, index)) = stolen {
+            account.set_home(number as u32);
+            self.processors[number].queue.push(account, index);
+        }
+        let processor = &mut self.processors[number];
+        let next = processor.queue.pop(now);
+        processor.shown.show(&processor.queue);
+        let Some(index) = next else {
+            processor.idle += TICK;
+            return;
+        };
+        processor.runs = Some(index);
+        let vp = &mut self.vps[index];
+        vp.state = State::Running;
+        if vp.woken != 0 {
+            vp.latency = vp.latency.max(now - vp.woken);
+            vp.woken = 0;
+        }
+    }
+
+    fn steal(&mut self, from: usize, to: usize, before: Option<u64>) -> Option<(Arc<Account>, usize)> {
+        let other = &mut self.processors[from];
+        let stolen = other.queue.steal(to as u32, self.now, before);
+        other.shown.show(&other.queue);
+        stolen
+    }
+
+    fn play(&mut self, time: u64) {
+        let end = self.now + time;
+        while self.now < end {
+            self.wake();
+            for number in 0..self.processors.len() {
+                self.choose(number);
+            }
+            self.now += TICK;
+            for number in 0..self.processors.len() {
+                self.run(number);
+            }
+        }
+    }
+
+    /// What each VM ran.
+    fn ran(&self) -> Vec<u64> {
+        let of = |vm| self.vps.iter().filter(|vp| vp.vm == vm).map(|vp| vp.ran).sum();
+        (0..self.specs.len()).map(of).collect()
+    }
+
+    /// Each VM's part of `time` on one processor, in percent, measured anew after a second.
+    fn shares(&mut self) -> Vec<f64> {
+        self.play(SECOND);
+        let before = self.ran();
+        self.play(10 * SECOND);
+        let after = self.ran();
+        after
+            .iter()
+            .zip(before)
+            .map(|(after, before)| (after - before) as f64 / (10 * SECOND) as f64 * 100.0)
+            .collect()
+    }
+}
+
+/// What each VM that wants all it can have is to get of so many processors, in percent of one: in proportion to the
+/// weights, but for whoever gets no more than it can use.
+fn ideal(processors: u32, specs: &[Spec]) -> Vec<f64> {
+    let most =
+        |spec: &Spec| f64::from(spec.shares.limit.unwrap_or(u32::MAX).min(100 * spec.vps.min(processors)));
+    let mut all: Vec<Option<f64>> = vec![None; specs.len()];
+    loop {
+        let left = f64::from(processors) * 100.0 - all.iter().flatten().sum::<f64>();
+        let open: Vec<usize> = (0..specs.len()).filter(|&vm| all[vm].is_none()).collect();
+        let weights: f64 = open.iter().map(|&vm| f64::from(specs[vm].shares.weight)).sum();
+        let share = |vm: usize| left * f64::from(specs[vm].shares.weight) / weights;
+        let full: Vec<usize> = open.iter().copied().filter(|&vm| share(vm) >= most(&specs[vm])).collect();
+        if full.is_empty() {
+            return (0..specs.len()).map(|vm| all[vm].unwrap_or_else(|| share(vm))).collect();
+        }
+        for vm in full {
+            all[vm] = Some(most(&specs[vm]));
+        }
+    }
+}
+
+/// Whether each gets what it is to get, within 5 % of that.
+fn check(processors: u32, specs: &[Spec]) -> Result<(), String> {
+    let shares = Machine::new(processors, specs).shares();
+    let ideal = ideal(processors, specs);
+    for (got, wanted) in shares.iter().zip(&ideal) {
+        // Whoever is to get next to nothing may be a slice off.
+        if (got - wanted).abs() > wanted * 0.05 + 0.1 {
+            return Err(format!("{shares:.1?}, not {ideal:.1?}"));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn weights_of_one_two_and_four() {
+    for processors in [1, 2, 4] {
+        let specs = [busy(4, 100), busy(4, 200), busy(4, 400)];
+        check(processors, &specs).unwrap();
+    }
+}
+
+#[test]
+fn three_on_two_processors_get_two_thirds_each() {
+    check(2, &[busy(1, 100); 3]).unwrap();
+    check(4, &[busy(1, 100); 7]).unwrap();
+    check(2, &[busy(4, 100), busy(1, 100), busy(1, 100)]).unwrap();
+}
+
+#[test]
+fn a_weight_is_no_more_than_what_its_owner_can_use() {
+    check(2, &[busy(1, 1000), busy(1, 100), busy(1, 200)]).unwrap();
+    check(4, &[busy(2, 10_000), busy(4, 1), busy(4, 2)]).unwrap();
+}
+
+#[test]
+fn virtual_processors_of_one_vm_share_alike() {
+    let mut machine = Machine::new(2, &[busy(3, 100), busy(1, 100)]);
+    machine.play(10 * SECOND);
+    let ran: Vec<u64> = machine.vps.iter().map(|vp| vp.ran).collect();
+    for vp in &ran[..3] {
+        assert!(vp.abs_diff(10 * SECOND / 3) < SECOND / 5, "{ran:?}");
+    }
+}
+
+#[test]
+fn a_limit_holds_on_an_idle_host() {
+    for percent in [1, 5, 25, 50, 90] {
+        let limited = |vps| Spec {
+            shares: Shares { limit: Some(percent * vps), ..Shares::of_weight(100) },
+            ..busy(vps, 100)
+        };
+        for vps in [1, 3] {
+            let share = Machine::new(4, &[limited(vps)]).shares()[0];
+            let wanted = f64::from(percent * vps);
+            assert!((share - wanted).abs() <= wanted * 0.05, "{share} of {wanted}");
+        }
+    }
+}
+
+#[test]
+fn a_limit_holds_beside_others() {
+    let limited = Spec { shares: Shares { limit: Some(25), ..Shares::of_weight(1000) }, ..busy(1, 0) };
+    check(1, &[limited, busy(1, 100), busy(1, 200)]).unwrap();
+    check(2, &[limited, busy(2, 100), busy(2, 100)]).unwrap();
+}
+
+#[test]
+fn a_reserve_is_had_whatever_the_others_weigh() {
+    for (processors, vps, reserve) in [(1, 1, 50), (1, 1, 10), (2, 2, 100), (4, 3, 150), (2, 1, 80)] {
+        let reserved = Spec { shares: Shares { reserve, ..Shares::of_weight(1) }, ..busy(vps, 1) };
+        let others = [busy(4, 10_000); 3];
+        let all: Vec<Spec> = [reserved].into_iter().chain(others).collect();
+        let shares = Machine::new(processors, &all).shares();
+        let wanted = f64::from(reserve);
+        assert!(
+            shares[0] >= wanted * 0.95 && shares[0] <= wanted * 1.1 + 1.0,
+            "{shares:.1?} with a reserve of {reserve}"
+        );
+        assert!((shares[1] - shares[2]).abs() <= shares[1] * 0.05, "{shares:.1?}");
+    }
+}
+
+#[test]
+fn whoever_ran_beyond_its_reserve_has_it_still() {
+    let reserved = Spec { shares: Shares { reserve: 50, ..Shares::of_weight(1) }, ..busy(1, 1) };
+    let late = Spec { runs: u64::MAX, ..busy(1, 10_000) };
+    let mut machine = Machine::new(1, &[reserved, late, late]);
+    machine.vps[1].state = State::Sleeping(6 * SECOND);
+    machine.vps[2].state = State::Sleeping(6 * SECOND);
+    machine.play(5 * SECOND);
+    let before = machine.ran()[0];
+    machine.play(SECOND);
+    let ran = machine.ran()[0] - before;
+    assert!(ran > SECOND * 45 / 100, "{ran}");
+}
+
+#[test]
+fn affinity_holds_and_shares_are_fair_within_it() {
+    let on = |mask: u64, spec: Spec| Spec { shares: Shares { affinity: mask, ..spec.shares }, ..spec };
+    let specs = [on(1, busy(1, 1000)), on(1, busy(2, 2000)), on(2, busy(1, 100))];
+    let shares = Machine::new(2, &specs).shares();
+    assert!(
+        (shares[0] - 33.3).abs() < 1.7 && (shares[1] - 66.7).abs() < 3.4 && shares[2] > 99.0,
+        "{shares:.1?}"
+    );
+    // Nobody starves who could run on either, beside some that cannot.
+    let specs = [
+        on(1, busy(1, 100)),
+        on(1, busy(1, 100)),
+        on(1, busy(1, 100)),
+        on(2, busy(1, 100)),
+        on(3, busy(2, 100)),
+    ];
+    let mut machine = Machine::new(2, &specs);
+    machine.play(10 * SECOND);
+    for vp in &machine.vps[4..] {
+        assert!(vp.ran > SECOND, "{:?}", machine.vps.iter().map(|vp| vp.ran).collect::<Vec<_>>());
+    }
+    let shares = machine.shares();
+    assert!((shares[3] - 50.0).abs() < 2.5 && (shares[4] - 50.0).abs() < 2.5, "{shares:.1?}");
+}
+
+#[test]
+fn a_change_counts_at_once() {
+    let mut machine = Machine::new(1, &[busy(1, 100), busy(1, 100)]);
+    machine.play(5 * SECOND);
+    machine.groups[0].set(Shares::of_weight(300));
+    let shares = machine.shares();
+    assert!((shares[0] - 75.0).abs() < 3.0, "{shares:.1?}");
+    machine.groups[0].set(Shares { limit: Some(10), ..Shares::of_weight(300) });
+    let shares = machine.shares();
+    assert!((shares[0] - 10.0).abs() < 0.5, "{shares:.1?}");
+    machine.groups[0].set(Shares::of_weight(100));
+    let shares = machine.shares();
+    assert!((shares[0] - 50.0).abs() < 2.5, "{shares:.1?}");
+}
+
+#[test]
+fn one_that_wakes_up_runs_soon_however_many_sleep() {
+    let brief = Spec { runs: 2, sleeps: 100, ..busy(1, 100) };
+    for sleepers in [0, 500] {
+        let asleep = Spec { sleeps: u64::MAX / SECOND, ..brief };
+        let all: Vec<Spec> =
+            [brief, busy(1, 100), busy(1, 100)].into_iter().chain(vec![asleep; sleepers]).collect();
+        let mut machine = Machine::new(1, &all);
+        for vp in &mut machine.vps[3..] {
+            vp.state = State::Sleeping(u64::MAX);
+        }
+        machine.play(3 * SECOND);
+        assert!(machine.vps[0].latency <= 2 * TICK, "{} after a wake-up", machine.vps[0].latency);
+    }
+}
+
+#[test]
+fn one_that_sleeps_a_moment_all_the_time_gets_no_more_than_its_share() {
+    // It gives the processor away just before its slice ends, so that it is never charged a whole one.
+    for (runs, sleeps) in [(49, 1), (10, 1), (1, 1), (45, 5)] {
+        let sly = Spec { runs, sleeps, ..busy(2, 100) };
+        let shares = Machine::new(1, &[sly, busy(1, 100)]).shares();
+        assert!(shares[1] >= 47.5, "{shares:.1?} for {runs} and {sleeps}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
+    #[test]
+    fn within_five_percent_on_any_machine(
+        processors in 1_u32..5,
+        vms in proptest::collection::vec((1_u32..5, 20_u32..500), 1..6),
+    ) {
+        let specs: Vec<Spec> = vms.iter().map(|&(vps, weight)| busy(vps, weight)).collect();
+        prop_assert_eq!(check(processors, &specs), Ok(()));
+    }
+
+    /// Sleepers of any kind keep nobody from its share, and no processor is idle while somebody waits.
+    #[test]
+    fn sleepers_disturb_nobody(
+        processors in 1_u32..4,
+        vms in proptest::collection::vec((1_u32..4, 20_u32..500, 1_u64..80, 0_u64..80), 1..5),
+    ) {
+        let specs: Vec<Spec> = vms.iter().map(|&(vps, weight, runs, sleeps)| Spec { runs, sleeps, ..busy(vps, weight) }).collect();
+        let all: Vec<Spec> = specs.iter().copied().chain([busy(processors, 100)]).collect();
+        let mut machine = Machine::new(processors, &all);
+        let shares = machine.shares();
+        let weights: u32 = all.iter().map(|spec| spec.shares.weight).sum();
+        let least = f64::from(processors * 100) * 100.0 / f64::from(weights);
+        prop_assert!(*shares.last().unwrap() >= least * 0.95, "{:.1?}, the last at least {:.1}", shares, least);
+        let idle: u64 = machine.processors.iter().map(|processor| processor.idle).sum();
+        prop_assert!(idle <= machine.now / 1000, "idle for {}", idle);
+    }
+}
