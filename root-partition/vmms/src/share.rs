@@ -8,8 +8,8 @@
 
 use crate::affinity::{Affinity, missing};
 use alloc::string::String;
-use serde::de::{self, Deserializer};
 use serde::Deserialize;
+use serde::de::{self, Deserializer};
 use syscall::{PROCESSORS_MAX, VmShare, WEIGHT_DEFAULT, WEIGHT_MAX};
 
 /// All of something, in percent.

@@ -49,9 +49,13 @@ impl<S: System, V: Volume> Cli<S, V> {
                 self.manager.delete(&name)?;
                 self.line(&alloc::format!("{name} is deleted; its disks are kept"));
             }
-            Command::VmStats(name) => {
+            Command::VmStats { name, json } => {
                 let statistics = self.manager.statistics(&name)?;
-                self.lines(report::stats(&statistics));
+                if json {
+                    self.line(&report::stats_json(&statistics));
+                } else {
+                    self.lines(report::stats(&statistics));
+                }
             }
             Command::VmCrash(name) => self.manager.crash(&name)?,
             Command::DiskCreate { path, size } => self.begin_job(&path, size)?,

@@ -1,5 +1,6 @@
 //! What commands print.
 
+use super::top::exits;
 use crate::config::Origin;
 use crate::definition::Definition;
 use crate::name::Name;
@@ -8,11 +9,12 @@ use crate::store::{Space, Volume};
 use crate::system::System;
 use crate::table::Table;
 use crate::vm::{Manager, SECOND, State, Statistics, Vm};
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use hv_abi::stats::ExitReason;
 use serde::Serialize;
-use syscall::{HostInfo, VM_COUNTERS, VmStatus, VpStatistics};
+use syscall::{HostInfo, VM_COUNTERS, VmCounter, VmStatus, VpStatistics};
 
 /// What stands for nothing in a table.
 const NOTHING: &str = "-";
@@ -200,6 +202,63 @@ pub fn stats(statistics: &Statistics) -> Vec<String> {
     lines.push(String::new());
     lines.extend(vp_exits(&statistics.vps));
     lines
+}
+
+/// What a VM has done, as `--json` shows it; times in 100 ns.
+#[derive(Serialize)]
+struct StatsJson {
+    uptime: u64,
+    guest_time: u64,
+    hypervisor_time: u64,
+    root_time: u64,
+    exits: u64,
+    exits_by_reason: BTreeMap<&'static str, u64>,
+    disk_requests: u64,
+    disk_bytes_read: u64,
+    disk_bytes_written: u64,
+    vps: Vec<VpJson>,
+}
+
+#[derive(Serialize)]
+struct VpJson {
+    processor: u32,
+    guest_time: u64,
+    hypervisor_time: u64,
+    wait_time: u64,
+    wake_ups: u64,
+    dispatches: u64,
+    exits: BTreeMap<&'static str, u64>,
+}
+
+/// `vm stats --json`: an object.
+pub fn stats_json(Statistics { counters, status, vps }: &Statistics) -> String {
+    let counter = |which: VmCounter| counters.get(which as usize).copied().unwrap_or(0);
+    let all = exits(vps);
+    let stats = StatsJson {
+        uptime: status.uptime,
+        guest_time: vps.iter().map(|vp| vp.guest_time).sum(),
+        hypervisor_time: vps.iter().map(|vp| vp.hypervisor_time).sum(),
+        root_time: status.root_time,
+        exits: all.values().sum(),
+        exits_by_reason: all,
+        disk_requests: counter(VmCounter::DiskRequests),
+        disk_bytes_read: counter(VmCounter::DiskBytesRead),
+        disk_bytes_written: counter(VmCounter::DiskBytesWritten),
+        vps: vps
+            .iter()
+            .map(|vp| VpJson {
+                processor: vp.processor,
+                guest_time: vp.guest_time,
+                hypervisor_time: vp.hypervisor_time,
+                wait_time: vp.wait_time,
+                wake_ups: vp.wake_ups,
+                dispatches: vp.dispatches,
+                exits: exits(core::slice::from_ref(vp)),
+            })
+            .collect(),
+    };
+    // Texts and numbers only: that does not fail.
+    serde_json::to_string(&stats).unwrap_or_default()
 }
 
 fn vp_times(vps: &[VpStatistics]) -> Vec<String> {

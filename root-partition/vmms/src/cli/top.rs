@@ -6,6 +6,7 @@ use crate::store::Volume;
 use crate::system::System;
 use crate::table::Table;
 use crate::vm::{Manager, SECOND};
+use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use hv_abi::stats::ExitReason;
@@ -37,7 +38,6 @@ impl Look {
 pub struct Top {
     last: Look,
     once: bool,
-    json: bool,
 }
 
 impl Top {
@@ -47,108 +47,173 @@ impl Top {
     }
 }
 
-/// Between two looks; times in percent of a processor.
+/// A look as `--json` shows it: counters since the start, times in 100 ns.
 #[derive(Serialize)]
-struct TopJson {
-    seconds: f64,
+struct LookJson<'a> {
+    uptime: u64,
     processors: Vec<ProcessorJson>,
-    vms: Vec<VmJson>,
+    vms: Vec<VmJson<'a>>,
 }
 
 #[derive(Serialize)]
 struct ProcessorJson {
-    guest: f64,
-    root: f64,
-    hypervisor: f64,
-    idle: f64,
+    guest: u64,
+    root: u64,
+    hypervisor: u64,
+    idle: u64,
 }
 
 #[derive(Serialize)]
-struct VmJson {
+struct VmJson<'a> {
+    name: &'a str,
+    uptime: u64,
+    guest: u64,
+    root: u64,
+    hypervisor: u64,
+    waiting: u64,
+    wake_ups: u64,
+    exits: BTreeMap<&'static str, u64>,
+}
+
+fn json(look: &Look) -> String {
+    let processor = |it: &ProcessorTimes| {
+        let &ProcessorTimes { guest, root, hypervisor, idle } = it;
+        ProcessorJson { guest, root, hypervisor, idle }
+    };
+    let vms = look.vms.iter().map(|(name, vps, status)| {
+        let sum = |get: fn(&VpStatistics) -> u64| vps.iter().map(get).sum();
+        VmJson {
+            name: name.as_str(),
+            uptime: status.uptime,
+            guest: sum(|vp| vp.guest_time),
+            root: status.root_time,
+            hypervisor: sum(|vp| vp.hypervisor_time),
+            waiting: sum(|vp| vp.wait_time),
+            wake_ups: sum(|vp| vp.wake_ups),
+            exits: exits(vps),
+        }
+    });
+    let processors = look.processors.iter().map(processor).collect();
+    let look = LookJson { uptime: look.at, processors, vms: vms.collect() };
+    // Texts and numbers only: that does not fail.
+    serde_json::to_string(&look).unwrap_or_default()
+}
+
+/// Exits of all by reason, but for reasons that there were not.
+pub(super) fn exits(vps: &[VpStatistics]) -> BTreeMap<&'static str, u64> {
+    let count = |reason: usize| vps.iter().filter_map(|vp| vp.exits.get(reason)).sum::<u64>();
+    let all = ExitReason::NAMES.iter().enumerate().map(|(reason, &name)| (name, count(reason)));
+    all.filter(|&(_, count)| count != 0).collect()
+}
+
+/// Tenths of something.
+#[derive(Clone, Copy)]
+struct Tenths(u64);
+
+impl Tenths {
+    /// How often `whole`, a second for example, has `scale` of `part`.
+    fn of(part: u64, whole: u64, scale: u64) -> Self {
+        let tenths = u128::from(part) * u128::from(scale) * 10 / u128::from(whole.max(1));
+        Self(u64::try_from(tenths).unwrap_or(u64::MAX))
+    }
+
+    fn percent(self) -> String {
+        alloc::format!("{}.{} %", self.0 / 10, self.0 % 10)
+    }
+
+    fn rounded(self) -> u64 {
+        self.0.saturating_add(5) / 10
+    }
+}
+
+/// What happened between two looks; times in percent of a processor, the rest a second.
+struct Rates {
+    processors: Vec<[Tenths; 4]>,
+    vms: Vec<VmRates>,
+}
+
+struct VmRates {
     name: String,
-    guest: f64,
-    root: f64,
-    hypervisor: f64,
-    waiting: f64,
-    wake_ups_a_second: f64,
-    exits_a_second: Vec<(&'static str, f64)>,
+    guest: Tenths,
+    root: Tenths,
+    hypervisor: Tenths,
+    waiting: Tenths,
+    wake_ups: Tenths,
+    exits: Vec<(&'static str, Tenths)>,
 }
 
 /// What happened between two looks.
-fn between(from: &Look, to: &Look) -> TopJson {
-    let time = to.at.saturating_sub(from.at).max(1);
-    let percent = |from: u64, to: u64| tenths(to.saturating_sub(from), time, 1000);
-    let rate = |from: u64, to: u64| tenths(to.saturating_sub(from), time, SECOND * 10);
-    let processors = from.processors.iter().zip(&to.processors).map(|(from, to)| ProcessorJson {
-        guest: percent(from.guest, to.guest),
-        root: percent(from.root, to.root),
-        hypervisor: percent(from.hypervisor, to.hypervisor),
-        idle: percent(from.idle, to.idle),
+fn between(from: &Look, to: &Look) -> Rates {
+    let time = to.at.saturating_sub(from.at);
+    let percent = |from: u64, to: u64| Tenths::of(to.saturating_sub(from), time, 100);
+    let processors = from.processors.iter().zip(&to.processors).map(|(from, to)| {
+        [
+            percent(from.guest, to.guest),
+            percent(from.root, to.root),
+            percent(from.hypervisor, to.hypervisor),
+            percent(from.idle, to.idle),
+        ]
     });
-    let vm = |(name, now, status): &(Name, Vec<VpStatistics>, VmStatus)| {
+    let vms = to.vms.iter().map(|now| {
         // One that was started again meanwhile begins with nothing.
-        let same = |(other, _, then): &&(Name, Vec<VpStatistics>, VmStatus)| {
-            other == name && then.uptime <= status.uptime
-        };
-        let then = from.vms.iter().find(same);
-        let sum = |get: &dyn Fn(&VpStatistics) -> u64| {
-            let all = |vps: &[VpStatistics]| vps.iter().map(get).sum::<u64>();
-            (then.map_or(0, |(_, vps, _)| all(vps)), all(now))
-        };
-        let of = |get: &dyn Fn(&VpStatistics) -> u64| {
-            let (from, to) = sum(get);
-            percent(from, to)
-        };
-        let a_second = |get: &dyn Fn(&VpStatistics) -> u64| {
-            let (from, to) = sum(get);
-            rate(from, to)
-        };
-        let names = ExitReason::NAMES.iter().enumerate();
-        let exits =
-            names.map(|(index, &name)| (name, a_second(&|vp| vp.exits.get(index).copied().unwrap_or(0))));
-        VmJson {
-            name: name.to_string(),
-            guest: of(&|vp| vp.guest_time),
-            root: percent(then.map_or(0, |(_, _, status)| status.root_time), status.root_time),
-            hypervisor: of(&|vp| vp.hypervisor_time),
-            waiting: of(&|vp| vp.wait_time),
-            wake_ups_a_second: a_second(&|vp| vp.wake_ups),
-            exits_a_second: exits.filter(|&(_, rate)| rate > 0.0).collect(),
-        }
+        let before = from.vms.iter().find(|then| then.0 == now.0 && then.2.uptime <= now.2.uptime);
+        vm_between(before.map(|(_, vps, status)| (&vps[..], status)), now, time)
+    });
+    Rates { vms: vms.collect(), processors: processors.collect() }
+}
+
+fn vm_between(
+    before: Option<(&[VpStatistics], &VmStatus)>,
+    (name, vps, status): &(Name, Vec<VpStatistics>, VmStatus),
+    time: u64,
+) -> VmRates {
+    let then = before.map_or(&[][..], |(vps, _)| vps);
+    let grown = |get: fn(&VpStatistics) -> u64| {
+        let sum = |vps: &[VpStatistics]| vps.iter().map(get).sum::<u64>();
+        sum(vps).saturating_sub(sum(then))
     };
-    let vms = to.vms.iter().map(vm).collect();
-    TopJson { seconds: tenths(time, SECOND, 10), processors: processors.collect(), vms }
+    let percent = |time_of: u64| Tenths::of(time_of, time, 100);
+    let rate = |count: u64| Tenths::of(count, time, SECOND);
+    let root = status.root_time.saturating_sub(before.map_or(0, |(_, status)| status.root_time));
+    let old = exits(then);
+    let mut exits: Vec<(&'static str, Tenths)> = exits(vps)
+        .into_iter()
+        .map(|(name, count)| (name, rate(count.saturating_sub(old.get(name).copied().unwrap_or(0)))))
+        .collect();
+    exits.sort_by_key(|&(_, rate)| core::cmp::Reverse(rate.0));
+    VmRates {
+        name: name.to_string(),
+        guest: percent(grown(|vp| vp.guest_time)),
+        root: percent(root),
+        hypervisor: percent(grown(|vp| vp.hypervisor_time)),
+        waiting: percent(grown(|vp| vp.wait_time)),
+        wake_ups: rate(grown(|vp| vp.wake_ups)),
+        exits,
+    }
 }
 
-/// `part * scale / whole`, which counts tenths.
-fn tenths(part: u64, whole: u64, scale: u64) -> f64 {
-    let tenths = u128::from(part) * u128::from(scale) / u128::from(whole);
-    f64::from(u32::try_from(tenths).unwrap_or(u32::MAX)) / 10.0
-}
-
-fn table(top: &TopJson) -> Vec<String> {
-    let percent = |value: f64| alloc::format!("{value:.1} %");
+fn table(rates: &Rates) -> Vec<String> {
     let mut processors = Table::new(&["PROCESSOR", "GUEST", "ROOT", "HYPERVISOR", "IDLE"]);
-    for (number, it) in top.processors.iter().enumerate() {
-        let cells = [it.guest, it.root, it.hypervisor, it.idle].map(percent);
-        let [guest, root, hypervisor, idle] = cells;
+    for (number, it) in rates.processors.iter().enumerate() {
+        let [guest, root, hypervisor, idle] = it.map(Tenths::percent);
         processors.row([number.to_string(), guest, root, hypervisor, idle]);
     }
     let mut lines = processors.lines();
-    if top.vms.is_empty() {
+    if rates.vms.is_empty() {
         return lines;
     }
     lines.push(String::new());
     let mut vms =
         Table::new(&["VM", "GUEST", "ROOT", "HYPERVISOR", "WAITING", "WAKE-UPS/S", "EXITS/S", "MOSTLY"]);
-    for it in &top.vms {
-        let [guest, root, hypervisor, waiting] = [it.guest, it.root, it.hypervisor, it.waiting].map(percent);
-        let mut reasons = it.exits_a_second.clone();
-        reasons.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-        let all: f64 = reasons.iter().map(|(_, rate)| rate).sum();
-        let named = reasons.iter().take(REASONS).map(|(name, rate)| alloc::format!("{name} {rate:.0}"));
-        let named: Vec<String> = named.collect();
-        let (wake_ups, all) = (alloc::format!("{:.0}", it.wake_ups_a_second), alloc::format!("{all:.0}"));
+    for it in &rates.vms {
+        let [guest, root, hypervisor, waiting] =
+            [it.guest, it.root, it.hypervisor, it.waiting].map(Tenths::percent);
+        let all = Tenths(it.exits.iter().map(|(_, rate)| rate.0).sum());
+        let named = it.exits.iter().filter(|(_, rate)| rate.rounded() != 0).take(REASONS);
+        let named: Vec<String> =
+            named.map(|(name, rate)| alloc::format!("{name} {}", rate.rounded())).collect();
+        let counts = [it.wake_ups, all].map(|rate| rate.rounded().to_string());
+        let [wake_ups, all] = counts;
         vms.row([it.name.clone(), guest, root, hypervisor, waiting, wake_ups, all, named.join(", ")]);
     }
     lines.extend(vms.lines());
@@ -157,12 +222,15 @@ fn table(top: &TopJson) -> Vec<String> {
 
 impl<S: System, V: Volume> Cli<S, V> {
     /// Takes the first look.
-    pub(super) fn begin_top(&mut self, once: bool, json: bool) {
+    pub(super) fn begin_top(&mut self, once: bool, as_json: bool) {
         let last = Look::new(&self.manager);
-        if !once && !json {
+        if as_json {
+            return self.line(&json(&last));
+        }
+        if !once {
             self.out.extend(b"\x1b[2J");
         }
-        self.mode = Mode::Top(Top { last, once: once || json, json });
+        self.mode = Mode::Top(Top { last, once });
     }
 
     /// Takes the next look when it is due.
@@ -172,26 +240,18 @@ impl<S: System, V: Volume> Cli<S, V> {
             return;
         }
         let now = Look::new(&self.manager);
-        let found = between(&top.last, &now);
-        let (once, json) = (top.once, top.json);
-        if json {
-            // Texts and numbers only: that does not fail.
-            self.line(&serde_json::to_string(&found).unwrap_or_default());
-        } else if once {
-            self.lines(table(&found));
-        } else {
-            // Each line over what was there, then nothing below.
-            self.out.extend(b"\x1b[H");
-            for line in table(&found).into_iter().chain(["".into(), "any key ends this".into()]) {
-                self.out.extend(line.bytes());
-                self.out.extend(b"\x1b[K\r\n");
-            }
-            self.out.extend(b"\x1b[J");
+        let lines = table(&between(&top.last, &now));
+        if top.once {
+            self.lines(lines);
+            return self.done();
         }
-        if once {
-            self.done();
-        } else {
-            self.mode = Mode::Top(Top { last: now, once, json });
+        // Each line over what was there, then nothing below.
+        self.out.extend(b"\x1b[H");
+        for line in lines.into_iter().chain(["".into(), "any key ends this".into()]) {
+            self.out.extend(line.bytes());
+            self.out.extend(b"\x1b[K\r\n");
         }
+        self.out.extend(b"\x1b[J");
+        self.mode = Mode::Top(Top { last: now, once: false });
     }
 }

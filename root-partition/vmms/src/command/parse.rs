@@ -27,7 +27,7 @@ pub enum Command {
     VmStop(Name),
     VmKill(Name),
     VmDelete(Name),
-    VmStats(Name),
+    VmStats { name: Name, json: bool },
     VmCrash(Name),
     DiskCreate { path: DataPath, size: Size },
     DiskList,
@@ -186,7 +186,7 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
         ["vm", "stop"] => Command::VmStop(arguments.name()?),
         ["vm", "kill"] => Command::VmKill(arguments.name()?),
         ["vm", "delete"] => Command::VmDelete(arguments.name()?),
-        ["vm", "stats"] => Command::VmStats(arguments.name()?),
+        ["vm", "stats"] => Command::VmStats { name: arguments.name()?, json },
         ["vm", "crash"] => Command::VmCrash(arguments.name()?),
         ["disk", "create"] => {
             Command::DiskCreate { path: file(arguments.operand())?, size: size(arguments, "--size")? }

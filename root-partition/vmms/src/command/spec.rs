@@ -116,7 +116,7 @@ pub static COMMANDS: &[Spec] = &[
     spec(&["vm", "stop"], VM, &[], "asks the guest to shut down"),
     spec(&["vm", "kill"], VM, &[], "stops a VM at once"),
     spec(&["vm", "delete"], VM, &[], "deletes the definition of a VM that is off; its disks stay"),
-    spec(&["vm", "stats"], VM, &[], "what a running VM and each of its virtual processors has done"),
+    spec(&["vm", "stats"], VM, &[JSON], "what a running VM and each of its virtual processors has done"),
     spec(&["vm", "crash"], VM, &[], "makes the worker of a VM crash (a test aid)"),
     spec(
         &["disk", "create"],
@@ -131,7 +131,7 @@ pub static COMMANDS: &[Spec] = &[
         &["host", "top"],
         &[],
         &[switch("--once"), JSON],
-        "what processors and VMs are doing, anew each second until a key is pressed; --once and --json: one second",
+        "what processors and VMs are doing, each second until a key is pressed; --once: one second; --json: all since the start",
     ),
     spec(&["host", "log"], &[], &[], "what the host has logged since it started"),
     spec(&["host", "shutdown"], &[], &[], "stops all VMs, then powers off"),
