@@ -25,7 +25,8 @@
 //! | ready tasks, virtual time | `executor::task` | one queue a processor, leaf lock; put in, then [poke](executor::idle) |
 //! | who is to look, who has a surplus, who is idle | [`executor::idle`] | atomics; models under loom |
 //! | program that runs, time of VPs within it | `executor::task` | each processor's own |
-//! | account of a program or VP | [`executor::fair`] | of whoever runs it; it names the home, changes with it |
+//! | account of a program or VP | [`executor::share`] | of whoever runs it; it names the home, changes with it |
+//! | virtual time of a VM, its limit and reserve | [`executor::share::Group`] | atomics, each right by itself |
 //! | sleepers | `time::clock` | one queue a processor, leaf lock; a sleeper removes itself from where it is |
 //! | when the timer is due | `time::clock` | each processor's own |
 //! | scale and offset of the clocks | `time::clock` | written once at boot; one TSC for all processors is assumed |

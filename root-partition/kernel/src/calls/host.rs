@@ -5,9 +5,10 @@ use crate::arch::processor;
 use crate::firmware::power;
 use crate::process::object::System;
 use crate::process::{Process, UserSlice};
-use crate::{boot, host_log, hypervisor, memory, processors, time};
+use crate::{boot, executor, host_log, hypervisor, memory, processors, time};
 use core::arch::x86_64::__cpuid;
-use syscall::{Error, HostAction, HostInfo};
+use syscall::{Error, HostAction, HostInfo, ProcessorTimes};
+use zerocopy::IntoBytes;
 
 /// Bytes of the log that are copied at a time.
 const PIECE: usize = 16 << 10;
@@ -72,4 +73,13 @@ pub(super) fn command_line(process: &Process, [system, bytes, length, ..]: Argum
     let count = line.len().min(usize::try_from(length).unwrap_or(usize::MAX));
     process.space().copy_out(UserSlice::new(bytes, length, 1)?, line.get(..count).unwrap_or_default())?;
     Ok(count as u64)
+}
+
+pub(super) fn times(process: &Process, [system, times, count, ..]: Arguments) -> Result<u64, Error> {
+    process.object::<System>(system)?;
+    let all = executor::processor_times();
+    let slice = UserSlice::new(times, count, size_of::<ProcessorTimes>())?;
+    let some = all.get(..all.len().min(usize::try_from(count).unwrap_or(usize::MAX))).unwrap_or_default();
+    process.space().copy_out(slice, some.as_bytes())?;
+    Ok(all.len() as u64)
 }

@@ -8,7 +8,9 @@ use crate::process::{Object, Process, UserSlice};
 use crate::vm::{self, Vm};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use syscall::{DiskAttach, Error, InterruptRequest, VM_DISKS_MAX, VmCreate, VmRegister};
+use syscall::{
+    DiskAttach, Error, InterruptRequest, VM_DISKS_MAX, VmCreate, VmRegister, VmShare, VpStatistics,
+};
 use zerocopy::IntoBytes;
 
 /// The most registers in one call.
@@ -26,6 +28,8 @@ pub(super) async fn create(process: &Process, [system, create, ..]: Arguments) -
 
 pub(super) fn map_memory(process: &Process, [vm, ..]: Arguments) -> Result<u64, Error> {
     let vm = process.object::<Arc<Vm>>(vm)?;
+    // Who maps a guest's memory works for it.
+    vm.adopt_worker();
     process.space().map_vm_memory(&vm)
 }
 
@@ -116,4 +120,22 @@ pub(super) fn counters(process: &Process, [vm, counters, count, ..]: Arguments) 
     let slice = UserSlice::new(counters, values.len() as u64, size_of::<u64>())?;
     process.space().copy_out(slice, values.as_bytes())?;
     Ok(count as u64)
+}
+
+/// The machine's handle is asked for: who only has a VM's has no say in its share.
+pub(super) fn set_share(process: &Process, [system, vm, share, ..]: Arguments) -> Result<u64, Error> {
+    process.object::<System>(system)?;
+    let vm = process.object::<Arc<Vm>>(vm)?;
+    let share: VmShare = process.space().read(share)?;
+    vm.set_share(&share)?;
+    Ok(0)
+}
+
+pub(super) fn statistics(process: &Process, [vm, statistics, count, ..]: Arguments) -> Result<u64, Error> {
+    let vm = process.object::<Arc<Vm>>(vm)?;
+    let all = vm.statistics();
+    let slice = UserSlice::new(statistics, count, size_of::<VpStatistics>())?;
+    let some = all.get(..all.len().min(usize::try_from(count).unwrap_or(usize::MAX))).unwrap_or_default();
+    process.space().copy_out(slice, some.as_bytes())?;
+    Ok(all.len() as u64)
 }

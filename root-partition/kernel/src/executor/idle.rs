@@ -120,9 +120,19 @@ impl<const WORDS: usize> IdleSet<WORDS> {
         }
     }
 
-    /// Takes one out, to be poked.
-    pub fn take(&self) -> Option<u32> {
-        (0..).step_by(64).zip(&self.0).find_map(|(first, word)| take_from(word).map(|bit| first + bit))
+    /// Takes one of `affinity` out, to be poked. Processors beyond 63 are among all of them only.
+    pub fn take(&self, affinity: u64) -> Option<u32> {
+        let beyond = if affinity == u64::MAX { u64::MAX } else { 0 };
+        let masks = core::iter::once(affinity).chain(core::iter::repeat(beyond));
+        let mut words = (0..).step_by(64).zip(&self.0).zip(masks);
+        words.find_map(|((first, word), mask)| take_from(word, mask).map(|bit| first + bit))
+    }
+
+    /// Whether anybody seems to be idle.
+    #[must_use]
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
     fn place(&self, number: u32) -> Option<(&AtomicU64, u64)> {
@@ -130,9 +140,9 @@ impl<const WORDS: usize> IdleSet<WORDS> {
     }
 }
 
-fn take_from(word: &AtomicU64) -> Option<u32> {
+fn take_from(word: &AtomicU64, mask: u64) -> Option<u32> {
     loop {
-        let set = word.load(Ordering::Acquire);
+        let set = word.load(Ordering::Acquire) & mask;
         if set == 0 {
             return None;
         }
@@ -204,7 +214,7 @@ mod tests {
             let idle = Arc::new(IdleSet::<2>::new());
             let busy = {
                 let (sign, idle) = (Arc::clone(&sign), Arc::clone(&idle));
-                thread::spawn(move || sign.offer() && idle.take() == Some(69))
+                thread::spawn(move || sign.offer() && idle.take(u64::MAX) == Some(69))
             };
             idle.enter(69);
             let found = sign.offers();
@@ -221,9 +231,9 @@ mod tests {
             idle.enter(3);
             let other = {
                 let idle = Arc::clone(&idle);
-                thread::spawn(move || idle.take())
+                thread::spawn(move || idle.take(u64::MAX))
             };
-            let mine = idle.take();
+            let mine = idle.take(u64::MAX);
             let others = other.join().unwrap();
             assert!(matches!((mine, others), (Some(3), None) | (None, Some(3))));
         });

@@ -6,20 +6,29 @@
 //! * A program answers too, and runs as soon as it is woken, unless it has had more than its share.
 //! * A virtual processor runs when nobody else has anything to answer.
 //!
-//! Programs and virtual processors that have more to do share the processor fairly ([`fair`]). So what an interrupt sets
+//! Programs and virtual processors that have more to do share the processors fairly ([`share`]). So what an interrupt sets
 //! off (driver, controller, answer to the guest) is over before a virtual processor that was interrupted goes on, and a
 //! guest that keeps its worker busy takes nothing from the other guests.
 
-pub mod fair;
 pub mod idle;
+#[cfg(not(test))]
+mod local;
 pub mod share;
 #[cfg(not(test))]
+mod spread;
+#[cfg(not(test))]
 mod task;
+#[cfg(not(test))]
+mod times;
 
 #[cfg(not(test))]
+pub use spread::expel;
+#[cfg(not(test))]
 pub use task::{
-    adopt, is_ahead, must_give_way, program_must_give_way, ran_inline, slice_ended, spawn, spawn_program,
-    spawn_vp, yield_now,
+    adopt, is_ahead, join, may_run_here, must_give_way, program_must_give_way, ran_inline, slice_ended,
+    spawn, spawn_program, spawn_vp, yield_now,
 };
 #[cfg(not(test))]
 pub(crate) use task::{poke, poked, run};
+#[cfg(not(test))]
+pub use times::processor_times;

@@ -1,24 +1,21 @@
 //! Tasks, and where they run.
 //!
 //! A task has a home: the processor that polls it. A plain one stays where it was spawned, so a driver stays where its device's
-//! interrupts come. A program or virtual processor stays too, until an idle processor takes it from one that keeps it waiting
-//! ([`steal`]); and a virtual processor goes to where its worker resumes it ([`adopt`]).
+//! interrupts come. A program or virtual processor stays too, until another processor takes it from one that keeps it waiting
+//! ([`spread`](super::spread)), or may not run there any more; and a virtual processor goes to where its worker resumes it
+//! ([`adopt`]).
 
-use super::fair::{Account, FairQueue, GRANULARITY};
-use super::idle::{IdleSet, Sign};
+use super::local::{LOCAL, Local, Ready};
+use super::share::{Account, GRANULARITY, Group};
+use super::spread::{balance, offer, place, sleep};
+use crate::arch::apic;
 use crate::arch::processor::number;
-use crate::arch::{PROCESSORS_MAX, PerProcessor, apic, per_processor};
 use crate::{arch, interrupts, time, vmbus};
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use async_task::{Builder, Runnable, ScheduleInfo, WithInfo};
 use core::future::{Future, poll_fn};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 use core::task::Poll;
-use spin::Mutex;
-
-/// How many tasks run in a row because they were woken, while others wait for their share.
-const IN_A_ROW_MAX: u32 = 64;
 
 /// How long an idle processor looks for the answer of a disk before it halts, in 100 ns.
 const POLL: u64 = 200;
@@ -26,38 +23,13 @@ const POLL: u64 = 200;
 /// The processor on which disks' interrupts arrive.
 const DISKS: u32 = 0;
 
-static LOCAL: PerProcessor<Local> = per_processor!(Local::new());
-static IDLE: IdleSet<{ PROCESSORS_MAX.div_ceil(64) }> = IdleSet::new();
-
-/// The executor of a processor.
-struct Local {
-    /// Tasks that are ready. Whoever wakes one puts it in, then pokes the processor. A leaf lock.
-    ready: Mutex<Ready>,
-    /// What the others see.
-    sign: Sign,
-    /// The program that runs, and since when. The processor's own.
-    program: Mutex<Option<(Arc<Account>, u64)>>,
-    /// What virtual processors have run inside the poll of the program that runs, in 100 ns. The processor's own.
-    inline: AtomicU64,
-}
-
-impl Local {
-    const fn new() -> Self {
-        let ready = Ready { woken: VecDeque::new(), sharing: FairQueue::new(), in_a_row: 0 };
-        Self {
-            ready: Mutex::new(ready),
-            sign: Sign::new(),
-            program: Mutex::new(None),
-            inline: AtomicU64::new(0),
-        }
-    }
-}
-
 /// What kind of task it is.
-enum Kind {
+pub(super) enum Kind {
     /// The processor where it stays.
     Plain(u32),
+    /// A program.
     Program(Arc<Account>),
+    /// A virtual processor.
     Vp(Arc<Account>),
 }
 
@@ -67,53 +39,25 @@ impl Kind {
     fn home(&self) -> u32 {
         match self {
             Self::Plain(home) => *home,
-            Self::Program(account) | Self::Vp(account) => account.home(),
-        }
-    }
-}
-
-struct Ready {
-    /// Those that have something to answer, oldest first.
-    woken: VecDeque<Runnable<Kind>>,
-    /// Those that share the processor.
-    sharing: FairQueue<Runnable<Kind>>,
-    /// How many of `woken` have run in a row.
-    in_a_row: u32,
-}
-
-impl Ready {
-    #[inline]
-    fn next(&mut self) -> Option<Runnable<Kind>> {
-        if self.in_a_row < IN_A_ROW_MAX || self.sharing.is_empty() {
-            self.in_a_row = self.in_a_row.saturating_add(1);
-            if let Some(task) = self.woken.pop_front() {
-                return Some(task);
+            Self::Program(account) | Self::Vp(account) => {
+                let home = account.home();
+                if account.group().allows(home) { home } else { place(account) }
             }
         }
-        self.in_a_row = 0;
-        self.sharing.pop()
-    }
-
-    #[inline]
-    fn is_empty(&self) -> bool {
-        self.woken.is_empty() && self.sharing.is_empty()
-    }
-
-    fn push(&mut self, task: Runnable<Kind>, gave_way: bool) {
-        let account = match task.metadata() {
-            Kind::Plain(_) => return self.woken.push_back(task),
-            Kind::Program(account) if !gave_way && !self.sharing.is_ahead(account) => {
-                return self.woken.push_back(task);
-            }
-            Kind::Program(account) | Kind::Vp(account) => Arc::clone(account),
-        };
-        self.sharing.push(&account, task);
     }
 }
 
 fn schedule(task: Runnable<Kind>, gave_way: bool) {
     let home = task.metadata().home();
-    LOCAL.of(home).ready.lock().push(task, gave_way);
+    let local = LOCAL.of(home);
+    match task.metadata() {
+        Kind::Plain(_) => local.ready.lock().woken.push_back(task),
+        Kind::Program(_) => local.change(|ready| ready.push(task, gave_way)),
+        Kind::Vp(account) => {
+            account.waits(time::now());
+            local.change(|ready| ready.push(task, gave_way));
+        }
+    }
     poke(home);
 }
 
@@ -157,20 +101,26 @@ pub fn spawn_vp(account: Arc<Account>, future: impl Future<Output = ()> + Send +
     spawn_kind(Kind::Vp(account), future);
 }
 
-/// From now on whoever has `account` runs on this processor.
+/// From now on whoever has `account` runs on this processor, if that may be.
 #[inline]
 pub fn adopt(account: &Account) {
-    if account.home() != number() {
-        move_here(account);
+    if account.home() != number() && may_run_here(account) {
+        account.set_home(number());
     }
 }
 
-#[cold]
-fn move_here(account: &Account) {
-    // One lock after the other.
-    let then = LOCAL.of(account.home()).ready.lock().sharing.now();
-    let now = LOCAL.this().ready.lock().sharing.now();
-    account.move_to(number(), now, then);
+/// Whether whoever has `account` may run on this processor.
+#[must_use]
+#[inline]
+pub fn may_run_here(account: &Account) -> bool {
+    account.group().allows(number())
+}
+
+/// The program that runs becomes a member of `group`: what it runs counts for that from now on.
+pub fn join(group: &Arc<Group>) {
+    if let Some((account, _)) = &*LOCAL.this().program.lock() {
+        account.join(group);
+    }
 }
 
 /// Lets other tasks that are ready run first.
@@ -187,32 +137,26 @@ pub async fn yield_now() {
     .await;
 }
 
-/// Whether the virtual processor that runs on `account` has to let another task run. If not, others may take who waits.
+/// Whether the virtual processor that runs on `account` has to let another task run, now. If not, others may take who waits.
 #[must_use]
 #[inline]
-pub fn must_give_way(account: &Account) -> bool {
+pub fn must_give_way(account: &Account, now: u64) -> bool {
     let local = LOCAL.this();
     let ready = local.ready.lock();
-    let must = !ready.woken.is_empty() || is_behind(&ready, account.had_so_far());
+    let must = !ready.woken.is_empty() || ready.sharing.is_before(account, 0, || now);
     let waits = !must && !ready.sharing.is_empty();
     drop(ready);
     if waits {
         offer(local);
     }
-    must
+    must || !may_run_here(account)
 }
 
-/// Whether somebody else who shares the processor has had clearly less than `account`.
+/// Whether somebody else who shares the processor is to run before `account`.
 #[must_use]
 #[inline]
 pub fn is_ahead(account: &Account) -> bool {
-    is_behind(&LOCAL.this().ready.lock(), account.had_so_far())
-}
-
-/// Whether somebody waits who has had clearly less than `had`.
-#[inline]
-fn is_behind(ready: &Ready, had: u64) -> bool {
-    ready.sharing.first().is_some_and(|first| first + GRANULARITY <= had)
+    LOCAL.this().ready.lock().sharing.is_before(account, 0, time::now)
 }
 
 /// Whether the program that runs has to let another task run. Arms the timer for when it has to at the latest.
@@ -228,30 +172,19 @@ pub fn program_must_give_way() -> bool {
         return false;
     }
     let now = time::now();
-    let (had, left) = match &*local.program.lock() {
+    let (before, left) = match &*local.program.lock() {
         Some((account, since)) => {
             let ran = now.saturating_sub(*since).saturating_sub(local.inline.load(Ordering::Relaxed));
-            (account.had_so_far() + ran, account.slice_left().saturating_sub(ran))
+            (ready.sharing.is_before(account, ran, || now), account.slice_left().saturating_sub(ran))
         }
-        None => (0, 0),
+        None => (false, 0),
     };
-    let behind = is_behind(&ready, had);
     drop(ready);
-    if !behind {
+    if !before {
         offer(local);
         time::arm(now + left.max(GRANULARITY));
     }
-    behind
-}
-
-/// Somebody waits for this processor: an idle one may take him.
-#[inline]
-fn offer(local: &Local) {
-    if local.sign.offer()
-        && let Some(processor) = IDLE.take()
-    {
-        poke(processor);
-    }
+    before
 }
 
 /// A virtual processor ran for `time` inside the poll of the program that runs, and was charged for it.
@@ -284,52 +217,25 @@ fn poll(local: &Local) -> bool {
     }
 }
 
-/// Takes somebody who waits for another processor; whether there was one.
-fn steal(local: &Local) -> bool {
-    let others = LOCAL.all().filter(|(processor, other)| *processor != number() && other.sign.offers());
-    for (_, other) in others {
-        let (stolen, then) = {
-            let mut ready = other.ready.lock();
-            let stolen = ready.sharing.steal();
-            if ready.sharing.is_empty() {
-                other.sign.withdraw();
-            }
-            (stolen, ready.sharing.now())
-        };
-        if let Some(task) = stolen {
-            let mut ready = local.ready.lock();
-            if let Kind::Program(account) | Kind::Vp(account) = task.metadata() {
-                account.move_to(number(), ready.sharing.now(), then);
-            }
-            ready.push(task, true);
-            return true;
+/// The task that is to run; and whether somebody waits who could run elsewhere.
+#[inline]
+fn next(local: &Local) -> (Option<Runnable<Kind>>, bool) {
+    {
+        let mut ready = local.ready.lock();
+        if let Some(task) = ready.next_woken() {
+            return (Some(task), !ready.sharing.is_empty());
         }
     }
-    false
-}
-
-/// Halts until there is an interrupt, unless another processor has something to give away.
-fn sleep(local: &Local) {
-    let me = number();
-    IDLE.enter(me);
-    if !steal(local) {
-        arch::idle();
-    }
-    IDLE.leave(me);
+    balance(local);
+    local.change(|ready: &mut Ready| (ready.sharing.pop(time::now), !ready.sharing.is_empty()))
 }
 
 /// Runs tasks for good. Interrupts are off when a task runs.
 pub(crate) fn run() -> ! {
     let local = LOCAL.this();
+    local.times.start();
     loop {
-        let (next, waits) = {
-            let mut ready = local.ready.lock();
-            let next = ready.next();
-            if ready.sharing.is_empty() {
-                local.sign.withdraw();
-            }
-            (next, !ready.sharing.is_empty())
-        };
+        let (next, waits) = next(local);
         match next {
             Some(task) => {
                 if waits && !matches!(task.metadata(), Kind::Plain(_)) {
@@ -356,6 +262,7 @@ fn run_task(local: &Local, task: Runnable<Kind>) {
     task.run();
     *local.program.lock() = None;
     let ran = time::now().saturating_sub(start).saturating_sub(local.inline.load(Ordering::Relaxed));
+    account.group().worked(ran);
     if account.charge(ran) {
         slice_ended(&account);
     }

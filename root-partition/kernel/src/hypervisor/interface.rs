@@ -6,7 +6,11 @@ use crate::time::Source;
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicBool, Ordering};
 use hv_abi::cpuid::{HvPrivileges, VENDOR, leaf};
-use hv_abi::msr::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_TSC_FREQUENCY};
+use hv_abi::msr::{
+    HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_STATS_VP_INTERNAL_PAGE,
+    HV_X64_MSR_TSC_FREQUENCY,
+};
+use hv_abi::stats::LogicalProcessorStats;
 use hv_abi::synic::{HvPageMsr, HvReferenceTscPage};
 use hv_abi::vp::{InitialVpContext, StartVirtualProcessor};
 use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex};
@@ -106,4 +110,17 @@ pub(crate) fn start_vp(number: u32, entry: u64, stack: u64, tables: u64) -> Resu
         Ok(()) | Err(HvStatus::INVALID_VP_STATE) => Ok(()),
         Err(_) => Err("the hypervisor refuses"),
     }
+}
+
+/// The physical address of the page where the hypervisor counts what this processor spends its time on; `None`: there is no
+/// hypervisor.
+pub(crate) fn processor_page() -> Option<u64> {
+    is_present().then(|| read(HV_X64_MSR_STATS_VP_INTERNAL_PAGE) & !0xFFF)
+}
+
+/// What is in a page that [`processor_page`] names.
+pub(crate) fn processor_stats(page: u64) -> LogicalProcessorStats {
+    let page = crate::memory::direct_map(page).cast::<LogicalProcessorStats>();
+    // SAFETY: the hypervisor keeps the page, which we may read, for good; any bytes are counters.
+    unsafe { page.read_volatile() }
 }

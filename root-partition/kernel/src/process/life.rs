@@ -7,7 +7,8 @@ use super::handles::HandleTable;
 use super::object::{Kind, Object};
 use super::quota::Quota;
 use super::space::Space;
-use crate::executor::fair::{Account, WEIGHT};
+use crate::arch::processor::number;
+use crate::executor::share::Account;
 use crate::{calls, executor, interrupts, time};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -85,14 +86,20 @@ impl Process {
 }
 
 /// Runs a program to its end.
-pub(super) fn start(fate: Arc<Fate>, space: Space, handles: HandleTable<Object>, registers: Registers) {
+pub(super) fn start(
+    fate: Arc<Fate>,
+    space: Space,
+    handles: HandleTable<Object>,
+    registers: Registers,
+    weight: u32,
+) {
     let process = Process {
         fate: Arc::clone(&fate),
         space: Arc::new(space),
         handles: Mutex::new(handles),
         lines: Mutex::new(Quota::new(time::now())),
     };
-    let account = Arc::new(Account::new(WEIGHT));
+    let account = Arc::new(Account::new(weight, number()));
     executor::spawn_program(account, Life { fate, life: Some(Box::pin(live(process, registers))) });
 }
 

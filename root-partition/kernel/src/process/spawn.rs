@@ -9,11 +9,12 @@ use super::life;
 use super::object::Object;
 use super::space::{STACK_TOP, Space};
 use crate::boot;
+use crate::executor::share::{WEIGHT, WEIGHT_OF_SYSTEM};
 use alloc::sync::Arc;
 use syscall::Error;
 
-/// Starts the program `name` of the boot modules with these handles, from 0 on.
-fn launch(name: &str, objects: impl IntoIterator<Item = Object>) -> Result<Arc<Fate>, Error> {
+/// Starts the program `name` of the boot modules with this weight and these handles, from 0 on.
+fn launch(name: &str, weight: u32, objects: impl IntoIterator<Item = Object>) -> Result<Arc<Fate>, Error> {
     let file = boot::module(name).ok_or(Error::NotFound)?;
     let image = Image::parse(file).map_err(|reason| {
         log::error!("{name} cannot be started: {}", reason.0);
@@ -25,7 +26,8 @@ fn launch(name: &str, objects: impl IntoIterator<Item = Object>) -> Result<Arc<F
         handles.insert(object)?;
     }
     let fate = Fate::new(name);
-    life::start(Arc::clone(&fate), space, handles, Context::new(image.entry, STACK_TOP));
+    let registers = Context::new(image.entry, STACK_TOP);
+    life::start(Arc::clone(&fate), space, handles, registers, weight);
     Ok(fate)
 }
 
@@ -34,13 +36,13 @@ fn launch(name: &str, objects: impl IntoIterator<Item = Object>) -> Result<Arc<F
 /// # Errors
 /// `NotFound`, `InvalidArgument` (not a program), `OutOfMemory`.
 pub fn spawn(name: &str, channel: Arc<End<Object>>) -> Result<Arc<Fate>, Error> {
-    launch(name, [Object::Channel(channel)])
+    launch(name, WEIGHT, [Object::Channel(channel)])
 }
 
 /// Prepares the processor for ring 3 and starts `vmms` with the System and Console handles.
 pub fn start_init() {
     super::enter::start();
-    if let Err(error) = launch("vmms", [Object::System, Object::Console]) {
+    if let Err(error) = launch("vmms", WEIGHT_OF_SYSTEM, [Object::System, Object::Console]) {
         log::error!("vmms cannot be started: {error}");
     }
     super::enter::mark_first_program();

@@ -2,6 +2,7 @@
 
 use super::memory::GuestMemory;
 use super::vp::{State, Vp};
+use crate::executor::share::Group;
 use crate::hypervisor::partition::Partition;
 use crate::hypervisor::synic::Receiver;
 use crate::time;
@@ -24,6 +25,8 @@ pub struct Inner {
     partition: Arc<Partition>,
     memory: GuestMemory,
     vps: Box<[Vp]>,
+    /// What it gets of the processors.
+    group: Arc<Group>,
     /// When it was started.
     started: AtomicU64,
     /// The VP that the worker ran last.
@@ -43,13 +46,20 @@ struct Events {
 
 impl Inner {
     /// All of it made.
-    pub fn new(name: String, partition: Arc<Partition>, memory: GuestMemory, vps: Box<[Vp]>) -> Self {
+    pub fn new(
+        name: String,
+        partition: Arc<Partition>,
+        memory: GuestMemory,
+        vps: Box<[Vp]>,
+        group: Arc<Group>,
+    ) -> Self {
         let events = Mutex::new(Events::default());
         Self {
             name,
             partition,
             memory,
             vps,
+            group,
             started: AtomicU64::new(NOT_STARTED),
             inline: AtomicU32::new(0),
             events,
@@ -74,6 +84,11 @@ impl Inner {
     /// Its VPs.
     pub fn vps(&self) -> &[Vp] {
         &self.vps
+    }
+
+    /// What it gets of the processors.
+    pub fn group(&self) -> &Arc<Group> {
+        &self.group
     }
 
     /// One of its VPs.

@@ -5,11 +5,13 @@
 mod inner;
 pub mod memory;
 mod run;
+mod share;
 mod task;
 mod vp;
 mod wire;
 
 use crate::executor;
+use crate::executor::share::{Group, Shares};
 use crate::hypervisor;
 use crate::hypervisor::partition::Partition;
 use crate::time;
@@ -24,6 +26,7 @@ use inner::Inner;
 use memory::{Chunk, GuestMemory};
 use syscall::{
     Error, InterruptRequest, VM_COUNTERS, VM_VPS_MAX, VmCounter, VmCreate, VmEvent, VmRegister, VmStatus,
+    WEIGHT_DEFAULT,
 };
 use task::VpTask;
 use vp::{State, Vp, VpPages};
@@ -53,14 +56,16 @@ pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     let memory = GuestMemory::allocate(create.memory).await?;
     let mut partition = Partition::create(create.vps)?;
     partition.keep(memory.clone());
+    let group = Arc::new(Group::new(Shares::of_weight(WEIGHT_DEFAULT), create.vps));
     let mut vps = Vec::with_capacity(create.vps as usize);
     for index in 0..create.vps {
-        vps.push(create_vp(&partition, index)?);
+        vps.push(create_vp(&partition, index, Arc::clone(&group))?);
     }
     map_memory(&partition, &memory)?;
     partition.intercept_everything()?;
     let partition = Arc::new(partition);
-    let inner = Arc::new(Inner::new(name, Arc::clone(&partition), memory.clone(), vps.into_boxed_slice()));
+    let inner =
+        Arc::new(Inner::new(name, Arc::clone(&partition), memory.clone(), vps.into_boxed_slice(), group));
     let (bus, ports) = wire::connect(&inner)?;
     for index in 0..create.vps {
         let Some(vp) = inner.vp(index) else { break };
@@ -70,14 +75,14 @@ pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     Ok(Arc::new(Vm { inner, bus, _ports: ports }))
 }
 
-fn create_vp(partition: &Partition, index: u32) -> Result<Vp, Error> {
+fn create_vp(partition: &Partition, index: u32, group: Arc<Group>) -> Result<Vp, Error> {
     partition.create_vp(index)?;
     let pages = VpPages {
         registers: partition.map_state_page(index, VpStatePageType::REGISTERS)?,
         message: partition.map_state_page(index, VpStatePageType::INTERCEPT_MESSAGE)?,
         stats: partition.map_vp_stats(index)?,
     };
-    Ok(Vp::new(partition.dispatch_target(index), pages))
+    Ok(Vp::new(partition.dispatch_target(index), pages, group))
 }
 
 fn map_memory(partition: &Partition, memory: &GuestMemory) -> Result<(), Error> {
@@ -220,6 +225,7 @@ impl Vm {
             reserved: 0,
             uptime: uptime.unwrap_or(0),
             guest_time: self.inner.vps().iter().map(|vp| run_time(&vp.stats())).sum(),
+            root_time: self.inner.group().work(),
         }
     }
 

@@ -6,7 +6,7 @@
 
 use super::inner::Inner;
 use super::vp::{State, Turn};
-use crate::executor::{self, fair::SLICE};
+use crate::executor;
 use crate::time::{self, Sleep};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
@@ -44,7 +44,9 @@ fn resume_inline(inner: &Inner, resume: u64) -> Result<Option<VmEvent>, Error> {
     executor::adopt(vp.account());
     // At the start of each slice the long way is taken, where the channel is looked at: a guest that only ever has
     // intercepts would keep its worker from hearing anything.
-    let the_long_way = vp.account().slice_left() == SLICE || executor::is_ahead(vp.account());
+    let the_long_way = vp.account().slice_begins()
+        || !executor::may_run_here(vp.account())
+        || executor::is_ahead(vp.account());
     let turn = if the_long_way { Turn::Yield } else { vp.turn(State::Inline) };
     match turn {
         Turn::Intercept if vp.change(State::Inline, State::Intercepted) => {

@@ -13,7 +13,7 @@ use core::task::{Context, Poll};
 pub struct VpTask {
     inner: Arc<Inner>,
     index: u32,
-    /// The timer of a halted VP.
+    /// The timer of a VP that is halted, or has reached its limit.
     timer: Option<Sleep>,
 }
 
@@ -23,7 +23,7 @@ impl VpTask {
         Self { inner, index, timer: None }
     }
 
-    /// Waits for the VP's timer; `true`: it is due.
+    /// Waits for that time; `true`: it is due.
     fn poll_timer(&mut self, context: &mut Context<'_>, deadline: u64) -> bool {
         if deadline == u64::MAX {
             self.timer = None;
@@ -51,13 +51,27 @@ impl Future for VpTask {
                     vp.register(context);
                     let is_due = state == State::Blocked && self.poll_timer(context, vp.next_timer());
                     if is_due {
-                        vp.change(State::Blocked, State::Ready);
+                        vp.end_halt();
                     } else if vp.state() == state {
                         return Poll::Pending;
                     }
                 }
                 State::Ready => {
+                    let now = time::now();
+                    vp.account().has_waited(now);
+                    let limited_until = vp.account().group().limited_until();
+                    if limited_until > now {
+                        vp.register(context);
+                        if !self.poll_timer(context, limited_until) && vp.state() == state {
+                            return Poll::Pending;
+                        }
+                        continue;
+                    }
                     self.timer = None;
+                    if !executor::may_run_here(vp.account()) {
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
                     executor::adopt(vp.account());
                     match vp.turn(State::Ready) {
                         Turn::Yield => {

@@ -1,6 +1,7 @@
 //! A virtual processor: what the scheduler knows of it, and one turn of it on the processor.
 
-use crate::executor::fair::{Account, WEIGHT};
+use crate::arch::processor::number;
+use crate::executor::share::{Account, Group};
 use crate::hypervisor::{call, synic};
 use crate::{arch, executor, time};
 use alloc::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Vp {
     /// When its next timer is due; `u64::MAX`: never. Of who has it.
     next_timer: AtomicU64,
     account: Arc<Account>,
+    /// How often something ended a halt of it.
+    wake_ups: AtomicU64,
     /// Its task, while that waits.
     task: Mutex<Option<Waker>>,
     /// Physical addresses of the register page, the intercept-message page and the counters.
@@ -76,15 +79,16 @@ pub struct VpPages {
 }
 
 impl Vp {
-    /// A VP that is not started. `target` names it in a dispatch.
-    pub fn new(target: u64, pages: VpPages) -> Self {
+    /// A VP of `group` that is not started. `target` names it in a dispatch.
+    pub fn new(target: u64, pages: VpPages, group: Arc<Group>) -> Self {
         Self {
             target,
             state: AtomicU8::new(State::Stopped as u8),
             nudged: AtomicBool::new(false),
             recalled: AtomicBool::new(false),
             next_timer: AtomicU64::new(u64::MAX),
-            account: Arc::new(Account::new(WEIGHT)),
+            account: Arc::new(Account::of(group, number())),
+            wake_ups: AtomicU64::new(0),
             task: Mutex::new(None),
             pages,
         }
@@ -131,7 +135,7 @@ impl Vp {
     /// ready.
     pub fn block(&self, from: State) {
         if self.change(from, State::Blocked) && self.nudged.load(Ordering::SeqCst) {
-            self.change(State::Blocked, State::Ready);
+            self.end_halt();
         }
     }
 
@@ -151,9 +155,23 @@ impl Vp {
     /// Something may have happened that ends a halt.
     pub fn unblock(&self) {
         self.nudged.store(true, Ordering::SeqCst);
-        if self.change(State::Blocked, State::Ready) {
+        if self.end_halt() {
             self.wake_task();
         }
+    }
+
+    /// It is not halted any more; `false`: it was not.
+    pub fn end_halt(&self) -> bool {
+        let halted = self.change(State::Blocked, State::Ready);
+        if halted {
+            self.wake_ups.fetch_add(1, Ordering::Relaxed);
+        }
+        halted
+    }
+
+    /// How often something ended a halt of it.
+    pub fn wake_ups(&self) -> u64 {
+        self.wake_ups.load(Ordering::Relaxed)
     }
 
     /// Has `context` woken by [`Vp::wake_task`].
@@ -189,13 +207,13 @@ impl Vp {
         let mut since = start;
         self.recalled.store(false, Ordering::Relaxed);
         loop {
-            let slice_end = since + self.account.slice_left();
+            let slice_end = since + self.account.slice_left().min(self.account.group().longest());
             time::arm(slice_end.min(self.next_timer()));
             // What came before is in the VP already.
             self.nudged.store(false, Ordering::Relaxed);
             let (status, output) = call::dispatch(self.target, slice_end);
             let now = time::now();
-            let slice_over = self.account.charge(now.saturating_sub(since));
+            let slice_over = self.account.charge_vp(now, now.saturating_sub(since));
             if slice_over {
                 executor::slice_ended(&self.account);
             }
@@ -220,7 +238,8 @@ impl Vp {
             // At the end of a slice the worker is to look at its channel, even when nobody else wants the processor; and
             // when it is wanted by another VP, or by somebody who cannot tell it while it is here.
             let recalled = mine == State::Inline && self.recalled.load(Ordering::Relaxed);
-            if slice_over || recalled || executor::must_give_way(&self.account) {
+            let limited = self.account.group().limited_until() > now;
+            if slice_over || recalled || limited || executor::must_give_way(&self.account, now) {
                 return (Turn::Yield, now);
             }
         }

@@ -20,7 +20,7 @@ pub struct Account {
     pub(super) place: AtomicU64,
     /// What it has run of its slice, in 100 ns.
     slice: AtomicU64,
-    /// Since when it waits.
+    /// Since when it waits; 0: it does not.
     since: AtomicU64,
     /// For how long it has waited, in 100 ns.
     waited: AtomicU64,
@@ -89,11 +89,12 @@ impl Account {
         self.slice.load(Ordering::Relaxed) == 0
     }
 
-    /// The virtual time at which it was taken, with what it has run since.
+    /// The virtual time at which it was taken, with what it has run since, which is `more` than what it was charged for.
     #[must_use]
     #[inline]
-    pub fn had_so_far(&self) -> u64 {
-        self.key.load(Ordering::Relaxed) + self.group().virtual_time(self.slice.load(Ordering::Relaxed))
+    pub fn had_so_far(&self, more: u64) -> u64 {
+        let ran = self.slice.load(Ordering::Relaxed) + more;
+        self.key.load(Ordering::Relaxed) + self.group().virtual_time(ran)
     }
 
     /// The virtual time of its group, with what it has run of its slice.
@@ -138,8 +139,11 @@ impl Account {
     /// It has waited until now.
     #[inline]
     pub fn has_waited(&self, now: u64) {
-        let time = now.saturating_sub(self.since.load(Ordering::Relaxed));
-        self.waited.store(self.waited.load(Ordering::Relaxed) + time, Ordering::Relaxed);
+        let since = self.since.swap(0, Ordering::Relaxed);
+        if since != 0 {
+            let waited = self.waited.load(Ordering::Relaxed) + now.saturating_sub(since);
+            self.waited.store(waited, Ordering::Relaxed);
+        }
     }
 
     /// For how long it has waited, in 100 ns.

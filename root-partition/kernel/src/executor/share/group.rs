@@ -18,7 +18,7 @@ pub struct Shares {
     pub reserve: u32,
     /// What it gets at most, in percent of one processor; `None`: no limit.
     pub limit: Option<u32>,
-    /// The processors that its members may run on, a bit each.
+    /// The processors that its members may run on, a bit each; all bits: those beyond the 64th too.
     pub affinity: u64,
 }
 
@@ -39,6 +39,8 @@ pub struct Group {
     /// Percent of a processor; 0: none.
     limit: AtomicU32,
     affinity: AtomicU64,
+    /// The virtual time of a slice.
+    slice: AtomicU64,
     /// How many members can use a processor at the same time.
     width: u32,
     /// Whether there is a reserve or a limit.
@@ -47,6 +49,8 @@ pub struct Group {
     had: AtomicU64,
     reserve_meter: Meter,
     limit_meter: Meter,
+    /// What programs have run of it, in 100 ns.
+    worked: AtomicU64,
 }
 
 impl Group {
@@ -58,11 +62,13 @@ impl Group {
             reserve: AtomicU32::new(0),
             limit: AtomicU32::new(0),
             affinity: AtomicU64::new(u64::MAX),
+            slice: AtomicU64::new(0),
             width: width.max(1),
             metered: AtomicBool::new(false),
             had: AtomicU64::new(0),
             reserve_meter: Meter::default(),
             limit_meter: Meter::default(),
+            worked: AtomicU64::new(0),
         };
         group.set(shares);
         group
@@ -78,6 +84,7 @@ impl Group {
             self.reserve_meter.reset();
         }
         self.weight.store(shares.weight.max(1), Ordering::Relaxed);
+        self.slice.store(virtual_time(SLICE, shares.weight), Ordering::Relaxed);
         self.affinity.store(shares.affinity, Ordering::Relaxed);
         self.metered.store(limit != 0 || shares.reserve != 0, Ordering::Relaxed);
     }
@@ -125,11 +132,23 @@ impl Group {
         self.reserve.load(Ordering::Relaxed) != 0
     }
 
+    /// A program of it ran for `time`.
+    pub fn worked(&self, time: u64) {
+        self.worked.fetch_add(time, Ordering::Relaxed);
+    }
+
+    /// What its programs have run, in 100 ns.
+    #[must_use]
+    pub fn work(&self) -> u64 {
+        self.worked.load(Ordering::Relaxed)
+    }
+
     /// Whether its members may run on `processor`.
     #[must_use]
     #[inline]
     pub fn allows(&self, processor: u32) -> bool {
-        self.affinity() >> (processor & 63) & 1 != 0
+        let affinity = self.affinity();
+        affinity == u64::MAX || processor < u64::BITS && affinity >> processor & 1 != 0
     }
 
     /// The processors that its members may run on, a bit each.
@@ -154,9 +173,8 @@ impl Group {
             self.limit_meter.charge(now, ran, limit, u64::MAX);
         }
         let reserve = u64::from(self.reserve.load(Ordering::Relaxed));
-        if reserve != 0 {
-            // Beyond its reserve it runs by its weight; that does not take its reserve away for long.
-            let debt = 2 * SLICE * u64::from(self.width) * 100 / reserve;
+        // Beyond its reserve it runs by its weight; that does not take its reserve away for long.
+        if let Some(debt) = (2 * SLICE * u64::from(self.width) * 100).checked_div(reserve) {
             self.reserve_meter.charge(now, ran, reserve, debt);
         }
     }
@@ -190,13 +208,13 @@ impl Group {
     #[must_use]
     #[inline]
     pub fn slice(&self) -> u64 {
-        self.virtual_time(SLICE)
+        self.slice.load(Ordering::Relaxed)
     }
 
     /// The virtual time for which a member runs at least before another is preferred.
     #[inline]
     pub(super) fn granularity(&self) -> u64 {
-        self.virtual_time(GRANULARITY)
+        self.slice() / (SLICE / GRANULARITY)
     }
 
     /// How far behind the others it can be, and one of its members behind itself.

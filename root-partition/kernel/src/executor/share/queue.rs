@@ -96,16 +96,21 @@ impl<T> Queue<T> {
         self.waiting.values().take(LOOK).fold(0, |mask, it| mask | it.account.group().affinity())
     }
 
-    /// Whether somebody who waits is to have the processor before `account` goes on with its slice at `time`.
+    /// Whether somebody who waits is to have the processor before `account`, which has run for `more` since it was charged,
+    /// goes on with its slice.
     #[must_use]
     #[inline]
-    pub fn is_before(&self, account: &Account, time: u64) -> bool {
-        if account.group().reserved_from() <= time {
+    pub fn is_before(&self, account: &Account, more: u64, time: impl FnOnce() -> u64) -> bool {
+        let Some(first) = self.first() else { return false };
+        let group = account.group();
+        if self.reserved.is_empty() && !group.is_reserved() {
+            return first + group.granularity() <= account.had_so_far(more);
+        }
+        let time = time();
+        if group.reserved_from() <= time {
             return false;
         }
-        let had = account.had_so_far();
-        self.first().is_some_and(|first| first + account.group().granularity() <= had)
-            || self.reserved_from() <= time
+        first + group.granularity() <= account.had_so_far(more) || self.reserved_from() <= time
     }
 
     /// Whether `account` has had more than a slice more than whoever waits longest, or was taken last.
@@ -142,7 +147,7 @@ impl<T> Queue<T> {
         }
     }
 
-    /// Adds one that goes on waiting, or is at the end of its slice or within it.
+    /// Adds one that is at the end of its slice or within it.
     pub fn push(&mut self, account: Arc<Account>, what: T) {
         self.bound(account.group());
         self.insert(account, what);
@@ -184,8 +189,10 @@ impl<T> Queue<T> {
 
     /// Takes the one that is to run at `time`: of a group that has had less than its reserve, otherwise the one whose
     /// group has had least; of several, the one that waits longest.
-    pub fn pop(&mut self, time: u64) -> Option<T> {
-        if let Some(at) = self.overdue(time) {
+    pub fn pop(&mut self, time: impl FnOnce() -> u64) -> Option<T> {
+        if !self.reserved.is_empty()
+            && let Some(at) = self.overdue(time())
+        {
             return self.remove(at).map(|it| it.what);
         }
         loop {
@@ -252,5 +259,121 @@ impl<T> Queue<T> {
     pub fn expel(&mut self, processor: u32) -> Option<(Arc<Account>, T)> {
         let (&at, _) = self.waiting.iter().find(|(_, it)| !it.account.group().allows(processor))?;
         self.remove(at).map(|it| (it.account, it.what))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Account, Queue, SLICE, WEIGHT};
+    use std::sync::Arc;
+
+    fn account(weight: u32) -> Arc<Account> {
+        Arc::new(Account::new(weight, 0))
+    }
+
+    /// Lets `rounds` turns pass; what each ran in sum. `lengths`: how long each runs in a turn before it is interrupted or
+    /// its slice ends.
+    fn play(accounts: &[Arc<Account>], lengths: &[u64], rounds: usize) -> Vec<u64> {
+        let mut queue = Queue::new();
+        let mut ran = vec![0; accounts.len()];
+        for (index, account) in accounts.iter().enumerate() {
+            queue.push_woken(Arc::clone(account), index);
+        }
+        for _ in 0..rounds {
+            let index = queue.pop(|| 0).unwrap();
+            let turn = lengths[index].min(accounts[index].slice_left());
+            accounts[index].charge(turn);
+            ran[index] += turn;
+            queue.push(Arc::clone(&accounts[index]), index);
+        }
+        ran
+    }
+
+    #[test]
+    fn shares_follow_the_weights() {
+        let accounts = [account(100), account(100), account(200)];
+        let ran = play(&accounts, &[SLICE; 3], 4000);
+        assert!(ran[0].abs_diff(ran[1]) <= 2 * SLICE);
+        assert!(ran[2].abs_diff(2 * ran[0]) <= 4 * SLICE, "{ran:?}");
+    }
+
+    #[test]
+    fn one_that_is_interrupted_all_the_time_has_its_share() {
+        let accounts = [account(WEIGHT), account(WEIGHT)];
+        let ran = play(&accounts, &[SLICE / 50, SLICE], 100_000);
+        assert!(ran[0].abs_diff(ran[1]) <= 2 * SLICE, "{ran:?}");
+    }
+
+    #[test]
+    fn within_its_slice_it_is_next_again() {
+        let (first, second) = (account(WEIGHT), account(WEIGHT));
+        let mut queue = Queue::new();
+        queue.push_woken(Arc::clone(&first), 1);
+        queue.push_woken(Arc::clone(&second), 2);
+        assert_eq!(queue.pop(|| 0), Some(1));
+        first.charge(SLICE / 2);
+        queue.push(Arc::clone(&first), 1);
+        assert_eq!((queue.first(), queue.pop(|| 0)), (Some(0), Some(1)));
+        first.charge(SLICE / 2);
+        queue.push(Arc::clone(&first), 1);
+        assert_eq!((queue.pop(|| 0), queue.pop(|| 0)), (Some(2), Some(1)));
+    }
+
+    #[test]
+    fn who_ran_without_waiting_is_not_made_to_wait_for_it() {
+        let (inline, new) = (account(WEIGHT), account(WEIGHT));
+        let mut queue = Queue::new();
+        for _ in 0..1000 {
+            assert!(inline.charge(SLICE));
+            queue.ran(&inline);
+        }
+        queue.push_woken(Arc::clone(&new), 2);
+        assert!(inline.had_so_far(0) <= queue.first().unwrap() + inline.group().slice());
+    }
+
+    #[test]
+    fn sleeping_saves_nothing_up() {
+        let (busy, sleeper) = (account(WEIGHT), account(WEIGHT));
+        let mut queue = Queue::new();
+        for _ in 0..100 {
+            queue.push(Arc::clone(&busy), 1);
+            assert_eq!(queue.pop(|| 0), Some(1));
+            busy.charge(SLICE);
+        }
+        queue.push(Arc::clone(&busy), 1);
+        queue.push_woken(Arc::clone(&sleeper), 2);
+        let turns = (0..4).map(|_| {
+            let one = queue.pop(|| 0).unwrap();
+            let account = if one == 1 { &busy } else { &sleeper };
+            account.charge(SLICE);
+            queue.push(Arc::clone(account), one);
+            one
+        });
+        assert_eq!(turns.collect::<Vec<_>>(), [2, 2, 1, 2]);
+    }
+
+    #[test]
+    fn whoever_joins_a_group_is_charged_to_it() {
+        let (vp, worker) = (account(WEIGHT), account(WEIGHT));
+        worker.join(vp.group());
+        worker.charge(SLICE);
+        assert_eq!(vp.group().had(), vp.group().slice());
+        // For good: what belongs to one VM never becomes another's.
+        worker.join(account(WEIGHT).group());
+        assert!(Arc::ptr_eq(worker.group(), vp.group()));
+    }
+
+    #[test]
+    fn only_who_may_run_there_is_stolen() {
+        let (bound, free) = (account(WEIGHT), account(WEIGHT));
+        bound.group().set(super::super::Shares { affinity: 0b01, ..super::super::Shares::of_weight(WEIGHT) });
+        let mut queue = Queue::new();
+        queue.push_woken(Arc::clone(&bound), 1);
+        assert_eq!(queue.affinity(), 0b01);
+        assert!(queue.steal(1, 0, None).is_none());
+        queue.push_woken(Arc::clone(&free), 2);
+        assert_eq!(queue.steal(1, 0, None).map(|(_, what)| what), Some(2));
+        assert_eq!(queue.expel(0).map(|(_, what)| what), None);
+        assert_eq!(queue.expel(1).map(|(_, what)| what), Some(1));
     }
 }

@@ -142,7 +142,7 @@ impl Machine {
             vp.state = State::Sleeping(vp.account.group().limited_until());
             processor.runs = None;
         } else if over
-            || processor.queue.is_before(&vp.account, self.now)
+            || processor.queue.is_before(&vp.account, 0, || self.now)
             || !vp.account.group().allows(number as u32)
         {
             processor.runs = None;
@@ -174,7 +174,7 @@ impl Machine {
             self.processors[number].queue.push(account, index);
         }
         let processor = &mut self.processors[number];
-        let next = processor.queue.pop(now);
+        let next = processor.queue.pop(|| now);
         processor.shown.show(&processor.queue);
         let Some(index) = next else {
             processor.idle += TICK;

@@ -1,0 +1,121 @@
+//! Work that goes from one processor to another.
+
+use super::idle::IdleSet;
+use super::local::{LOCAL, Local};
+use super::share::balance::behind;
+use super::share::{Account, SLICE};
+use super::task::{Kind, poke};
+use crate::arch::processor::{count, number};
+use crate::arch::{self, PROCESSORS_MAX};
+use crate::time;
+use alloc::sync::Arc;
+use async_task::Runnable;
+use core::sync::atomic::Ordering;
+
+static IDLE: IdleSet<{ PROCESSORS_MAX.div_ceil(64) }> = IdleSet::new();
+
+/// Somebody waits for this processor: an idle one may take him.
+#[inline]
+pub(super) fn offer(local: &Local) {
+    if local.sign.offer() || IDLE.any() {
+        find_idle(local);
+    }
+}
+
+/// Has an idle processor look that may run somebody who waits here.
+#[cold]
+fn find_idle(local: &Local) {
+    let affinity = local.ready.lock().sharing.affinity();
+    if let Some(processor) = IDLE.take(affinity) {
+        poke(processor);
+    }
+}
+
+/// Where whoever has `account` runs from now on, as it may not where it did: an idle processor, or the one that has least
+/// to do, as far as one can see.
+#[cold]
+pub(super) fn place(account: &Account) -> u32 {
+    let group = account.group();
+    let idle = IDLE.take(group.affinity()).filter(|&processor| group.allows(processor));
+    let allowed = || (0..count()).filter(|&processor| group.allows(processor));
+    let home =
+        idle.or_else(|| allowed().min_by_key(|&processor| LOCAL.of(processor).ready.lock().sharing.len()));
+    // Where none of its processors is there it stays.
+    let home = home.unwrap_or(account.home());
+    account.set_home(home);
+    home
+}
+
+/// Takes somebody from processor `other`, for this one.
+fn take(local: &Local, other: &Local, before: Option<u64>) -> bool {
+    let me = number();
+    let now = time::now();
+    let stolen = other.change(|ready| ready.sharing.steal(me, now, before));
+    let Some((account, task)) = stolen else { return false };
+    hand_over(local, me, account, task);
+    if !other.ready.lock().sharing.is_empty() {
+        // There is more, and only one was called.
+        find_idle(other);
+    }
+    true
+}
+
+fn hand_over(local: &Local, to: u32, account: Arc<Account>, task: Runnable<Kind>) {
+    account.set_home(to);
+    local.change(|ready| ready.sharing.push(account, task));
+}
+
+/// Once a slice at least: takes somebody who waits for another processor and is further behind than those that wait here.
+#[inline]
+pub(super) fn balance(local: &Local) {
+    if count() > 1 && local.shown.first() != u64::MAX {
+        balance_with_others(local);
+    }
+}
+
+fn balance_with_others(local: &Local) {
+    let now = time::now();
+    if now < local.balanced.load(Ordering::Relaxed) + SLICE {
+        return;
+    }
+    local.balanced.store(now, Ordering::Relaxed);
+    let me = number();
+    let others = LOCAL.all().filter(|&(processor, _)| processor != me);
+    let shown = others.map(|(processor, other)| (processor, &other.shown));
+    if let Some(other) = behind(&local.shown, shown, now) {
+        take(local, LOCAL.of(other), Some(local.shown.first()));
+    }
+}
+
+/// Takes somebody who waits for another processor; whether there was one.
+fn steal(local: &Local) -> bool {
+    let me = number();
+    let mut others = LOCAL.all().filter(|(processor, other)| *processor != me && other.sign.offers());
+    others.any(|(_, other)| take(local, other, None))
+}
+
+/// Halts until there is an interrupt, unless another processor has something to give away.
+pub(super) fn sleep(local: &Local) {
+    let me = number();
+    IDLE.enter(me);
+    if !steal(local) {
+        local.times.idle(arch::idle);
+    }
+    IDLE.leave(me);
+}
+
+/// Sends those away that may not run any more on the processors for which they wait.
+pub fn expel() {
+    for (processor, local) in LOCAL.all() {
+        while let Some((account, task)) = local.change(|ready| ready.sharing.expel(processor)) {
+            let home = place(&account);
+            if home == processor {
+                // None of its processors is there.
+                hand_over(local, home, account, task);
+                break;
+            }
+            hand_over(LOCAL.of(home), home, account, task);
+            poke(home);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What processors spend their time on.
+
+use super::local::LOCAL;
+use crate::{hypervisor, time};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
+use hv_abi::stats::LogicalProcessorStats;
+use syscall::ProcessorTimes;
+
+/// A processor's times; it writes, the others read.
+pub(super) struct Times {
+    /// Since when it has had an executor.
+    started: AtomicU64,
+    /// For how long it has been idle.
+    idle: AtomicU64,
+    /// Since when it is idle; 0: it is not.
+    idle_since: AtomicU64,
+    /// What the hypervisor counts for it; see [`hypervisor::processor_page`].
+    page: AtomicU64,
+    /// What that said when the executor started.
+    before: [AtomicU64; 2],
+}
+
+impl Times {
+    pub(super) const fn new() -> Self {
+        Self {
+            started: AtomicU64::new(0),
+            idle: AtomicU64::new(0),
+            idle_since: AtomicU64::new(0),
+            page: AtomicU64::new(0),
+            before: [const { AtomicU64::new(0) }; 2],
+        }
+    }
+
+    /// This processor's executor starts.
+    pub(super) fn start(&self) {
+        self.page.store(hypervisor::processor_page().unwrap_or(0), Ordering::Relaxed);
+        let counted = self.counted();
+        for (before, ticks) in self.before.iter().zip([counted.guest_run_ticks, counted.hypervisor_run_ticks])
+        {
+            before.store(ticks, Ordering::Relaxed);
+        }
+        self.started.store(time::now(), Ordering::Relaxed);
+    }
+
+    /// Counts the time of `halt`.
+    pub(super) fn idle(&self, halt: impl FnOnce()) {
+        let since = time::now();
+        self.idle_since.store(since, Ordering::Relaxed);
+        halt();
+        self.idle_since.store(0, Ordering::Relaxed);
+        let idle = self.idle.load(Ordering::Relaxed) + time::now().saturating_sub(since);
+        self.idle.store(idle, Ordering::Relaxed);
+    }
+
+    fn counted(&self) -> LogicalProcessorStats {
+        match self.page.load(Ordering::Relaxed) {
+            0 => LogicalProcessorStats::default(),
+            page => hypervisor::processor_stats(page),
+        }
+    }
+
+    fn at(&self, now: u64) -> ProcessorTimes {
+        let counted = self.counted();
+        let [guest, hypervisor] = [counted.guest_run_ticks, counted.hypervisor_run_ticks];
+        let [guest_before, hypervisor_before] = &self.before;
+        let since = |ticks: u64, before: &AtomicU64| {
+            time::of_ticks(ticks.saturating_sub(before.load(Ordering::Relaxed)))
+        };
+        let (guest, hypervisor) = (since(guest, guest_before), since(hypervisor, hypervisor_before));
+        let idle_since = self.idle_since.load(Ordering::Relaxed);
+        let idles = if idle_since == 0 { 0 } else { now.saturating_sub(idle_since) };
+        let idle = self.idle.load(Ordering::Relaxed) + idles;
+        let all = now.saturating_sub(self.started.load(Ordering::Relaxed));
+        // What is left.
+        let root = all.saturating_sub(guest).saturating_sub(hypervisor).saturating_sub(idle);
+        ProcessorTimes { guest, root, hypervisor, idle }
+    }
+}
+
+/// What each processor has spent its time on.
+#[must_use]
+pub fn processor_times() -> Vec<ProcessorTimes> {
+    let now = time::now();
+    LOCAL.all().map(|(_, local)| local.times.at(now)).collect()
+}
