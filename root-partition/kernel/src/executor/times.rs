@@ -1,10 +1,12 @@
 //! What processors spend their time on.
 
 use super::local::LOCAL;
-use crate::{hypervisor, time};
+use crate::hypervisor::ProcessorPage;
+use crate::time;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use hv_abi::stats::LogicalProcessorStats;
+use spin::Once;
 use syscall::ProcessorTimes;
 
 /// A processor's times; it writes, the others read.
@@ -15,8 +17,8 @@ pub(super) struct Times {
     idle: AtomicU64,
     /// Since when it is idle; 0: it is not.
     idle_since: AtomicU64,
-    /// What the hypervisor counts for it; see [`hypervisor::processor_page`].
-    page: AtomicU64,
+    /// What the hypervisor counts for it.
+    page: Once<Option<ProcessorPage>>,
     /// What that said when the executor started.
     before: [AtomicU64; 2],
 }
@@ -27,14 +29,14 @@ impl Times {
             started: AtomicU64::new(0),
             idle: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
-            page: AtomicU64::new(0),
+            page: Once::new(),
             before: [const { AtomicU64::new(0) }; 2],
         }
     }
 
     /// This processor's executor starts.
     pub(super) fn start(&self) {
-        self.page.store(hypervisor::processor_page().unwrap_or(0), Ordering::Relaxed);
+        self.page.call_once(ProcessorPage::of_this);
         let counted = self.counted();
         for (before, ticks) in self.before.iter().zip([counted.guest_run_ticks, counted.hypervisor_run_ticks])
         {
@@ -54,10 +56,7 @@ impl Times {
     }
 
     fn counted(&self) -> LogicalProcessorStats {
-        match self.page.load(Ordering::Relaxed) {
-            0 => LogicalProcessorStats::default(),
-            page => hypervisor::processor_stats(page),
-        }
+        self.page.get().copied().flatten().map(ProcessorPage::read).unwrap_or_default()
     }
 
     fn at(&self, now: u64) -> ProcessorTimes {

@@ -112,15 +112,25 @@ pub(crate) fn start_vp(number: u32, entry: u64, stack: u64, tables: u64) -> Resu
     }
 }
 
-/// The physical address of the page where the hypervisor counts what this processor spends its time on; `None`: there is no
-/// hypervisor.
-pub(crate) fn processor_page() -> Option<u64> {
-    is_present().then(|| read(HV_X64_MSR_STATS_VP_INTERNAL_PAGE) & !0xFFF)
-}
+/// What the hypervisor counts of a processor.
+#[derive(Clone, Copy)]
+pub(crate) struct ProcessorPage(*const LogicalProcessorStats);
 
-/// What is in a page that [`processor_page`] names.
-pub(crate) fn processor_stats(page: u64) -> LogicalProcessorStats {
-    let page = crate::memory::direct_map(page).cast::<LogicalProcessorStats>();
-    // SAFETY: the hypervisor keeps the page, which we may read, for good; any bytes are counters.
-    unsafe { page.read_volatile() }
+// SAFETY: the page is there for good, and is only read.
+unsafe impl Send for ProcessorPage {}
+// SAFETY: as above.
+unsafe impl Sync for ProcessorPage {}
+
+impl ProcessorPage {
+    /// That of this processor; `None`: there is no hypervisor.
+    pub(crate) fn of_this() -> Option<Self> {
+        let page = is_present().then(|| read(HV_X64_MSR_STATS_VP_INTERNAL_PAGE) & !0xFFF)?;
+        crate::memory::map_counters(page).map(|page| Self(page.cast()))
+    }
+
+    /// What is in it.
+    pub(crate) fn read(self) -> LogicalProcessorStats {
+        // SAFETY: it is mapped for good, and any bytes are counters.
+        unsafe { self.0.read_volatile() }
+    }
 }

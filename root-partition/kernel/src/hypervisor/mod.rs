@@ -21,6 +21,4 @@ pub use interface::is_present;
 #[cfg(not(test))]
 use interface::write;
 #[cfg(not(test))]
-pub(crate) use interface::{
-    clock, processor_page, processor_stats, processors, start, start_processor, start_vp,
-};
+pub(crate) use interface::{ProcessorPage, clock, processors, start, start_processor, start_vp};

@@ -16,6 +16,16 @@ static NEXT: Mutex<u64> = Mutex::new(DEVICES);
 /// Maps `length` bytes of device registers (or firmware tables) at physical `address`, uncached, for good.
 #[must_use]
 pub fn map_device(address: u64, length: u64) -> Option<*mut u8> {
+    map(address, length, Attributes::WRITE | Attributes::UNCACHED)
+}
+
+/// Maps the page at physical `address`, which the hypervisor writes to, for reading, for good.
+#[must_use]
+pub fn map_counters(address: u64) -> Option<*const u8> {
+    map(address, PAGE_SIZE as u64, Attributes::empty()).map(<*mut u8>::cast_const)
+}
+
+fn map(address: u64, length: u64, attributes: Attributes) -> Option<*mut u8> {
     let first = address & !(PAGE_SIZE as u64 - 1);
     let end = address.checked_add(length)?.checked_next_multiple_of(PAGE_SIZE as u64)?;
     let mut next = NEXT.lock();
@@ -27,9 +37,9 @@ pub fn map_device(address: u64, length: u64) -> Option<*mut u8> {
         let fits = from % large == 0 && end - from >= large;
         let size = if fits { PageSize::Size2M } else { PageSize::Size4K };
         let input = InputPage::from_gva(Gva::new(to)?);
-        let attributes = Attributes::WRITE | Attributes::UNCACHED | Attributes::GLOBAL;
         let page = Spa::new(from)?.page();
         let mut memory = TablesAt { offset: DIRECT_MAP };
+        let attributes = attributes | Attributes::GLOBAL;
         kernel_table()?.map(&mut memory, &mut Frames, input, page, size, attributes).ok()?;
         from += size.pages() * PAGE_SIZE as u64;
         to += size.pages() * PAGE_SIZE as u64;

@@ -23,9 +23,9 @@ pub use address_space::{AddressSpace, MapError, Mapping, UserAccess};
 #[cfg(not(test))]
 pub(crate) use address_space::{activate_kernel, kernel_root, leave_gone};
 #[cfg(not(test))]
-pub use device::map_device;
-#[cfg(not(test))]
 pub(crate) use device::map_stack;
+#[cfg(not(test))]
+pub use device::{map_counters, map_device};
 #[cfg(not(test))]
 pub use frames::{Pages, free_bytes, total_bytes};
 #[cfg(not(test))]
