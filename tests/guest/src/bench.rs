@@ -22,9 +22,9 @@ const IOAPIC: usize = 0xFEC0_0000;
 
 /// The page for the hypercall stub; in the text, so that it is executable.
 #[repr(C, align(4096))]
-struct Page([u8; 4096]);
+pub struct Page([u8; 4096]);
 #[unsafe(link_section = ".text.hypercall_page")]
-static HYPERCALL_PAGE: Page = Page([0xC3; 4096]);
+pub static HYPERCALL_PAGE: Page = Page([0xC3; 4096]);
 
 #[inline(always)]
 fn rdtsc() -> u64 {
@@ -34,8 +34,9 @@ fn rdtsc() -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+/// Writes a model-specific register.
 #[inline(always)]
-fn wrmsr(msr: u32, value: u64) {
+pub fn wrmsr(msr: u32, value: u64) {
     // SAFETY: this program owns its machine.
     unsafe { asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32) };
 }
@@ -92,12 +93,14 @@ fn hypercall(control: HypercallInput) -> u64 {
     result
 }
 
-extern "C" fn enable_hypercalls(_: *mut u64) {
+/// Makes the stub for hypercalls.
+pub extern "C" fn enable_hypercalls(_: *mut u64) {
     wrmsr(HV_X64_MSR_GUEST_OS_ID, 0x8180_0000_0000_0002);
     wrmsr(HV_X64_MSR_HYPERCALL, (&raw const HYPERCALL_PAGE).addr() as u64 | 1);
 }
 
-extern "C" fn enable_x2apic(_: *mut u64) {
+/// Enables the local APIC, in x2APIC mode.
+pub extern "C" fn enable_x2apic(_: *mut u64) {
     wrmsr(0x1B, rdmsr(0x1B) | 0xC00);
     wrmsr(0x80F, 0x1FF);
 }

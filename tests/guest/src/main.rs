@@ -10,6 +10,10 @@
 //! | `idle` | halts for good |
 //! | `conformance [no-…]` | prints what the processor does, a line a probe, and powers off |
 //! | `hostile [SEED]` | executes what no guest should, prints `HOSTILE SURVIVED`, and powers off |
+//! | `work [N]` | counts steps on N virtual processors; an empty line is answered with their number |
+//! | `flood-interrupts [N]` | wakes up N - 1 halted virtual processors without end |
+//! | `flood-hypercalls` | makes hypercalls without end |
+//! | `reset` | resets itself at once, each time that it starts |
 //! | `spin` | loops with interrupts off |
 //! | `triple-fault` | ends in a triple fault |
 //! | `echo` | sends back every line it reads from the serial port; `off` powers off |
@@ -24,6 +28,7 @@ mod bench;
 mod conformance;
 mod entry;
 mod hostile;
+mod neighbour;
 mod serial;
 mod start_info;
 mod startup;
@@ -58,6 +63,10 @@ extern "C" fn main(start_info: u32) -> ! {
             }
         }
         Some("hostile") => hostile::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(1)),
+        Some("work") => neighbour::work(number(words.next())),
+        Some("flood-interrupts") => neighbour::flood_interrupts(number(words.next())),
+        Some("flood-hypercalls") => neighbour::flood_hypercalls(),
+        Some("reset") => neighbour::reset(),
         Some("conformance") => conformance::run(conformance::Spared::new(words)),
         Some("spin") => {
             say!("SPINNING");
@@ -70,6 +79,11 @@ extern "C" fn main(start_info: u32) -> ! {
         other => say!("test-guest: no program called {other:?}"),
     }
     power_off()
+}
+
+/// What `word` says, or 1.
+fn number(word: Option<&str>) -> usize {
+    word.and_then(|word| word.parse().ok()).unwrap_or(1)
 }
 
 /// Sends lines back.
