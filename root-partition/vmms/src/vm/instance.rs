@@ -90,6 +90,8 @@ pub struct Instance<S: System> {
     pub process: S::Process,
     /// The worker's other end.
     pub channel: S::Channel,
+    /// The worker has closed its end: it is about to end.
+    pub hung_up: bool,
     /// Starting, running or stopping.
     pub state: State,
     /// What has to happen next.

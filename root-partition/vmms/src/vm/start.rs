@@ -80,6 +80,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             vm,
             process,
             channel,
+            hung_up: false,
             state: State::Starting,
             timer: Some(Timer::Load(self.system.monotonic().saturating_add(LOAD_TIME))),
             end: None,

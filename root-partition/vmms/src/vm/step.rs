@@ -9,7 +9,7 @@ use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 use syscall::worker::{FromWorker, StopReason};
-use syscall::{LogLevel, MESSAGE_MAX, WaitEntry};
+use syscall::{Error, LogLevel, MESSAGE_MAX, WaitEntry};
 
 /// Messages taken from one worker before the others have their turn.
 const MESSAGES_AT_ONCE: usize = 4;
@@ -28,7 +28,11 @@ impl<S: System, V: Volume> Manager<S, V> {
     pub fn wait_entries(&self) -> Vec<WaitEntry> {
         let instances = self.vms.iter().filter_map(|vm| vm.instance.as_ref());
         instances
-            .flat_map(|instance| [instance.channel.wait_entry(), instance.process.wait_entry()])
+            .flat_map(|instance| {
+                // One that was hung up is always ready, and says nothing more.
+                let channel = (!instance.hung_up).then(|| instance.channel.wait_entry());
+                channel.into_iter().chain([instance.process.wait_entry()])
+            })
             .collect()
     }
 
@@ -73,7 +77,13 @@ impl<S: System, V: Volume> Manager<S, V> {
         let Ok((system, instance)) = self.instance(name) else { return };
         let mut buffer = vec![0; MESSAGE_MAX];
         for _ in 0..most {
-            let Ok(length) = system.receive(&instance.channel, &mut buffer) else { break };
+            let length = match system.receive(&instance.channel, &mut buffer) {
+                Ok(length) => length,
+                Err(error) => {
+                    instance.hung_up |= error == Error::PeerClosed;
+                    break;
+                }
+            };
             match postcard::from_bytes(buffer.get(..length).unwrap_or_default()) {
                 Ok(FromWorker::Started) if instance.state == State::Starting => {
                     instance.state = State::Running;

@@ -22,8 +22,8 @@ pub use queue::Queue;
 
 /// The weight of whoever has no other.
 pub const WEIGHT: u32 = 100;
-/// The weight of a program that everybody depends on: it is never short of the processor.
-pub const WEIGHT_OF_SYSTEM: u32 = 1_000_000;
+/// The weight of a program that everybody depends on: as much as any VM can have, so that none keeps it waiting.
+pub const WEIGHT_OF_SYSTEM: u32 = 10_000;
 /// How long one runs before the next has its turn, in 100 ns.
 pub const SLICE: u64 = 50_000;
 /// How long one runs at least before another whose group has had less is preferred, in 100 ns.
