@@ -151,6 +151,7 @@ fn a_guest_that_resets_itself_starts_again_and_keeps_its_console() {
     host.types("vm start demo --console\r");
     host.world.says(&FromWorker::Started);
     host.goes_on();
+    host.world.now.set(20_000_000);
     host.world.says(&FromWorker::Stopped(StopReason::Reset));
     host.world.ends(1, 0);
     assert_eq!(host.goes_on(), "\n[demo was reset by its guest and starts again]\n");
@@ -161,6 +162,31 @@ fn a_guest_that_resets_itself_starts_again_and_keeps_its_console() {
     host.world.says(&FromWorker::ConsoleOutput(b"again".to_vec()));
     assert_eq!(host.goes_on(), "again");
     assert_eq!(host.world.vms.get(), 2);
+}
+
+#[test]
+fn a_guest_that_resets_itself_all_the_time_starts_once_a_second() {
+    let mut host = Host::new();
+    host.is_running();
+    for second in 1..3 {
+        host.world.says(&FromWorker::Stopped(StopReason::Reset));
+        host.world.ends(1, 0);
+        assert_eq!(host.goes_on(), "");
+        assert!(host.command("vm list").contains("demo  starting"));
+        // Nothing spins meanwhile.
+        let mut entries = host.cli.manager.wait_entries();
+        assert!(entries.is_empty());
+        crate::system::System::wait(&host.cli.manager.system, &mut entries, host.cli.manager.deadline());
+        assert_eq!(host.world.now.get(), second * 10_000_000);
+        assert!(host.goes_on().contains("demo was reset by its guest and starts again\n"));
+        host.world.says(&FromWorker::Started);
+        assert!(host.goes_on().contains("demo is running\n"));
+    }
+    host.world.says(&FromWorker::Stopped(StopReason::Reset));
+    host.world.ends(1, 0);
+    host.goes_on();
+    assert!(host.types("vm kill demo\r").contains("demo is off\n"));
+    host.is_clean();
 }
 
 #[test]

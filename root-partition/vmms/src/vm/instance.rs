@@ -92,6 +92,10 @@ pub struct Instance<S: System> {
     pub channel: S::Channel,
     /// The worker has closed its end: it is about to end.
     pub hung_up: bool,
+    /// When it was started.
+    pub started: u64,
+    /// Its guest has reset itself, too soon: it starts again then.
+    pub rests_until: Option<u64>,
     /// Starting, running or stopping.
     pub state: State,
     /// What has to happen next.

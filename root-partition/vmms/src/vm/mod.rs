@@ -33,6 +33,9 @@ const SHUTDOWN_TIME: u64 = 60 * SECOND;
 /// How long a worker may take to end.
 const END_TIME: u64 = 5 * SECOND;
 
+/// How long a guest that resets itself has run at least when it starts again: starting is work of the host's.
+const RESET_TIME: u64 = SECOND;
+
 /// Messages that may wait for room in a worker's queue.
 const UNSENT_MAX: usize = 16;
 
@@ -179,6 +182,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             system.kill(&instance.process);
         }
         instance.killed = true;
+        instance.rests_until = None;
         instance.state = State::Stopping;
         instance.timer = Some(Timer::End(system.monotonic().saturating_add(END_TIME)));
         Ok(())

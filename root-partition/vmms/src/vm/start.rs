@@ -81,6 +81,8 @@ impl<S: System, V: Volume> Manager<S, V> {
             process,
             channel,
             hung_up: false,
+            started: self.system.monotonic(),
+            rests_until: None,
             state: State::Starting,
             timer: Some(Timer::Load(self.system.monotonic().saturating_add(LOAD_TIME))),
             end: None,

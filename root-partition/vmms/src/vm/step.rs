@@ -1,7 +1,7 @@
 //! What has happened to the VMs since the last look.
 
 use super::instance::{End, State, Timer, crash};
-use super::{END_TIME, Event, Manager};
+use super::{END_TIME, Event, Manager, RESET_TIME};
 use crate::name::Name;
 use crate::store::Volume;
 use crate::system::{System, Waitable};
@@ -28,6 +28,7 @@ impl<S: System, V: Volume> Manager<S, V> {
     pub fn wait_entries(&self) -> Vec<WaitEntry> {
         let instances = self.vms.iter().filter_map(|vm| vm.instance.as_ref());
         instances
+            .filter(|instance| instance.rests_until.is_none())
             .flat_map(|instance| {
                 // One that was hung up is always ready, and says nothing more.
                 let channel = (!instance.hung_up).then(|| instance.channel.wait_entry());
@@ -41,7 +42,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         let instances = self.vms.iter().filter_map(|vm| vm.instance.as_ref());
         let deadlines = instances.flat_map(|instance| {
             let retry = (!instance.unsent.is_empty()).then(|| self.system.monotonic() + RETRY_AFTER);
-            [instance.timer.map(Timer::deadline), retry]
+            [instance.timer.map(Timer::deadline), retry, instance.rests_until]
         });
         deadlines.flatten().min().unwrap_or(u64::MAX)
     }
@@ -54,7 +55,8 @@ impl<S: System, V: Volume> Manager<S, V> {
         let mut ended = Vec::new();
         for vm in &self.vms {
             let Some(instance) = &vm.instance else { continue };
-            if is_ready(instance.process.wait_entry()) {
+            let has_rested = instance.rests_until.is_some_and(|until| until <= self.system.monotonic());
+            if has_rested || is_ready(instance.process.wait_entry()) {
                 ended.push(vm.name.clone());
             } else if is_ready(instance.channel.wait_entry()) {
                 events.push((vm.name.clone(), MESSAGES_AT_ONCE));
@@ -110,13 +112,23 @@ impl<S: System, V: Volume> Manager<S, V> {
 
     /// The worker has ended.
     fn bury(&mut self, name: &Name, happened: &mut Vec<Event>) {
+        let now = self.system.monotonic();
         let Some(vm) = self.vms.iter_mut().find(|vm| vm.name == *name) else { return };
-        let Some(instance) = vm.instance.take() else { return };
+        let Some(mut instance) = vm.instance.take() else { return };
+        let is_reset = instance.end == Some(End::Stopped(StopReason::Reset));
+        let until = instance.started.saturating_add(RESET_TIME);
+        if is_reset && !instance.killed && !self.closing && now < until {
+            instance.rests_until = Some(until);
+            instance.timer = None;
+            instance.state = State::Starting;
+            vm.instance = Some(instance);
+            return;
+        }
         let status = self.system.status(&instance.process);
         let (end, killed, attached) = (instance.end.clone(), instance.killed, instance.attached);
         // Partition and memory go here.
         drop(instance);
-        if end == Some(End::Stopped(StopReason::Reset)) && !killed && !self.closing {
+        if is_reset && !killed && !self.closing {
             happened.push(Event::Reset(name.clone()));
             if let Err(error) = self.start(name, attached) {
                 happened.push(self.off(name, &error, true));

@@ -320,6 +320,18 @@ mod tests {
     }
 
     #[test]
+    fn two_that_are_alike_both_have_their_turn() {
+        let mut queue = Queue::new();
+        for index in 0..2 {
+            // Within its slice it keeps its place, which here is that of one that was never pushed.
+            let account = account(WEIGHT);
+            account.charge(SLICE / 2);
+            queue.push(account, index);
+        }
+        assert_eq!((queue.pop(|| 0), queue.pop(|| 0), queue.pop(|| 0)), (Some(0), Some(1), None));
+    }
+
+    #[test]
     fn who_ran_without_waiting_is_not_made_to_wait_for_it() {
         let (inline, new) = (account(WEIGHT), account(WEIGHT));
         let mut queue = Queue::new();
