@@ -251,19 +251,29 @@ pub(crate) fn run() -> ! {
 }
 
 fn run_task(local: &Local, task: Runnable<Kind>) {
-    let Kind::Program(account) = task.metadata() else {
-        task.run();
-        return;
+    let (account, is_program) = match task.metadata() {
+        Kind::Plain(_) => {
+            task.run();
+            return;
+        }
+        Kind::Program(account) => (Arc::clone(account), true),
+        Kind::Vp(account) => (Arc::clone(account), false),
     };
-    let account = Arc::clone(account);
     let start = time::now();
     local.inline.store(0, Ordering::Relaxed);
-    *local.program.lock() = Some((Arc::clone(&account), start));
+    if is_program {
+        *local.program.lock() = Some((Arc::clone(&account), start));
+    }
     task.run();
-    *local.program.lock() = None;
     let ran = time::now().saturating_sub(start).saturating_sub(local.inline.load(Ordering::Relaxed));
-    account.group().worked(ran);
-    if account.charge(ran) {
-        slice_ended(&account);
+    if is_program {
+        *local.program.lock() = None;
+        account.group().worked(ran);
+        if account.charge(ran) {
+            slice_ended(&account);
+        }
+    } else {
+        // What it made us do: a guest that keeps the root busy has less time for itself.
+        account.charge_besides(ran);
     }
 }

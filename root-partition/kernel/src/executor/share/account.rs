@@ -123,6 +123,12 @@ impl Account {
         self.charge(ran)
     }
 
+    /// Something else was done for it, for `time`, which is in no slice.
+    #[inline]
+    pub fn charge_besides(&self, time: u64) {
+        self.group().add(time);
+    }
+
     /// Its slice is over, whatever is left of it.
     pub fn end_slice(&self) {
         let had = self.group().add(self.slice.load(Ordering::Relaxed));
