@@ -15,6 +15,8 @@ mod isolation;
 mod machines;
 mod scale;
 mod smp;
+mod neighbours;
+mod shares;
 mod story;
 mod times;
 
@@ -76,6 +78,9 @@ macro_rules! whole_machine {
                     a_worker_that_crashes_takes_down_its_machine_only,
                     two_hundred_lives_of_a_machine_lose_no_page,
                 }
+                shares {
+                    shares_are_what_they_were_set_to,
+                }
                 story {
                     a_guest_keeps_what_it_wrote,
                 }
@@ -92,6 +97,10 @@ whole_machine! {
         smp {
             guests_compute_right_on_two_processors,
             guests_compute_right_on_four_processors,
+        }
+        // Bochs lets a guest that spins with interrupts off have its one processor for as long as it likes.
+        neighbours {
+            hostile_neighbours_leave_a_guest_its_share,
         }
     }
     own {

@@ -1,0 +1,123 @@
+//! What VMs get of the processors: in proportion to their weights, no less than their reserve, no more than their limit,
+//! and where they may run.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use machine_tests::cli::Cli;
+use machine_tests::kind::Kind;
+use serde_json::Value;
+
+use crate::machines::{Bulkhead, accepted};
+
+/// For how long it is watched who runs.
+pub const WINDOW: Duration = Duration::from_secs(10);
+/// How often it is tried: the machine that emulates this one may be busy with other things.
+pub const TRIES: u32 = 3;
+
+/// Creates a VM of `vps` virtual processors that runs the test guest with a command line.
+pub fn create(cli: &mut Cli<'_>, name: &str, vps: u32, command_line: &str, share: &str) -> Result<()> {
+    let kernel = "--kernel data:/kernels/test-guest";
+    let rest = format!("--vps {vps} {kernel} --cmdline \"{command_line}\" {share}");
+    accepted(cli, &format!("vm create {name} --memory 32MiB {rest}"))
+}
+
+/// What `host top --json` says.
+fn top(cli: &mut Cli<'_>) -> Result<Value> {
+    let answer = cli.run("host top --json")?;
+    serde_json::from_str(answer.trim()).with_context(|| format!("no JSON: {answer}"))
+}
+
+/// For how long a VM has run, with what the hypervisor did for it.
+fn ran(top: &Value, name: &str) -> Result<f64> {
+    let vms = top["vms"].as_array().context("no VMs")?;
+    let vm = vms.iter().find(|vm| vm["name"] == name).with_context(|| format!("no VM {name}"))?;
+    Ok(vm["guest"].as_f64().unwrap_or(0.0) + vm["hypervisor"].as_f64().unwrap_or(0.0))
+}
+
+/// What each of these VMs runs from now on, in percent of a processor.
+fn watch(cli: &mut Cli<'_>, names: &[&str]) -> Result<Vec<f64>> {
+    let before = top(cli)?;
+    sleep(WINDOW);
+    let after = top(cli)?;
+    let uptime = |top: &Value| top["uptime"].as_f64().unwrap_or(0.0);
+    let time = uptime(&after) - uptime(&before);
+    names.iter().map(|name| Ok((ran(&after, name)? - ran(&before, name)?) / time * 100.0)).collect()
+}
+
+/// Watches until it is as `check` wants it.
+fn expect(cli: &mut Cli<'_>, names: &[&str], what: &str, check: impl Fn(&[f64]) -> bool) -> Result<()> {
+    let mut shares = Vec::new();
+    for _ in 0..TRIES {
+        shares = watch(cli, names)?;
+        if check(&shares) {
+            return Ok(());
+        }
+    }
+    ensure!(false, "{what}: {names:?} have {shares:.1?} % of a processor");
+    Ok(())
+}
+
+/// Whether parts are in this proportion, each within 5 % of what it is to be.
+fn are_in_proportion(parts: &[f64], proportion: &[f64]) -> bool {
+    let (all, whole): (f64, f64) = (parts.iter().sum(), proportion.iter().sum());
+    parts.iter().zip(proportion).all(|(part, wanted)| {
+        let wanted = all * wanted / whole;
+        (part - wanted).abs() <= wanted * 0.05
+    })
+}
+
+/// The processors of a machine.
+pub fn processors(on: Kind) -> u32 {
+    if on.bochs_model().is_some() { 1 } else { 2 }
+}
+
+pub fn shares_are_what_they_were_set_to(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
+    let mut cli = bulkhead.cli();
+    let vps = processors(on);
+    let host = f64::from(vps) * 100.0;
+    let all = ["one", "two", "four"];
+    for (name, weight) in all.iter().zip([100, 200, 400]) {
+        create(&mut cli, name, vps, &format!("work {vps}"), &format!("--weight {weight}"))?;
+        accepted(&mut cli, &format!("vm start {name}"))?;
+    }
+    expect(&mut cli, &all, "weights", |shares| are_in_proportion(shares, &[1.0, 2.0, 4.0]))?;
+    accepted(&mut cli, "vm set four --limit 25")?;
+    let limited = |shares: &[f64]| {
+        let [one, two, four] = shares else { return false };
+        *four <= host * 0.25 * 1.05 && *four >= host * 0.2 && are_in_proportion(&[*one, *two], &[1.0, 2.0])
+    };
+    expect(&mut cli, &all, "a limit of 25 %", limited)?;
+    accepted(&mut cli, "vm set one --weight 1 --reserve 40")?;
+    // What the root partition takes for itself, the emulator's pauses too, is nobody's.
+    expect(&mut cli, &all, "a reserve of 40 %", |shares| {
+        shares.first().is_some_and(|one| *one >= host * 0.4 * 0.9)
+    })?;
+    cli.refused("vm set two --reserve 70", "would be promised")?;
+    cli.refused("vm set two --affinity 7", "there is no processor 7")?;
+    cli.refused("vm set two --reserve 60 --limit 50", "above the limit")?;
+    if vps == 2 {
+        accepted(&mut cli, "vm set one --weight 100 --reserve 0 --affinity 1")?;
+        accepted(&mut cli, "vm set two --weight 300 --affinity 1")?;
+        accepted(&mut cli, "vm set four --limit 100 --affinity 0")?;
+        expect(&mut cli, &all, "affinity", |shares| {
+            let [one, two, four] = shares else { return false };
+            *four >= 80.0 && one + two <= 100.5 && are_in_proportion(&[*one, *two], &[1.0, 3.0])
+        })?;
+    }
+    for name in all {
+        accepted(&mut cli, &format!("vm kill {name}"))?;
+    }
+    alone_under_a_limit(&mut cli)
+}
+
+/// A limit holds where nobody else wants the processor.
+fn alone_under_a_limit(cli: &mut Cli<'_>) -> Result<()> {
+    create(cli, "alone", 1, "work", "--limit 25")?;
+    accepted(cli, "vm start alone")?;
+    expect(cli, &["alone"], "a limit on an idle host", |shares| {
+        shares.first().is_some_and(|share| (22.0..=26.3).contains(share))
+    })
+}
