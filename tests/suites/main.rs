@@ -13,10 +13,10 @@ mod image;
 mod input;
 mod isolation;
 mod machines;
-mod scale;
-mod smp;
 mod neighbours;
+mod scale;
 mod shares;
+mod smp;
 mod story;
 mod times;
 
