@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use machine_tests::cli::Cli;
+use machine_tests::cli::{Cli, PROMPT};
 
 use super::figures::Figures;
 use super::workbench::Workbench;
@@ -19,9 +19,11 @@ const FOUR: [&str; 5] = ["ipi-running", "ipi-halted", "ipi-three", "flush-runnin
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A line of the test guest.
-struct Line {
-    name: String,
-    least: u64,
+pub struct Line {
+    /// What was measured.
+    pub name: String,
+    /// The least of its samples.
+    pub least: u64,
     median: u64,
 }
 
@@ -46,8 +48,14 @@ fn lines(bench: &Workbench, processors: u32, name: &str) -> Result<Vec<Line>> {
     let mut machine = bench.start(processors)?;
     let mut cli = Cli(machine.console());
     cli.ready()?;
+    run(&mut cli, name)
+}
+
+/// What it prints, until it is off.
+pub fn run(cli: &mut Cli<'_>, name: &str) -> Result<Vec<Line>> {
     cli.0.type_line(&format!("vm start {name} --console"))?;
     let printed = cli.0.expect("BENCH DONE", LIMIT)?;
+    cli.0.expect(PROMPT, LIMIT)?;
     Ok(printed.lines().filter_map(Line::parse).collect())
 }
 

@@ -9,6 +9,7 @@ mod disk;
 mod exits;
 mod figures;
 mod parallel;
+mod scale;
 mod size;
 mod workbench;
 
@@ -41,6 +42,8 @@ enum Rows {
     Exits,
     /// What virtual processors do to each other.
     Vps,
+    /// Exits beside many VMs; takes a minute, so only when it is named.
+    Scale,
     /// Parallel work; takes minutes, so only when it is named.
     Parallel,
     /// The start, Linux's start, and its disk.
@@ -52,7 +55,7 @@ enum Rows {
 impl Rows {
     /// Whether they take minutes.
     fn take_long(self) -> bool {
-        self == Self::Parallel
+        matches!(self, Self::Scale | Self::Parallel)
     }
 }
 
@@ -72,6 +75,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<()> {
         match rows {
             Rows::Exits => exits::measure(&bench, &mut figures)?,
             Rows::Vps => exits::measure_vps(&bench, &mut figures)?,
+            Rows::Scale => scale::measure(&bench, &mut figures)?,
             Rows::Parallel => parallel::measure(&bench, &mut figures)?,
             Rows::Linux => disk::measure(&bench, &mut figures)?,
             Rows::Size => size::measure(&parts, &mut figures)?,
