@@ -21,7 +21,12 @@ const ROWS: [(&str, &str, &str, &str); 25] = [
     ("flush-halted", "remote flush of 1 page in a guest whose 3 others are halted", "–", "–"),
     ("scale-cpuid", "CPUID exit with 1 / 16 / 64 VMs that run", "–", "flat"),
     ("scale-port-read", "port read answered by the worker, with 1 / 16 / 64 VMs that run", "–", "flat"),
-    ("work-1", "parallel work, 1 VP: all instructions / those of the bare machine", "–", "–"),
+    (
+        "work-1",
+        "parallel work, 1 VP: all instructions / those of the bare machine with 1 processor",
+        "–",
+        "–",
+    ),
     ("work-2", "the same, 2 VPs", "–", "–"),
     ("work-4", "the same, 4 VPs", "–", "–"),
     ("read-depth-1", "4 KiB read, depth 1: outside the guest, a request", "65,000", "≤ 15,000"),

@@ -97,9 +97,9 @@ impl Workbench {
         self.start_qemu(self.boot.clone(), processors)
     }
 
-    /// Starts the same machine without Bulkhead; QEMU's only.
-    pub fn start_linux(&self, processors: u32) -> Result<Machine> {
-        self.start_qemu(self.linux.clone(), processors)
+    /// Starts a machine with one processor without Bulkhead; QEMU's only.
+    pub fn start_linux(&self) -> Result<Machine> {
+        self.start_qemu(self.linux.clone(), 1)
     }
 
     /// Which machine it is.
