@@ -1,4 +1,5 @@
-//! Linux's start and its disk, with instructions split by who executed them.
+//! Linux's start and its disk, with instructions split by who executed them: by Bulkhead's own counters, and by QEMU's
+//! plugin where there is one.
 
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use machine_tests::cli::Cli;
 
 use super::counts::{Snapshot, Snapshots, mark};
 use super::figures::{Figures, grouped};
+use super::look::Look;
 use super::workbench::Workbench;
 use crate::step;
 
@@ -14,68 +16,124 @@ use crate::step;
 const SMALL: u64 = 2048;
 /// Requests of one with blocks of 1 MiB.
 const LARGE: u64 = 48;
+/// Requests with which the disk program begins, before it measures; fewer where it measures fewer.
+const WARM_UP: u64 = 16;
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A run of the disk program: its arguments, and the figure that it gives.
 struct Run {
-    arguments: String,
+    size: u64,
     requests: u64,
+    rest: &'static str,
     figure: &'static str,
+}
+
+const RUNS: [Run; 4] = [
+    Run { size: 4096, requests: SMALL, rest: "1", figure: "read-depth-1" },
+    Run { size: 4096, requests: SMALL, rest: "16", figure: "read-depth-16" },
+    Run { size: 1 << 20, requests: LARGE, rest: "1", figure: "read-large" },
+    Run { size: 1 << 20, requests: LARGE, rest: "1 w", figure: "write-large" },
+];
+
+/// What a run came to.
+struct Ran {
+    /// MB/s of virtual time.
+    rate: String,
+    /// A request by Bulkhead's counters.
+    counted: Look,
 }
 
 /// Starts Linux, runs the disk program, and reads the counters.
 pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
-    step::say("Measuring", "Linux's start and disk");
-    let run = |size: u64, requests: u64, rest: &str, figure: &'static str| Run {
-        arguments: format!("{size} {requests} {rest}"),
-        requests,
-        figure,
-    };
-    let runs = [
-        run(4096, SMALL, "1", "read-depth-1"),
-        run(4096, SMALL, "16", "read-depth-16"),
-        run(1 << 20, LARGE, "1", "read-large"),
-        run(1 << 20, LARGE, "1 w", "write-large"),
-    ];
+    step::say("Measuring", "the start, Linux's start and disk");
+    let scale = bench.ticks_in_100_ns();
     let mut machine = bench.start(1)?;
     let mut cli = Cli(machine.console());
     cli.ready()?;
-    cli.start_linux("disk")?;
-    let (mut rates, mut ticks) = (Vec::new(), Vec::new());
-    for run in &runs {
-        let printed = cli.shell(&format!("mark 4; disk /dev/sda {}; mark 5", run.arguments), LIMIT)?;
-        let word = |name: &str| {
-            let rest = printed.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next());
-            rest.map(str::to_owned).with_context(|| format!("the disk program printed: {printed}"))
-        };
-        rates.push(word("MBps=")?);
-        ticks.push(word("ticks=")?);
-    }
+    let prompt = Look::take(&mut cli, scale)?;
+    let linux = start_linux(&mut cli, scale)?;
+    let ran = RUNS.iter().map(|run| run.measure(&mut cli, scale)).collect::<Result<Vec<Ran>>>()?;
+    cli.enter("disk")?;
     cli.power_off()?;
     cli.0.type_line("host shutdown")?;
     machine.wait_for_power_off(LIMIT)?;
-    let Some(snapshots) = bench.snapshots()? else {
-        for ((run, rate), ticks) in runs.iter().zip(rates).zip(ticks) {
-            let arguments = &run.arguments;
-            figures.note(format!(
-                "disk {arguments}: {ticks} ticks a request in all, the guest's own and those of waiting for the \
-                 disk with them; {rate} MB/s of virtual time."
-            ));
-        }
-        return Ok(());
-    };
-    starts(&snapshots, figures);
-    let pairs = snapshots.all(4).zip(snapshots.all(5));
-    for ((run, rate), (before, after)) in runs.iter().zip(rates).zip(pairs) {
-        let cost = after.since(&before);
+
+    figures.set_count("prompt", prompt.uptime - prompt.idle.min(prompt.uptime));
+    let busy = linux.guest + linux.outside();
+    figures.set("linux-start", format!("{:.3}", busy as f64 / linux.guest as f64));
+    let (all, own) = (grouped(busy), grouped(linux.guest));
+    figures.note(format!("Linux to its shell by Bulkhead's counters: {all} in all, {own} the guest's own."));
+    for (run, Ran { rate, counted }) in RUNS.iter().zip(ran) {
         if run.figure.ends_with("large") {
             figures.set(run.figure, rate);
         } else {
+            figures.set_count(run.figure, counted.outside());
+        }
+        let [guest, root, hypervisor, idle] =
+            [counted.guest, counted.root, counted.hypervisor, counted.idle].map(grouped);
+        figures.note(format!(
+            "disk {}: a request by Bulkhead's counters: guest {guest}, root {root}, hypervisor {hypervisor}; idle {idle}.",
+            run.arguments(run.requests)
+        ));
+    }
+    if let Some(snapshots) = bench.snapshots()? {
+        by_plugin(&snapshots, figures);
+    }
+    Ok(())
+}
+
+/// Starts Linux to its shell; who executed what since it was entered.
+fn start_linux(cli: &mut Cli<'_>, scale: u64) -> Result<Look> {
+    let before = Look::take(cli, scale)?;
+    cli.run("vm start disk")?;
+    // Until it is said to run, the root has loaded the kernel; what the guest has done since is the guest's.
+    let entered = Look::take(cli, scale)?;
+    cli.attach("disk")?;
+    cli.wait_for_shell()?;
+    cli.leave()?;
+    let after = Look::take(cli, scale)?;
+    let guest = after.since(&before).guest;
+    Ok(Look { guest, ..after.since(&entered) })
+}
+
+impl Run {
+    fn arguments(&self, requests: u64) -> String {
+        format!("{} {requests} {}", self.size, self.rest)
+    }
+
+    /// Runs it, and once more with one request, which tells what all that is around the requests costs.
+    fn measure(&self, cli: &mut Cli<'_>, scale: u64) -> Result<Ran> {
+        let (_, around) = self.run(cli, scale, 1)?;
+        let (printed, all) = self.run(cli, scale, self.requests)?;
+        let rate = printed.split_once("MBps=").and_then(|(_, rest)| rest.split_whitespace().next());
+        let rate = rate.with_context(|| format!("the disk program printed: {printed}"))?.to_owned();
+        let more = (WARM_UP + self.requests) - 2;
+        Ok(Ran { rate, counted: all.since(&around).each(more) })
+    }
+
+    fn run(&self, cli: &mut Cli<'_>, scale: u64, requests: u64) -> Result<(String, Look)> {
+        let before = Look::take(cli, scale)?;
+        cli.enter("disk")?;
+        // The marks are for the plugin, which knows nothing of the run with one request.
+        let (begin, end) = if requests == 1 { ("mark 2", "mark 3") } else { ("mark 4", "mark 5") };
+        let command = format!("{begin}; disk /dev/sda {}; {end}", self.arguments(requests));
+        let printed = cli.shell(&command, LIMIT)?;
+        cli.leave()?;
+        Ok((printed, Look::take(cli, scale)?.since(&before)))
+    }
+}
+
+/// The same figures by the plugin, which knows better.
+fn by_plugin(snapshots: &Snapshots, figures: &mut Figures) {
+    starts(snapshots, figures);
+    let pairs = snapshots.all(4).zip(snapshots.all(5));
+    for (run, (before, after)) in RUNS.iter().zip(pairs) {
+        let cost = after.since(&before);
+        if !run.figure.ends_with("large") {
             figures.set_count(run.figure, cost.outside() / run.requests);
         }
         figures.note(split(run, &cost));
     }
-    Ok(())
 }
 
 /// The starts of Bulkhead and of Linux.
@@ -115,7 +173,7 @@ fn split(run: &Run, cost: &Snapshot) -> String {
     );
     let (root, guest) = (each(cost.root), each(cost.guest));
     let entries = cost.guest_entries as f64 / run.requests as f64;
-    let arguments = &run.arguments;
+    let arguments = run.arguments(run.requests);
     format!(
         "disk {arguments}: a request: guest {guest}, root {root}, hypervisor {hypervisor}; {entries:.2} entries."
     )

@@ -8,6 +8,7 @@ mod counts;
 mod disk;
 mod exits;
 mod figures;
+mod look;
 mod parallel;
 mod scale;
 mod size;

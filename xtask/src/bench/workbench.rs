@@ -102,6 +102,14 @@ impl Workbench {
         self.start_qemu(self.linux.clone(), 1)
     }
 
+    /// Ticks of the time stamp counter in 100 ns.
+    pub fn ticks_in_100_ns(&self) -> u64 {
+        /// 100 ns in a second.
+        const SECOND: u64 = 10_000_000;
+        // QEMU counts a nanosecond an instruction.
+        if self.kind == Kind::Amd { 100 } else { u64::from(bochs::SPEED) / SECOND }
+    }
+
     /// Which machine it is.
     pub fn kind(&self) -> Kind {
         self.kind
