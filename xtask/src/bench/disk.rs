@@ -58,14 +58,18 @@ pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
     cli.0.type_line("host shutdown")?;
     machine.wait_for_power_off(LIMIT)?;
 
-    figures.set_count("prompt", prompt.uptime - prompt.idle.min(prompt.uptime));
+    let to_prompt = prompt.uptime.saturating_sub(prompt.idle);
+    figures.set_count("prompt", to_prompt);
+    figures.note(format!("To the prompt by Bulkhead's counters: {}.", grouped(to_prompt)));
     let busy = linux.guest + linux.outside();
     figures.set("linux-start", format!("{:.3}", busy as f64 / linux.guest as f64));
     let (all, own) = (grouped(busy), grouped(linux.guest));
     figures.note(format!("Linux to its shell by Bulkhead's counters: {all} in all, {own} the guest's own."));
     for (run, Ran { rate, counted }) in RUNS.iter().zip(ran) {
         if run.figure.ends_with("large") {
-            figures.set(run.figure, rate);
+            let busy = counted.guest + counted.outside();
+            let without = run.size as f64 * (scale * 10) as f64 / busy.max(1) as f64;
+            figures.set(run.figure, format!("{rate}; {without:.0} were the disk to take no time"));
         } else {
             figures.set_count(run.figure, counted.outside());
         }
@@ -107,14 +111,18 @@ impl Run {
         let (printed, all) = self.run(cli, scale, self.requests)?;
         let rate = printed.split_once("MBps=").and_then(|(_, rest)| rest.split_whitespace().next());
         let rate = rate.with_context(|| format!("the disk program printed: {printed}"))?.to_owned();
-        let more = (WARM_UP + self.requests) - 2;
-        Ok(Ran { rate, counted: all.since(&around).each(more) })
+        Ok(Ran { rate, counted: all.since(&around).each(self.counted()) })
+    }
+
+    /// By how many requests the two runs differ.
+    fn counted(&self) -> u64 {
+        WARM_UP + self.requests - 2
     }
 
     fn run(&self, cli: &mut Cli<'_>, scale: u64, requests: u64) -> Result<(String, Look)> {
         let before = Look::take(cli, scale)?;
         cli.enter("disk")?;
-        // The marks are for the plugin, which knows nothing of the run with one request.
+        // For the plugin.
         let (begin, end) = if requests == 1 { ("mark 2", "mark 3") } else { ("mark 4", "mark 5") };
         let command = format!("{begin}; disk /dev/sda {}; {end}", self.arguments(requests));
         let printed = cli.shell(&command, LIMIT)?;
@@ -126,11 +134,13 @@ impl Run {
 /// The same figures by the plugin, which knows better.
 fn by_plugin(snapshots: &Snapshots, figures: &mut Figures) {
     starts(snapshots, figures);
-    let pairs = snapshots.all(4).zip(snapshots.all(5));
-    for (run, (before, after)) in RUNS.iter().zip(pairs) {
-        let cost = after.since(&before);
+    let between = |first, last| {
+        snapshots.all(first).zip(snapshots.all(last)).map(|(before, after)| after.since(&before))
+    };
+    for (run, (all, around)) in RUNS.iter().zip(between(4, 5).zip(between(2, 3))) {
+        let cost = all.since(&around);
         if !run.figure.ends_with("large") {
-            figures.set_count(run.figure, cost.outside() / run.requests);
+            figures.set_count(run.figure, cost.outside() / run.counted());
         }
         figures.note(split(run, &cost));
     }
@@ -165,14 +175,14 @@ fn starts(snapshots: &Snapshots, figures: &mut Figures) {
 
 /// Who executed what, a request.
 fn split(run: &Run, cost: &Snapshot) -> String {
-    let each = |count: u64| grouped(count / run.requests);
+    let each = |count: u64| grouped(count / run.counted());
     let hypervisor = format!(
         "{} for the guest and {} for the root",
         each(cost.hypervisor_guest),
         each(cost.hypervisor_root)
     );
     let (root, guest) = (each(cost.root), each(cost.guest));
-    let entries = cost.guest_entries as f64 / run.requests as f64;
+    let entries = cost.guest_entries as f64 / run.counted() as f64;
     let arguments = run.arguments(run.requests);
     format!(
         "disk {arguments}: a request: guest {guest}, root {root}, hypervisor {hypervisor}; {entries:.2} entries."
