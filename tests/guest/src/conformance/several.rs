@@ -394,6 +394,8 @@ fn time() -> u64 {
 /// From here on what the page says is not less; the top bit ends it.
 static ROUND: AtomicU64 = AtomicU64::new(0);
 const END: u64 = 1 << 63;
+/// How often any has read.
+static READS: AtomicU64 = AtomicU64::new(0);
 /// The page of the window that is read.
 const PLACE: usize = 9;
 
@@ -407,6 +409,8 @@ fn read_until_told() {
         // SAFETY: the place is mapped, now to one page, now to another.
         let value = unsafe { page.read_volatile() };
         WRONG.fetch_add(u64::from(value < round), Ordering::SeqCst);
+        READS.fetch_add(1, Ordering::SeqCst);
+        core::hint::spin_loop();
     }
 }
 
@@ -432,12 +436,17 @@ fn stale(code: u64, words: &[u64]) -> u64 {
     page::RAM[0].set(0, 0);
     page::map(PLACE, page::RAM[0].address() | FLAGS);
     begin_order(READ);
-    for round in 1..300_u64 {
+    for round in 1..12_u64 {
         let ram = &page::RAM[(round & 1) as usize];
         ram.set(0, round);
         page::map(PLACE, ram.address() | FLAGS);
         flush(code, 0, words);
         ROUND.store(round, Ordering::SeqCst);
+        // Some read it now, with what they still hold.
+        let before = READS.load(Ordering::SeqCst);
+        while READS.load(Ordering::SeqCst) < before + 8 {
+            breathe();
+        }
     }
     ROUND.store(END, Ordering::SeqCst);
     end_order();
