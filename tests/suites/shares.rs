@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::machines::{Bulkhead, accepted};
 
 /// For how long it is watched who runs.
-pub const WINDOW: Duration = Duration::from_secs(10);
+const WINDOW: Duration = Duration::from_secs(10);
 /// How often it is tried: the machine that emulates this one may be busy with other things.
 pub const TRIES: u32 = 3;
 
@@ -37,7 +37,7 @@ fn ran(top: &Value, name: &str) -> Result<f64> {
 }
 
 /// What each of these VMs runs from now on, in percent of a processor.
-fn watch(cli: &mut Cli<'_>, names: &[&str]) -> Result<Vec<f64>> {
+pub fn watch(cli: &mut Cli<'_>, names: &[&str]) -> Result<Vec<f64>> {
     let before = top(cli)?;
     sleep(WINDOW);
     let after = top(cli)?;
