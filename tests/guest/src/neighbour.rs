@@ -65,6 +65,8 @@ extern "C" fn worker() -> ! {
 pub fn work(count: usize) -> ! {
     start(count, worker);
     say!("WORKING");
+    // SAFETY: the interrupt table is loaded, and none comes. Bochs holds the host's interrupts back while these are off.
+    unsafe { asm!("sti") };
     loop {
         for _ in 0..STEPS {
             step(0);
