@@ -13,8 +13,9 @@ const SHELL: &str = "~ # ";
 /// Ctrl-], which leaves a VM's console.
 const LEAVE: &[u8] = b"\x1d";
 
-/// So many characters of a line must be seen again at its end: longer lines may be shown in parts.
-const ECHOED: usize = 20;
+/// So many characters are typed before their echo is waited for. A serial port holds 16 that nobody has taken, and in Bochs
+/// a guest whose interrupts are off keeps the root's away for its whole slice.
+const TYPED: usize = 8;
 
 /// How long anything may take that is quick on a quiet machine; the emulated ones share two processors.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -40,11 +41,18 @@ impl Cli<'_> {
         Ok(answer.trim_end().to_owned())
     }
 
-    /// Types a line and waits for its echo: notices may come before it, each with a new prompt behind.
+    /// Types a line, no faster than its echo comes: notices may come in between, each with a new prompt and the line so
+    /// far behind.
     fn type_echoed(&mut self, line: &str) -> Result<()> {
-        self.0.type_line(line)?;
-        let end = line.char_indices().rev().nth(ECHOED).map_or(0, |(at, _)| at);
-        let echo = format!("{}\n", &line[end..]);
+        let mut rest = line;
+        while let Some((at, _)) = rest.char_indices().nth(TYPED) {
+            let (part, after) = rest.split_at(at);
+            self.0.send(part.as_bytes())?;
+            self.0.expect(part, PATIENCE).with_context(|| format!("'{line}' was not echoed"))?;
+            rest = after;
+        }
+        self.0.type_line(rest)?;
+        let echo = format!("{rest}\n");
         self.0.expect(&echo, PATIENCE).with_context(|| format!("'{line}' was not echoed"))?;
         Ok(())
     }
