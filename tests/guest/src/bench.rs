@@ -9,8 +9,9 @@ use core::arch::asm;
 use core::sync::atomic::Ordering;
 
 use hv_abi::hypercall::{CallCode, HypercallInput};
-use hv_abi::msr::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_VP_INDEX};
+use hv_abi::msr::HV_X64_MSR_VP_INDEX;
 
+use crate::hypercall;
 use crate::serial::{LINE_STATUS, inb};
 use crate::trap::{COUNTED_VECTOR, INTERRUPT_TSC, INTERRUPTS, attempt};
 use crate::{power_off, say};
@@ -19,12 +20,6 @@ use crate::{power_off, say};
 const SAMPLES: usize = 101;
 /// Where an IOAPIC is; its first register selects another and has no other effect.
 const IOAPIC: usize = 0xFEC0_0000;
-
-/// The page for the hypercall stub; in the text, so that it is executable.
-#[repr(C, align(4096))]
-pub struct Page([u8; 4096]);
-#[unsafe(link_section = ".text.hypercall_page")]
-pub static HYPERCALL_PAGE: Page = Page([0xC3; 4096]);
 
 #[inline(always)]
 fn rdtsc() -> u64 {
@@ -81,24 +76,6 @@ fn cpuid(leaf: u32) {
     }
 }
 
-#[inline(always)]
-fn hypercall(control: HypercallInput) -> u64 {
-    let result;
-    // SAFETY: a fast call passes values only; the page holds the hypervisor's stub.
-    unsafe {
-        asm!("call {page}", page = sym HYPERCALL_PAGE, inlateout("rcx") u64::from(control) => _,
-             inlateout("rdx") 0_u64 => _, inlateout("r8") 0_u64 => _, lateout("rax") result,
-             lateout("r9") _, lateout("r10") _, lateout("r11") _);
-    }
-    result
-}
-
-/// Makes the stub for hypercalls.
-pub extern "C" fn enable_hypercalls(_: *mut u64) {
-    wrmsr(HV_X64_MSR_GUEST_OS_ID, 0x8180_0000_0000_0002);
-    wrmsr(HV_X64_MSR_HYPERCALL, (&raw const HYPERCALL_PAGE).addr() as u64 | 1);
-}
-
 /// Enables the local APIC, in x2APIC mode.
 pub extern "C" fn enable_x2apic(_: *mut u64) {
     wrmsr(0x1B, rdmsr(0x1B) | 0xC00);
@@ -138,9 +115,9 @@ pub fn run() -> ! {
         // SAFETY: writes caches back.
         unsafe { asm!("wbinvd") };
     });
-    if attempt(enable_hypercalls, &mut []).is_none() {
+    if attempt(hypercall::enable, &mut []).is_none() {
         measure("hypercall", || {
-            hypercall(HypercallInput::fast_call(CallCode::NOTIFY_LONG_SPIN_WAIT));
+            hypercall::call(HypercallInput::fast_call(CallCode::NOTIFY_LONG_SPIN_WAIT), 0, 0);
         });
         measure("msr-read", || {
             rdmsr(HV_X64_MSR_VP_INDEX);

@@ -27,7 +27,9 @@
 mod bench;
 mod conformance;
 mod entry;
+mod gate;
 mod hostile;
+mod hypercall;
 mod neighbour;
 mod serial;
 mod start_info;

@@ -7,7 +7,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use hv_abi::hypercall::CallCode;
 
-use crate::bench::{HYPERCALL_PAGE, enable_hypercalls, enable_x2apic, wrmsr};
+use crate::bench::{enable_x2apic, wrmsr};
+use crate::hypercall;
 use crate::serial::{LINE_STATUS, inb, outb, read};
 use crate::startup::{self, Stack};
 use crate::trap::{self, COUNTED_VECTOR, attempt};
@@ -101,17 +102,11 @@ pub fn flood_interrupts(count: usize) -> ! {
 
 /// Makes hypercalls without end: messages and signals to the root, and calls that are refused.
 pub fn flood_hypercalls() -> ! {
-    if attempt(enable_hypercalls, &mut []).is_some() {
+    if attempt(hypercall::enable, &mut []).is_some() {
         power_off();
     }
     say!("FLOODING");
-    let call = |control: u64, rdx: u64, r8: u64| {
-        // SAFETY: fast calls, and one whose input is RAM that nothing else is in.
-        unsafe {
-            asm!("call {page}", page = sym HYPERCALL_PAGE, inlateout("rcx") control => _, inlateout("rdx") rdx => _,
-                 inlateout("r8") r8 => _, lateout("rax") _, lateout("r9") _, lateout("r10") _, lateout("r11") _);
-        }
-    };
+    let call = |control: u64, rdx| hypercall::call(control.into(), rdx, 0);
     const FAST: u64 = 1 << 16;
     // A message of connection id, type and length (TLFS 11.11), which says nothing that VMBus understands.
     let message = core::ptr::with_exposed_provenance_mut::<u64>(0x80_0000);
@@ -121,9 +116,9 @@ pub fn flood_hypercalls() -> ! {
             unsafe { message.write_volatile(connection) };
             // SAFETY: as above.
             unsafe { message.add(1).write_volatile(1 | 16 << 32) };
-            call(CallCode::POST_MESSAGE.0.into(), 0x80_0000, 0);
-            call(FAST | u64::from(CallCode::SIGNAL_EVENT.0), connection, 0);
-            call(FAST | 0xFFFF, 0, 0);
+            call(CallCode::POST_MESSAGE.0.into(), 0x80_0000);
+            call(FAST | u64::from(CallCode::SIGNAL_EVENT.0), connection);
+            call(FAST | 0xFFFF, 0);
         }
     }
 }

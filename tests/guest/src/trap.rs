@@ -6,6 +6,7 @@
 use core::arch::{asm, global_asm, naked_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::gate::{self, Gate, gate};
 use crate::say;
 
 /// The vector that counts interrupts instead of being a fault.
@@ -99,12 +100,7 @@ extern "C" fn fault(frame: &Frame) -> u64 {
     recovery
 }
 
-/// An interrupt gate, as in APM vol. 2, 4.8.4.
-fn gate(handler: u64) -> [u64; 2] {
-    [(handler & 0xFFFF) | 8 << 16 | 0x8E00 << 32 | (handler & 0xFFFF_0000) << 32, handler >> 32]
-}
-
-static mut IDT: [[u64; 2]; 256] = [[0; 2]; 256];
+static mut IDT: [Gate; 256] = [[0; 2]; 256];
 
 /// Loads the interrupt table.
 pub fn install() {
@@ -121,11 +117,8 @@ pub fn install() {
 
 /// Makes this processor use the interrupt table.
 pub fn load() {
-    let mut pointer = [0_u8; 10];
-    pointer[..2].copy_from_slice(&4095_u16.to_le_bytes());
-    pointer[2..].copy_from_slice(&((&raw const IDT).addr() as u64).to_le_bytes());
     // SAFETY: the table is static.
-    unsafe { asm!("lidt [{}]", in(reg) pointer.as_ptr()) };
+    unsafe { gate::load((&raw const IDT).addr() as u64, 4095) };
 }
 
 /// Runs `body(argument)`; the vector of the exception that ended it, if one did.

@@ -9,7 +9,8 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use hv_abi::hypercall::{CallCode, HypercallInput};
 
-use super::{HYPERCALL_PAGE, enable_hypercalls, enable_x2apic, rdmsr, rdtsc, sample, wrmsr};
+use super::{enable_x2apic, rdmsr, rdtsc, sample, wrmsr};
+use crate::hypercall;
 use crate::startup::{self, Stack};
 use crate::trap::{self, COUNTED_VECTOR, INTERRUPT_TSC, INTERRUPTS, attempt};
 use crate::{power_off, say};
@@ -140,13 +141,7 @@ fn flush(order: u32) -> Option<u64> {
     settle(order);
     let input = HypercallInput::rep(CallCode::FLUSH_VIRTUAL_ADDRESS_LIST, 1, 0);
     let start = rdtsc();
-    let result: u64;
-    // SAFETY: the page holds the hypervisor's stub, which reads the input.
-    unsafe {
-        asm!("call {page}", page = sym HYPERCALL_PAGE, inlateout("rcx") u64::from(input) => _,
-             inlateout("rdx") (&raw const FLUSH).addr() as u64 => _, inlateout("r8") 0_u64 => _,
-             lateout("rax") result, lateout("r9") _, lateout("r10") _, lateout("r11") _);
-    }
+    let result = hypercall::call(input, (&raw const FLUSH).addr() as u64, 0);
     (result & 0xFFFF == 0).then(|| rdtsc() - start)
 }
 
@@ -171,7 +166,7 @@ pub fn beside() -> ! {
         sample("ipi-running", || interrupt(SPIN, 1 << 32, 1));
         sample("ipi-halted", || interrupt(HALT, 1 << 32, 1));
     }
-    if vps == VPS && attempt(enable_hypercalls, &mut []).is_none() {
+    if vps == VPS && attempt(hypercall::enable, &mut []).is_none() {
         FLUSH.0[2].store(0b1110, Ordering::Relaxed);
         FLUSH.0[3].store(0x40_0000, Ordering::Relaxed);
         sample("ipi-three", || interrupt(SPIN, TO_OTHERS, 3));

@@ -7,6 +7,8 @@ use core::arch::{asm, global_asm, naked_asm};
 use core::cell::UnsafeCell;
 
 use super::event::{Event, Outcome};
+use super::processor::wrmsr_now;
+use crate::gate::{self, Gate, gate};
 use crate::say;
 
 /// Vectors that have a gate.
@@ -68,7 +70,7 @@ struct State {
 
 static STATE: Shared<State> =
     Shared(UnsafeCell::new(State { outcome: Outcome::NOTHING, hook: None, active: false }));
-static IDT: Shared<[[u64; 2]; 256]> = Shared(UnsafeCell::new([[0; 2]; 256]));
+static IDT: Shared<[Gate; 256]> = Shared(UnsafeCell::new([[0; 2]; 256]));
 static STACK: Shared<u64> = Shared(UnsafeCell::new(0));
 
 global_asm!(
@@ -201,13 +203,7 @@ fn clear_dr6() {
 
 /// EOI of the local APIC.
 pub fn end_of_interrupt() {
-    // SAFETY: the local APIC is in x2APIC mode.
-    unsafe { asm!("wrmsr", in("ecx") 0x80B, in("eax") 0, in("edx") 0) };
-}
-
-/// An interrupt gate.
-fn gate(handler: u64) -> [u64; 2] {
-    [(handler & 0xFFFF) | 8 << 16 | 0x8E00 << 32 | (handler & 0xFFFF_0000) << 32, handler >> 32]
+    wrmsr_now(0x80B, 0);
 }
 
 /// Loads the interrupt table.
@@ -219,7 +215,7 @@ pub fn install() {
 }
 
 /// The gate that catches `vector`.
-pub fn usual_gate(vector: usize) -> [u64; 2] {
+pub fn usual_gate(vector: usize) -> Gate {
     let mut gate = gate((&raw const catch_gates).addr() as u64 + 16 * vector as u64);
     if matches!(vector, 3 | 4) || vector == usize::from(LEAVE) {
         // Code of user mode may use it.
@@ -229,18 +225,15 @@ pub fn usual_gate(vector: usize) -> [u64; 2] {
 }
 
 /// Changes a gate.
-pub fn set_gate(vector: usize, gate: [u64; 2]) {
+pub fn set_gate(vector: usize, gate: Gate) {
     // SAFETY: no probe runs.
     unsafe { (*IDT.0.get())[vector] = gate };
 }
 
 /// Loads the table with another limit.
 pub fn load(limit: u16) {
-    let mut pointer = [0_u8; 10];
-    pointer[..2].copy_from_slice(&limit.to_le_bytes());
-    pointer[2..].copy_from_slice(&(IDT.0.get().addr() as u64).to_le_bytes());
     // SAFETY: the table is static.
-    unsafe { asm!("lidt [{}]", in(reg) pointer.as_ptr()) };
+    unsafe { gate::load(IDT.0.get().addr() as u64, limit) };
 }
 
 /// Runs `body(words)`; what happened.

@@ -76,7 +76,15 @@ pub fn clear_task_switched() {
     unsafe { asm!("clts") };
 }
 
-/// WRMSR in a handler, where no probe can be run: it must not fault.
+/// RDMSR where no probe can be run: it must not fault.
+pub fn rdmsr_now(msr: u32) -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: a register that this guest has.
+    unsafe { asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
+/// WRMSR where no probe can be run: it must not fault.
 pub fn wrmsr_now(msr: u32, value: u64) {
     // SAFETY: a register that this guest has.
     unsafe { asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32) };

@@ -9,7 +9,8 @@ use super::catch::attempt;
 use super::control::xsetbv;
 use super::event::yes;
 use super::probe;
-use super::processor::{cr4, rdmsr, rdtsc, set_cr4, wrmsr};
+use super::processor::{cr4, rdmsr, rdmsr_now, rdtsc, set_cr4, wrmsr, wrmsr_now};
+use crate::gate::{self, Gate, gate};
 use crate::startup::{self, Stack};
 
 const ICR: u32 = 0x830;
@@ -63,25 +64,20 @@ second_interrupt:
 
 /// Its own interrupt table: what comes is counted, and an interrupt ended.
 fn install() {
-    static mut TABLE: [[u64; 2]; 256] = [[0; 2]; 256];
+    static mut TABLE: [Gate; 256] = [[0; 2]; 256];
     let table = &raw mut TABLE;
-    let handler = (&raw const second_interrupt).addr() as u64;
-    let gate = [(handler & 0xFFFF) | 8 << 16 | 0x8E00 << 32 | (handler & 0xFFFF_0000) << 32, handler >> 32];
+    let gate = gate((&raw const second_interrupt).addr() as u64);
     for vector in [2, 0x50] {
         // SAFETY: only this processor uses the table.
         unsafe { (*table)[vector] = gate };
     }
-    let mut pointer = [0_u8; 10];
-    pointer[..2].copy_from_slice(&4095_u16.to_le_bytes());
-    pointer[2..].copy_from_slice(&(table.addr() as u64).to_le_bytes());
     // SAFETY: the table is static.
-    unsafe { asm!("lidt [{}]", in(reg) pointer.as_ptr()) };
+    unsafe { gate::load(table.addr() as u64, 4095) };
 }
 
 extern "C" fn second_main() -> ! {
     install();
-    // SAFETY: its APIC is in x2APIC mode.
-    unsafe { asm!("wrmsr", in("ecx") 0x80F, in("eax") 0x1FF, in("edx") 0) };
+    wrmsr_now(0x80F, 0x1FF);
     STARTS.fetch_add(1, Ordering::SeqCst);
     loop {
         let order = ORDER.load(Ordering::Acquire);
@@ -99,16 +95,10 @@ extern "C" fn second_main() -> ! {
 }
 
 fn answer(order: u64) -> u64 {
-    let msr = |number: u32| {
-        let (low, high): (u32, u32);
-        // SAFETY: these are there.
-        unsafe { asm!("rdmsr", in("ecx") number, out("eax") low, out("edx") high) };
-        u64::from(high) << 32 | u64::from(low)
-    };
     match order {
         READ_TSC => rdtsc(),
-        VP_INDEX => msr(0x4000_0002),
-        APIC_ID => msr(0x802),
+        VP_INDEX => rdmsr_now(0x4000_0002),
+        APIC_ID => rdmsr_now(0x802),
         CPUID_ID => u64::from(super::processor::cpuid(1, 0)[1] >> 24),
         FILL_VECTORS => {
             // SAFETY: this program is compiled without vector registers.

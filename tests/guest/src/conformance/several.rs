@@ -11,7 +11,8 @@ use super::event::yes;
 use super::hyperv::{HYPERCALL, hypercall};
 use super::page::{self, Page};
 use super::probe;
-use super::processor::rdtsc;
+use super::processor::{rdmsr_now, rdtsc, wrmsr_now};
+use crate::gate::{self, gate};
 use crate::startup::{self, Stack};
 
 /// Processors, this one among them.
@@ -107,12 +108,15 @@ fn look(counters: &[AtomicU64; COUNT]) -> [u64; COUNT] {
     core::array::from_fn(|index| counters[index].load(Ordering::SeqCst))
 }
 
+/// What `counters` have more than `before`.
+fn more(counters: &[AtomicU64; COUNT], before: &[u64; COUNT]) -> [u64; COUNT] {
+    let now = look(counters);
+    core::array::from_fn(|index| now[index] - before[index])
+}
+
 /// The table of interrupts that all of them use.
 fn install(table: &'static Page) {
-    let gate = |handler: &u8| {
-        let handler = (&raw const *handler).addr() as u64;
-        [(handler & 0xFFFF) | 8 << 16 | 0x8E00 << 32 | (handler & 0xFFFF_0000) << 32, handler >> 32]
-    };
+    let gate = |handler: &u8| gate((&raw const *handler).addr() as u64);
     for (vector, [low, high]) in [(2, gate(&several_nmi)), (VECTOR as usize, gate(&several_interrupt))] {
         table.set(vector * 2, low);
         table.set(vector * 2 + 1, high);
@@ -121,11 +125,8 @@ fn install(table: &'static Page) {
 }
 
 fn load(table: u64) {
-    let mut pointer = [0_u8; 10];
-    pointer[..2].copy_from_slice(&4095_u16.to_le_bytes());
-    pointer[2..].copy_from_slice(&table.to_le_bytes());
     // SAFETY: the table is static.
-    unsafe { asm!("lidt [{}]", in(reg) pointer.as_ptr()) };
+    unsafe { gate::load(table, 4095) };
 }
 
 static TABLE: Page = Page::new();
@@ -150,8 +151,7 @@ extern "C" fn begin() -> ! {
 
 extern "C" fn other(id: usize) -> ! {
     load(TABLE.address());
-    // SAFETY: its APIC is in x2APIC mode.
-    unsafe { asm!("wrmsr", in("ecx") 0x80F, in("eax") 0x1FF, in("edx") 0) };
+    wrmsr_now(0x80F, 0x1FF);
     STARTS[id % COUNT].fetch_add(1, Ordering::SeqCst);
     let mut seen = ORDER.load(Ordering::SeqCst);
     loop {
@@ -171,7 +171,7 @@ fn obey(id: usize, order: u64) {
         TIME => times(),
         READ => read_until_told(),
         FLUSH => (0..STORM).for_each(|_| {
-            flush(0x0002, id, &[0, 2, 0b1111]);
+            call(0x0002, id, &[0, 2, 0b1111]);
         }),
         INTERRUPT => (0..STORM).for_each(|_| send(TO_OTHERS | VECTOR)),
         _ => {}
@@ -182,8 +182,7 @@ fn obey(id: usize, order: u64) {
 const STORM: u64 = 50;
 
 fn send(command: u64) {
-    // SAFETY: the APIC is in x2APIC mode.
-    unsafe { asm!("wrmsr", in("ecx") ICR, in("eax") command as u32, in("edx") (command >> 32) as u32) };
+    wrmsr_now(ICR, command);
 }
 
 /// Lets interrupts in for a moment.
@@ -223,10 +222,7 @@ fn reached<R>(counters: &[AtomicU64; COUNT], expected: u64, act: impl FnOnce() -
     (0..10).for_each(|_| breathe());
     let before = look(counters);
     let _ = act();
-    let more = || {
-        let now = look(counters);
-        core::array::from_fn::<u64, COUNT, _>(|index| now[index] - before[index])
-    };
+    let more = || more(counters, &before);
     while more().iter().sum::<u64>() < expected {
         breathe();
     }
@@ -293,10 +289,7 @@ fn sidt() -> u64 {
 /// How often each has begun, with this.
 fn started(at_once: bool) -> [u64; COUNT] {
     let before = look(&STARTS);
-    let more = || {
-        let now = look(&STARTS);
-        core::array::from_fn::<u64, COUNT, _>(|index| now[index] - before[index])
-    };
+    let more = || more(&STARTS, &before);
     let stack = (&raw mut STACKS).cast();
     if at_once {
         // SAFETY: each takes a stack of its own, and writes the same on this before.
@@ -336,10 +329,6 @@ fn call(code: u64, id: usize, words: &[u64]) -> u64 {
     result
 }
 
-fn flush(code: u64, id: usize, words: &[u64]) -> u64 {
-    call(code, id, words)
-}
-
 /// Interrupts by hypercall.
 fn by_hypercall() {
     let fast = |vector, mask| hypercall(0x000B | FAST, vector, mask);
@@ -356,13 +345,13 @@ fn by_hypercall() {
     });
     probe!("several cluster IPI Ex, all", "{}", { reached(&TAKEN, 4, || call(0x0015, 0, &[VECTOR, 1, 0])) });
     probe!("several cluster IPI Ex, banks missing", "{:#x}", call(0x0015, 0, &[VECTOR, 0, 1, 0b110]));
-    probe!("several flush, bad flags", "{:#x}", flush(0x0002, 0, &[0, 1 << 9, 0b10]));
-    probe!("several flush a list", "{:#x}", flush(0x0003 | 2 << 32, 0, &[0, 0, 0b10, 0x1000, 0x2000]));
+    probe!("several flush, bad flags", "{:#x}", call(0x0002, 0, &[0, 1 << 9, 0b10]));
+    probe!("several flush a list", "{:#x}", call(0x0003 | 2 << 32, 0, &[0, 0, 0b10, 0x1000, 0x2000]));
     probe!("several flush a list from its second", "{:#x}", {
-        flush(0x0003 | 2 << 32 | 1 << 48, 0, &[0, 0, 0b10, 0x1000, 0x2000])
+        call(0x0003 | 2 << 32 | 1 << 48, 0, &[0, 0, 0b10, 0x1000, 0x2000])
     });
     probe!("several flush a list Ex", "{:#x}", {
-        flush(0x0014 | 1 << 17 | 1 << 32, 0, &[0, 0, 0, 1, 0b10, 0x1000])
+        call(0x0014 | 1 << 17 | 1 << 32, 0, &[0, 0, 0, 1, 0b10, 0x1000])
     });
 }
 
@@ -378,17 +367,10 @@ fn times() {
         WRONG.fetch_add(u64::from(now < before), Ordering::SeqCst);
         LAST_TSC.fetch_max(now, Ordering::SeqCst);
         let before = LAST_TIME.load(Ordering::SeqCst);
-        let now = time();
+        let now = rdmsr_now(HV_X64_MSR_TIME_REF_COUNT);
         WRONG.fetch_add(u64::from(now < before), Ordering::SeqCst);
         LAST_TIME.fetch_max(now, Ordering::SeqCst);
     }
-}
-
-fn time() -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: it is there.
-    unsafe { asm!("rdmsr", in("ecx") HV_X64_MSR_TIME_REF_COUNT, out("eax") low, out("edx") high) };
-    u64::from(high) << 32 | u64::from(low)
 }
 
 /// From here on what the page says is not less; the top bit ends it.
@@ -440,7 +422,7 @@ fn stale(code: u64, words: &[u64]) -> u64 {
         let ram = &page::RAM[(round & 1) as usize];
         ram.set(0, round);
         page::map(PLACE, ram.address() | FLAGS);
-        flush(code, 0, words);
+        call(code, 0, words);
         ROUND.store(round, Ordering::SeqCst);
         // Some read it now, with what they still hold.
         let before = READS.load(Ordering::SeqCst);
