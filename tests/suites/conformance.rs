@@ -24,7 +24,7 @@ pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
     let mut cli = bulkhead.cli();
     // What the emulators do not survive: see the guest.
     let spared = match on {
-        Kind::Amd => " no-reserved no-priority late-interrupts",
+        Kind::Amd => " no-reserved no-priority late-interrupts double-interrupts",
         Kind::Intel => "",
         Kind::Ryzen => " no-paged-real",
     };

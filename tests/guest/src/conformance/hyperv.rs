@@ -10,8 +10,8 @@ use super::body;
 use super::catch::attempt;
 use super::event::{Outcome, Value, yes};
 use super::page::Page;
-use super::probe;
 use super::processor::{rdmsr, rdtsc, wrmsr};
+use super::{Spared, probe};
 
 const REFERENCE_TSC: u32 = 0x4000_0021;
 /// An operating system of nobody.
@@ -26,7 +26,7 @@ pub static HYPERCALL: Page = Page::new();
 static REFERENCE: Page = Page::new();
 
 /// Asks.
-pub fn run() {
+pub fn run(spared: Spared) {
     probe!(
         "hyperv page is off without an OS id",
         "{}",
@@ -61,8 +61,11 @@ pub fn run() {
     probe!("hyperv an MSR that is not there", "{}", Value(rdmsr(0x4000_00FF)));
     probe!("hyperv reference time moves on", "{}", moves_on());
     probe!("hyperv reference page agrees", "{}", reference_page());
-    probe!("hyperv synthetic timer, direct", "{}", direct_timer());
-    probe!("hyperv synthetic timer, message", "{}", message_timer());
+    probe!("hyperv synthetic timer, direct", "{}", spared.counted(1, Outcome::count, direct_timer));
+    probe!("hyperv synthetic timer, message", "{}", {
+        let (message, interrupts) = spared.counted(1, |(_, interrupts)| *interrupts, message_timer);
+        yes(message && interrupts == 1)
+    });
     probe!(
         "hyperv frequencies",
         "{}",
@@ -150,8 +153,8 @@ fn direct_timer() -> Outcome {
     outcome
 }
 
-/// A message in the slot of its SINT, whose interrupt ends HLT; the slot is free again afterwards.
-fn message_timer() -> &'static str {
+/// Whether a message is in the slot of its SINT, and how many interrupts ended HLT; the slot is free again afterwards.
+fn message_timer() -> (bool, u64) {
     const TIMER_EXPIRED: u64 = 0x8000_0010;
     // SINT 2: its slot is the third of 256 bytes.
     const SLOT: usize = 2 * 32;
@@ -171,5 +174,5 @@ fn message_timer() -> &'static str {
     wrmsr(HV_X64_MSR_SINT0 + 2, 1 << 16);
     wrmsr(SIMP, 0);
     wrmsr(SCONTROL, 0);
-    yes(came && when && outcome.count_of(0x47) == 1)
+    (came && when, outcome.count_of(0x47) as u64)
 }

@@ -1,20 +1,16 @@
 //! When interrupts and NMIs are taken: shadows, priorities, HLT.
 
-use super::Spared;
 use super::body;
 use super::catch::{Then, attempt, attempt_with};
 use super::event::{Outcome, yes};
-use super::probe;
 use super::processor::{rdmsr, rdtsc, wrmsr, wrmsr_now};
-
-/// How often to ask where an interrupt may come late: see [`Spared::late_interrupts`].
-const PATIENCE: u32 = 4;
+use super::{PATIENCE, Spared, probe};
 
 /// Sends itself vector 0x41 with interrupts off, then runs instructions from label 2: where the interrupt came.
 macro_rules! pending {
-    ($times:expr, $name:literal, $($text:literal),+) => {{
+    ($spared:expr, $name:literal, $($text:literal),+) => {{
         let (outcome, start) = first_taken(
-            $times,
+            $spared,
             body!(
                 "mov r15, rdi", "lea rax, [rip + 2f]", "mov [rdi], rax", "mov ecx, 0x83F", "mov eax, 0x41", "xor edx, edx", "wrmsr",
                 "xor ebx, ebx", "2:",
@@ -26,23 +22,26 @@ macro_rules! pending {
     }};
 }
 
-/// Tries up to `times` times until an interrupt is taken; what came of it, and the word that the body left.
-fn first_taken(times: u32, body: extern "C" fn(*mut u64)) -> (Outcome, u64) {
+/// What comes of it once an interrupt is taken, and the word that the body left.
+fn first_taken(spared: Spared, body: extern "C" fn(*mut u64)) -> (Outcome, u64) {
+    let times = if spared.late_interrupts { PATIENCE } else { 1 };
     let mut words = [0; 4];
-    let taken = (0..times).map(|_| attempt(body, &mut words)).find(|outcome| !outcome.is_none());
-    (taken.unwrap_or(Outcome::NOTHING), words[0])
+    let outcome = spared.counted(1, Outcome::count, || {
+        let taken = (0..times).map(|_| attempt(body, &mut words)).find(|outcome| !outcome.is_none());
+        taken.unwrap_or(Outcome::NOTHING)
+    });
+    (outcome, words[0])
 }
 
 /// Asks.
 pub fn run(spared: Spared) {
-    let times = if spared.late_interrupts { PATIENCE } else { 1 };
-    pending!(times, "window cli holds it", "nop");
-    pending!(times, "window sti has a shadow", "sti", "inc ebx", "inc ebx", "cli");
-    pending!(times, "window sti and cli let nothing in", "sti", "cli", "nop");
-    pending!(times, "window sti, then an instruction that exits", "sti", "cpuid", "nop", "cli");
-    pending!(times, "window sti, then a port", "mov edx, 0x3FF", "sti", "in al, dx", "nop", "cli");
+    pending!(spared, "window cli holds it", "nop");
+    pending!(spared, "window sti has a shadow", "sti", "inc ebx", "inc ebx", "cli");
+    pending!(spared, "window sti and cli let nothing in", "sti", "cli", "nop");
+    pending!(spared, "window sti, then an instruction that exits", "sti", "cpuid", "nop", "cli");
+    pending!(spared, "window sti, then a port", "mov edx, 0x3FF", "sti", "in al, dx", "nop", "cli");
     pending!(
-        times,
+        spared,
         "window sti, then absent memory",
         "mov esi, 0xF0000000",
         "sti",
@@ -50,11 +49,11 @@ pub fn run(spared: Spared) {
         "nop",
         "cli"
     );
-    pending!(times, "window sti, then hlt", "sti", "hlt", "cli");
-    pending!(times, "window popf has no shadow", "push 0x202", "popfq", "inc ebx", "cli");
+    pending!(spared, "window sti, then hlt", "sti", "hlt", "cli");
+    pending!(spared, "window popf has no shadow", "push 0x202", "popfq", "inc ebx", "cli");
     if !spared.priority {
         pending!(
-            times,
+            spared,
             "window task priority",
             "mov eax, 4",
             "mov cr8, rax",
@@ -68,7 +67,7 @@ pub fn run(spared: Spared) {
             "cli"
         );
         pending!(
-            times,
+            spared,
             "window task priority below",
             "mov eax, 3",
             "mov cr8, rax",
@@ -86,62 +85,74 @@ pub fn run(spared: Spared) {
     probe!(
         "interrupt the higher goes first",
         "{}",
-        self_ipis(body!(
-            "mov ecx, 0x83F",
-            "mov eax, 0x41",
-            "xor edx, edx",
-            "wrmsr",
-            "mov eax, 0x62",
-            "wrmsr",
-            "mov eax, 0x51",
-            "wrmsr",
-            "sti",
-            "nop",
-            "nop",
-            "nop",
-            "nop",
-            "cli"
-        ))
+        self_ipis(
+            spared,
+            3,
+            body!(
+                "mov ecx, 0x83F",
+                "mov eax, 0x41",
+                "xor edx, edx",
+                "wrmsr",
+                "mov eax, 0x62",
+                "wrmsr",
+                "mov eax, 0x51",
+                "wrmsr",
+                "sti",
+                "nop",
+                "nop",
+                "nop",
+                "nop",
+                "cli"
+            )
+        )
     );
     probe!(
         "interrupt the same twice is one",
         "{}",
-        self_ipis(body!(
-            "mov ecx, 0x83F",
-            "mov eax, 0x41",
-            "xor edx, edx",
-            "wrmsr",
-            "wrmsr",
-            "sti",
-            "nop",
-            "nop",
-            "nop",
-            "cli"
-        ))
+        self_ipis(
+            spared,
+            1,
+            body!(
+                "mov ecx, 0x83F",
+                "mov eax, 0x41",
+                "xor edx, edx",
+                "wrmsr",
+                "wrmsr",
+                "sti",
+                "nop",
+                "nop",
+                "nop",
+                "cli"
+            )
+        )
     );
     probe!("interrupt requested, then over", "{:x?}", request_registers());
-    probe!("interrupt lower waits for EOI", "{}", lower_waits());
+    probe!("interrupt lower waits for EOI", "{}", spared.counted(2, Outcome::count, lower_waits));
     probe!(
         "interrupt through ICR to itself",
         "{}",
-        self_ipis(body!(
-            "mov ecx, 0x830",
-            "mov eax, 0x40042",
-            "xor edx, edx",
-            "wrmsr",
-            "sti",
-            "nop",
-            "nop",
-            "cli"
-        ))
+        self_ipis(
+            spared,
+            1,
+            body!("mov ecx, 0x830", "mov eax, 0x40042", "xor edx, edx", "wrmsr", "sti", "nop", "nop", "cli")
+        )
     );
-    probe!("interrupt while the timer runs ends hlt", "{}", timer_ends_hlt());
-    probe!("interrupt of the deadline timer ends hlt", "{}", deadline_ends_hlt());
+    probe!(
+        "interrupt while the timer runs ends hlt",
+        "{}",
+        spared.counted(1, Outcome::count, timer_ends_hlt)
+    );
+    probe!(
+        "interrupt of the deadline timer ends hlt",
+        "{}",
+        spared.counted(1, Outcome::count, deadline_ends_hlt)
+    );
     nmi();
 }
 
-fn self_ipis(instructions: extern "C" fn(*mut u64)) -> Outcome {
-    attempt(instructions, &mut [])
+/// What comes of it when that should be `expected` interrupts.
+fn self_ipis(spared: Spared, expected: u64, instructions: extern "C" fn(*mut u64)) -> Outcome {
+    spared.counted(expected, Outcome::count, || attempt(instructions, &mut []))
 }
 
 /// IRR before, then IRR, ISR and processor priority after, of vector 0x41.
