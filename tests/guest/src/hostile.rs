@@ -4,18 +4,12 @@
 
 use core::arch::asm;
 
-use hv_abi::msr::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL};
-
+use crate::hypercall;
 use crate::trap::attempt;
 use crate::{power_off, say};
 
 /// Hypercalls made with random input.
 const RANDOM_HYPERCALLS: u32 = 20_000;
-
-#[repr(C, align(4096))]
-struct Page([u8; 4096]);
-#[unsafe(link_section = ".text.hypercall_page")]
-static HYPERCALL_PAGE: Page = Page([0xC3; 4096]);
 
 /// A generator of numbers that look random (xorshift64*), so that a seed names a run.
 struct Random(u64);
@@ -100,14 +94,11 @@ extern "C" fn touch(argument: *mut u64) {
     }
 }
 
-/// `[rcx, rdx, r8, rax]`: a hypercall with these registers through the hypercall page.
-extern "C" fn hypercall(argument: *mut u64) {
-    // SAFETY: input and output pages are RAM that this program does not use, or the call fails.
-    unsafe {
-        asm!("call {page}", page = sym HYPERCALL_PAGE, inlateout("rcx") *argument => _,
-             inlateout("rdx") *argument.add(1) => _, inlateout("r8") *argument.add(2) => _,
-             lateout("rax") *argument.add(3), lateout("r9") _, lateout("r10") _, lateout("r11") _);
-    }
+/// `[rcx, rdx, r8, rax]`: a hypercall with these registers.
+extern "C" fn call(argument: *mut u64) {
+    // SAFETY: it has four words.
+    let [rcx, rdx, r8, rax] = unsafe { &mut *argument.cast::<[u64; 4]>() };
+    *rax = hypercall::call((*rcx).into(), *rdx, *r8);
 }
 
 /// Runs every attack with the numbers that follow from `seed`.
@@ -166,9 +157,7 @@ fn absent_memory(random: &mut Random) {
 
 /// Hypercalls: each code with plain input, then random control words and addresses.
 fn hypercalls(random: &mut Random) {
-    let page = (&raw const HYPERCALL_PAGE).addr() as u64;
-    attempt(write_msr, &mut [u64::from(HV_X64_MSR_GUEST_OS_ID), 0x8180_0000_0000_0003]);
-    if attempt(write_msr, &mut [u64::from(HV_X64_MSR_HYPERCALL), page | 1]).is_some() {
+    if attempt(hypercall::enable, &mut []).is_some() {
         say!("HOSTILE no hypercalls");
         return;
     }
@@ -177,7 +166,7 @@ fn hypercalls(random: &mut Random) {
     let mut succeeded = 0;
     for code in 0..0x1_0000_u64 {
         let mut words = [code, input, output, 0];
-        attempt(hypercall, &mut words);
+        attempt(call, &mut words);
         succeeded += u32::from(words[3] & 0xFFFF == 0);
     }
     for _ in 0..RANDOM_HYPERCALLS {
@@ -190,7 +179,7 @@ fn hypercalls(random: &mut Random) {
             // Anywhere but in this program.
             words[2] |= 0xC000_0000;
         }
-        attempt(hypercall, &mut words);
+        attempt(call, &mut words);
     }
     say!("HOSTILE hypercalls that succeeded {succeeded}");
 }

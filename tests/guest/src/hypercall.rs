@@ -24,7 +24,8 @@ pub extern "C" fn enable(_: *mut u64) {
 #[inline(always)]
 pub fn call(control: HypercallInput, rdx: u64, r8: u64) -> u64 {
     let result;
-    // SAFETY: the page holds a return or the hypervisor's stub; this program's calls write no memory.
+    // SAFETY: the page holds a return or the hypervisor's stub; what calls write is RAM that this program does not use, or
+    // they fail.
     unsafe {
         asm!("call {page}", page = sym PAGE, inlateout("rcx") u64::from(control) => _,
              inlateout("rdx") rdx => _, inlateout("r8") r8 => _, lateout("rax") result,
