@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::console::Console;
 
@@ -16,6 +16,9 @@ const LEAVE: &[u8] = b"\x1d";
 /// So many characters are typed before their echo is waited for. A serial port holds 16 that nobody has taken, and in Bochs
 /// a guest whose interrupts are off keeps the root's away for its whole slice.
 const TYPED: usize = 8;
+
+/// What the shell has for a command in its line of 80 characters: longer ones are echoed in two.
+const SHELL_LINE: usize = 80 - SHELL.len();
 
 /// How long anything may take that is quick on a quiet machine; the emulated ones share two processors.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -128,10 +131,16 @@ impl Cli<'_> {
 
     /// Gives a command to the guest's shell; what it printed.
     pub fn shell(&mut self, command: &str, limit: Duration) -> Result<String> {
-        self.type_echoed(command)?;
+        self.shell_begin(command)?;
         let answer =
             self.0.expect(SHELL, limit).with_context(|| format!("the guest did not finish '{command}'"))?;
         Ok(answer.trim_end().to_owned())
+    }
+
+    /// The same, without waiting for its end.
+    pub fn shell_begin(&mut self, command: &str) -> Result<()> {
+        ensure!(command.len() < SHELL_LINE, "'{command}' is longer than the shell's line");
+        self.type_echoed(command)
     }
 
     /// Leaves a VM's console.

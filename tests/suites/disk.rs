@@ -42,13 +42,15 @@ pub fn what_was_synced_is_there_after_a_power_cut(on: Kind) -> Result<()> {
     let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     scratch(&mut cli, "16MiB")?;
-    cli.0.type_line("i=0; while :; do echo block $i | dd of=/dev/sda bs=4k seek=$i conv=sync,fsync 2>/dev/null; echo SYNCED $i; i=$((i+1)); done")?;
+    cli.shell("put() { echo block $1 | dd of=/dev/sda bs=4k seek=$1 conv=sync,fsync; }", PATIENCE)?;
+    cli.shell_begin("i=0; while put $i 2>/dev/null; do echo SYNCED $i; i=$((i+1)); done")?;
     cli.0.expect(&format!("SYNCED {SYNCED}\n"), LONG)?;
     let mut bulkhead = bulkhead.cut_power()?.boot()?;
     let mut cli = bulkhead.cli();
     cli.start_linux("scratch")?;
-    let read = "i=0; while [ $i -le 25 ]; do dd if=/dev/sda bs=4k skip=$i count=1 2>/dev/null | head -n 1; i=$((i+1)); done";
-    let blocks = cli.shell(read, LONG)?;
+    cli.shell("get() { dd if=/dev/sda bs=4k skip=$1 count=1 2>/dev/null | head -n 1; }", PATIENCE)?;
+    let read = format!("for i in $(seq 0 {SYNCED}); do get $i; done");
+    let blocks = cli.shell(&read, LONG)?;
     let found: Vec<&str> = blocks.lines().filter(|line| line.starts_with("block ")).collect();
     let expected: Vec<String> = (0..=SYNCED).map(|number| format!("block {number}")).collect();
     ensure!(found == expected, "on the disk is: {blocks}");
