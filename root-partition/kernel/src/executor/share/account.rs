@@ -1,6 +1,6 @@
 //! What one that can wait and run has had.
 
-use super::{Group, SLICE, Shares};
+use super::{GRANULARITY, Group, SLICE, Shares};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use spin::Once;
@@ -14,7 +14,7 @@ pub struct Account {
     first: Arc<Group>,
     /// The group that it has joined for good.
     joined: Once<Arc<Group>>,
-    /// The virtual time at which it waits, or was taken.
+    /// The virtual time at which its slice began.
     pub(super) key: AtomicU64,
     /// Its place among those that wait at the same time; kept until its slice is over.
     pub(super) place: AtomicU64,
@@ -89,12 +89,20 @@ impl Account {
         self.slice.load(Ordering::Relaxed) == 0
     }
 
-    /// The virtual time at which it was taken, with what it has run since, which is `more` than what it was charged for.
+    /// The virtual time at which its slice began, with what it has run since, which is `more` than what it was charged for.
     #[must_use]
     #[inline]
     pub fn had_so_far(&self, more: u64) -> u64 {
         let ran = self.slice.load(Ordering::Relaxed) + more;
         self.key.load(Ordering::Relaxed) + self.group().virtual_time(ran)
+    }
+
+    /// The virtual time at which it waits: with what it has run of its slice, but for a part too small to change places for.
+    #[must_use]
+    #[inline]
+    pub(super) fn waits_at(&self) -> u64 {
+        let ran = self.slice.load(Ordering::Relaxed);
+        self.key.load(Ordering::Relaxed) + self.group().virtual_time(ran - ran % GRANULARITY)
     }
 
     /// The virtual time of its group, with what it has run of its slice.

@@ -166,7 +166,7 @@ impl<T> Queue<T> {
             account.place.store(self.next, Ordering::Relaxed);
             account.key.store(account.group().had(), Ordering::Relaxed);
         }
-        let key = account.key.load(Ordering::Relaxed);
+        let key = account.waits_at();
         let reserved_from = account.group().reserved_from();
         self.place(key, Waiting { account, what, reserved_from });
     }
@@ -179,7 +179,6 @@ impl<T> Queue<T> {
             self.next += 1;
             place = self.next;
         }
-        it.account.key.store(key, Ordering::Relaxed);
         it.account.place.store(place, Ordering::Relaxed);
         if it.reserved_from != u64::MAX {
             self.reserved.insert((it.reserved_from, key, place));
@@ -206,6 +205,7 @@ impl<T> Queue<T> {
                 return self.remove((key, place)).map(|it| it.what);
             }
             let it = self.remove((key, place))?;
+            it.account.key.fetch_add(floor - key, Ordering::Relaxed);
             self.place(floor, it);
         }
     }
@@ -264,7 +264,7 @@ impl<T> Queue<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Account, Queue, SLICE, WEIGHT};
+    use super::super::{Account, GRANULARITY, Queue, SLICE, WEIGHT};
     use std::sync::Arc;
 
     fn account(weight: u32) -> Arc<Account> {
@@ -305,18 +305,43 @@ mod tests {
     }
 
     #[test]
-    fn within_its_slice_it_is_next_again() {
+    fn whoever_has_run_for_a_moment_only_is_next_again() {
         let (first, second) = (account(WEIGHT), account(WEIGHT));
         let mut queue = Queue::new();
         queue.push_woken(Arc::clone(&first), 1);
         queue.push_woken(Arc::clone(&second), 2);
         assert_eq!(queue.pop(|| 0), Some(1));
-        first.charge(SLICE / 2);
+        first.charge(GRANULARITY - 1);
+        assert!(!queue.is_before(&first, 0, || 0));
         queue.push(Arc::clone(&first), 1);
         assert_eq!((queue.first(), queue.pop(|| 0)), (Some(0), Some(1)));
-        first.charge(SLICE / 2);
+        first.charge(1);
+        assert!(queue.is_before(&first, 0, || 0));
         queue.push(Arc::clone(&first), 1);
         assert_eq!((queue.pop(|| 0), queue.pop(|| 0)), (Some(2), Some(1)));
+    }
+
+    /// Whoever is asked all the time whether another is to run does not change with it all the time.
+    #[test]
+    fn two_take_turns_of_twice_the_least_time() {
+        let accounts = [account(WEIGHT), account(WEIGHT)];
+        let mut queue = Queue::new();
+        accounts.iter().enumerate().for_each(|(index, account)| queue.push_woken(Arc::clone(account), index));
+        const STEP: u64 = GRANULARITY / 10;
+        let (mut turns, mut now) = (0, 0);
+        while now < 1000 * GRANULARITY {
+            let index = queue.pop(|| 0).unwrap();
+            turns += 1;
+            let account = &accounts[index];
+            loop {
+                now += STEP;
+                if account.charge(STEP) || queue.is_before(account, 0, || 0) {
+                    break;
+                }
+            }
+            queue.push(Arc::clone(account), index);
+        }
+        assert!((450..650).contains(&turns), "{turns}");
     }
 
     #[test]

@@ -47,6 +47,8 @@ struct Processor {
     runs: Option<usize>,
     balanced: u64,
     idle: u64,
+    /// What the one that runs is still to be charged for.
+    ran: u64,
 }
 
 struct Machine {
@@ -55,6 +57,9 @@ struct Machine {
     groups: Vec<Arc<Group>>,
     vps: Vec<Vp>,
     processors: Vec<Processor>,
+    /// Every so many turns take so many ticks: the processor is away for long, as an emulated one is.
+    pause: Option<(u64, u64)>,
+    turns: u64,
 }
 
 impl Machine {
@@ -65,6 +70,8 @@ impl Machine {
             groups: Vec::new(),
             vps: Vec::new(),
             processors: Vec::new(),
+            pause: None,
+            turns: 0,
         };
         machine.processors.extend((0..processors).map(|_| Processor {
             queue: Queue::new(),
@@ -72,6 +79,7 @@ impl Machine {
             runs: None,
             balanced: 0,
             idle: 0,
+            ran: 0,
         }));
         for (vm, spec) in specs.iter().enumerate() {
             let group = Arc::new(Group::new(spec.shares, spec.vps));
@@ -128,7 +136,14 @@ impl Machine {
         let spec = self.specs[vp.vm];
         vp.ran += TICK;
         vp.left = vp.left.saturating_sub(1);
-        let over = vp.account.charge_vp(self.now, TICK);
+        processor.ran += TICK;
+        if let Some((turns, ticks)) = self.pause
+            && self.turns.is_multiple_of(turns)
+            && processor.ran < ticks * TICK
+        {
+            return;
+        }
+        let over = vp.account.charge_vp(self.now, std::mem::take(&mut processor.ran));
         if over {
             processor.queue.ran(&vp.account);
         }
@@ -181,6 +196,7 @@ impl Machine {
             return;
         };
         processor.runs = Some(index);
+        self.turns += 1;
         let vp = &mut self.vps[index];
         vp.state = State::Running;
         if vp.woken != 0 {
@@ -253,7 +269,12 @@ fn ideal(processors: u32, specs: &[Spec]) -> Vec<f64> {
 
 /// Whether each gets what it is to get, within 5 % of that.
 fn check(processors: u32, specs: &[Spec]) -> Result<(), String> {
-    let shares = Machine::new(processors, specs).shares();
+    check_on(Machine::new(processors, specs))
+}
+
+fn check_on(mut machine: Machine) -> Result<(), String> {
+    let (processors, specs) = (machine.processors.len() as u32, machine.specs.clone());
+    let (shares, specs) = (machine.shares(), specs.as_slice());
     let ideal = ideal(processors, specs);
     for (got, wanted) in shares.iter().zip(&ideal) {
         // Whoever is to get next to nothing may be a slice off.
@@ -269,6 +290,19 @@ fn weights_of_one_two_and_four() {
     for processors in [1, 2, 4] {
         let specs = [busy(4, 100), busy(4, 200), busy(4, 400)];
         check(processors, &specs).unwrap();
+    }
+}
+
+/// A processor that is away while one runs on it charges that for far more than a slice; the others make up for it, and
+/// have time to.
+#[test]
+fn weights_hold_where_processors_are_away_for_a_while() {
+    for pause in [(2, 100), (10, 300), (100, 1000)] {
+        for vps in [2, 4] {
+            let mut machine = Machine::new(2, &[busy(vps, 100), busy(vps, 200), busy(vps, 400)]);
+            machine.pause = Some(pause);
+            check_on(machine).unwrap();
+        }
     }
 }
 
