@@ -92,6 +92,7 @@ whole_machine! {
     amd = crate::Kind::Amd;
     shared {
         smp {
+            guests_compute_right_on_two_processors,
             guests_compute_right_on_four_processors,
         }
         // Bochs lets a guest that spins with interrupts off have its one processor for as long as it likes.

@@ -16,7 +16,12 @@ const GUESTS: [u32; 4] = [1, 2, 4, 8];
 /// How long a guest may take to boot, and for its work.
 const WORK: Duration = Duration::from_secs(900);
 
-/// On a machine with four processors.
+/// On a machine with two processors.
+pub fn guests_compute_right_on_two_processors(on: Kind) -> Result<()> {
+    compute(on, 2)
+}
+
+/// On a machine with four.
 pub fn guests_compute_right_on_four_processors(on: Kind) -> Result<()> {
     compute(on, 4)
 }
