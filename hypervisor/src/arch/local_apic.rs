@@ -10,8 +10,11 @@ use crate::arch::cpu;
 /// APIC_BASE.EXTD: x2APIC mode.
 const X2APIC: u64 = 1 << 10;
 /// Offsets of registers.
+const TASK_PRIORITY: u64 = 0x80;
 const ICR_LOW: u64 = 0x300;
 const ICR_HIGH: u64 = 0x310;
+/// The same in x2APIC mode.
+const X2APIC_TASK_PRIORITY: u32 = 0x808;
 /// ICR as one register in x2APIC mode.
 const X2APIC_ICR: u32 = 0x830;
 /// ICR: the interrupt has not been accepted yet.
@@ -82,6 +85,19 @@ pub fn send(target: u32, message: Message) {
     register(ICR_LOW).store(message.command(), Ordering::Relaxed);
     wait_until_sent();
     register(ICR_HIGH).store(high, Ordering::Relaxed);
+}
+
+/// Has this processor's look for what it is to take: as its task priority is written, to what it is.
+pub fn look_again() {
+    if is_x2apic() {
+        // SAFETY: the register exists in this mode.
+        let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
+        // SAFETY: nothing changes by it.
+        unsafe { cpu::wrmsr(X2APIC_TASK_PRIORITY, priority) };
+        return;
+    }
+    let priority = register(TASK_PRIORITY).load(Ordering::Relaxed);
+    register(TASK_PRIORITY).store(priority, Ordering::Relaxed);
 }
 
 fn wait_until_sent() {

@@ -31,6 +31,8 @@ pub struct Capabilities {
     pub features: Features,
     /// ASIDs, the host's among them.
     pub asids: u32,
+    /// It is QEMU's TCG: an interrupt that comes beside an exit may be forgotten until the local APIC looks again.
+    pub forgets_interrupts: bool,
 }
 
 /// Checks the processor. `vm_cr`: that register, where it can be read.
@@ -59,7 +61,17 @@ pub fn check(cpuid: Cpuid<'_>, vm_cr: impl FnOnce() -> Option<u64>) -> Result<Ca
     if edx & NX == 0 {
         return Err(Refusal::NoExecuteDisable);
     }
-    Ok(Capabilities { features, asids })
+    Ok(Capabilities { features, asids, forgets_interrupts: is_tcg(cpuid) })
+}
+
+/// Whether QEMU's TCG plays the processor, by what it calls itself.
+fn is_tcg(cpuid: Cpuid<'_>) -> bool {
+    const UNDER_HYPERVISOR: u32 = 1 << 31;
+    const TCG: u32 = u32::from_le_bytes(*b"TCGT");
+    const CGT: u32 = u32::from_le_bytes(*b"CGTC");
+    const GTC: u32 = u32::from_le_bytes(*b"GTCG");
+    let [_, _, ecx, _] = cpuid(1);
+    ecx & UNDER_HYPERVISOR != 0 && matches!(cpuid(0x4000_0000), [_, TCG, CGT, GTC])
 }
 
 /// Bits of a physical address that name different places. While memory encryption is on (`syscfg`) the bits above say
@@ -97,9 +109,22 @@ mod tests {
 
     #[test]
     fn a_whole_processor_is_taken() {
-        let expected = Capabilities { features: Features::NESTED_PAGING, asids: 16 };
+        let expected =
+            Capabilities { features: Features::NESTED_PAGING, asids: 16, forgets_interrupts: false };
         assert_eq!(checked(None, Some(0)), Ok(expected));
         assert_eq!(checked(None, None), Ok(expected));
+    }
+
+    #[test]
+    fn tcg_is_known_by_its_name() {
+        let name = |leaf| match leaf {
+            1 => [0, 0, 1 << 31, 0],
+            0x4000_0000 => [0x4000_0001, 0x5447_4354, 0x4354_4743, 0x4743_5447],
+            _ => [0; 4],
+        };
+        assert!(is_tcg(&name));
+        assert!(!is_tcg(&|leaf| if leaf == 1 { [0; 4] } else { name(leaf) }));
+        assert!(!is_tcg(&|leaf| if leaf == 1 { name(1) } else { [0; 4] }));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use spin::Once;
 use crate::arch::cpu;
 use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::per_cpu::PerCpu;
-use extension::svm::features::Capabilities;
+use extension::svm::features::{Capabilities, Features};
 use extension::svm::permission::msr;
 
 /// EFER.SVME.
@@ -24,7 +24,9 @@ pub fn set_capabilities(capabilities: Capabilities) {
 
 /// What was found; nothing before that.
 pub fn capabilities() -> Capabilities {
-    CAPABILITIES.get().copied().unwrap_or(Capabilities { features: Default::default(), asids: 2 })
+    const NONE: Capabilities =
+        Capabilities { features: Features::empty(), asids: 2, forgets_interrupts: false };
+    CAPABILITIES.get().copied().unwrap_or(NONE)
 }
 
 /// Turns it on, on this processor, and saves the state that a VMLOAD after each exit gives back.

@@ -85,12 +85,12 @@ impl SvmProcessor {
     }
 
     /// Asks for an exit when the guest can take `vector`: a virtual interrupt of its priority, whose delivery is
-    /// intercepted.
+    /// intercepted, as that of any is (see [`SvmProcessor::run`] for one that nobody asked for).
     #[inline]
     pub fn request_interrupt_window(&mut self, vector: Option<u8>) {
         let exact = self.features.contains(Features::NEXT_RIP);
         let control = self.control();
-        if vector.is_none() && !control.intercepts.contains(Intercepts::VINTR) {
+        if vector.is_none() && !control.interrupt_control.v_irq() {
             return;
         }
         let mut interrupt = control.interrupt_control.with_v_irq(vector.is_some());
@@ -102,8 +102,7 @@ impl SvmProcessor {
             interrupt.set_v_intr_prio(if masked_there { class.saturating_sub(1) } else { class });
             interrupt.set_v_intr_vector(vector);
         }
-        control.intercepts.set(Intercepts::VINTR, vector.is_some());
         control.interrupt_control = interrupt;
-        control.clean.remove(CleanBits::INTERCEPTS | CleanBits::INTERRUPTS);
+        control.clean.remove(CleanBits::INTERRUPTS);
     }
 }

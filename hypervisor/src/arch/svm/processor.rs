@@ -4,6 +4,7 @@
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
+use crate::arch::local_apic;
 use crate::arch::memory::regions;
 use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
@@ -14,7 +15,7 @@ use crate::backend::{Exit, Kind};
 use crate::machine::MappedPage;
 use extension::asid::Lease;
 use extension::event::PendingEvent;
-use extension::svm::features::Features;
+use extension::svm::features::{Capabilities, Features};
 use extension::svm::length::LengthCache;
 use extension::svm::vmcb::{CleanBits, Control, Save, Vmcb, tlb_control};
 
@@ -31,6 +32,7 @@ pub struct SvmProcessor {
     /// What the clean bits are set to after a run: nothing, where the processor does not know them.
     clean: CleanBits,
     pub(super) features: Features,
+    forgets_interrupts: bool,
     pub(super) nmi: NmiState,
     pub(super) lengths: LengthCache,
 }
@@ -63,7 +65,7 @@ impl SvmProcessor {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern
         // is a control block.
         let vmcb = unsafe { control.address.cast::<Vmcb>().as_mut() };
-        let features = capabilities().features;
+        let Capabilities { features, forgets_interrupts, .. } = capabilities();
         let mut this = Self {
             outside: Outside::new(kind),
             vmcb,
@@ -71,6 +73,7 @@ impl SvmProcessor {
             lease: Lease::default(),
             clean: if features.contains(Features::CLEAN_BITS) { CleanBits::ALL } else { CleanBits::empty() },
             features,
+            forgets_interrupts,
             nmi: NmiState::Open,
             lengths: LengthCache::new(),
         };
@@ -87,6 +90,11 @@ impl SvmProcessor {
         self.outside.extended.unload();
     }
 
+    /// Enters the guest; why it left.
+    ///
+    /// At each exit QEMU's TCG (`do_vmexit` of 7.2) takes back its note of a virtual interrupt, beside other threads that
+    /// note other things in the same word, without a lock. So what they note may be lost: of an interrupt the local APIC
+    /// still knows. And the virtual interrupt may be noted still, in a guest that has none: there it is intercepted.
     #[inline]
     pub fn run(&mut self) -> Exit {
         let this = per_cpu::this();
@@ -101,6 +109,9 @@ impl SvmProcessor {
         unsafe { world_switch::enter(self.vmcb_page, &mut self.outside.gprs, this.host_state) };
         self.outside.gprs.rax = self.vmcb.save.rax;
         self.outside.gprs.rsp = self.vmcb.save.rsp;
+        if self.forgets_interrupts {
+            local_apic::look_again();
+        }
         regions::catch_up();
         let control = &mut self.vmcb.control;
         control.tlb_control = tlb_control::NOTHING;

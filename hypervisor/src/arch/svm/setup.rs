@@ -9,6 +9,7 @@ use extension::svm::vmcb::{Intercepts, InterruptControl, MoreIntercepts};
 /// What exits of any VP.
 const ALWAYS: Intercepts = Intercepts::NMI
     .union(Intercepts::INIT)
+    .union(Intercepts::VINTR)
     .union(Intercepts::CPUID)
     .union(Intercepts::INVD)
     .union(Intercepts::INVLPGA)

@@ -121,13 +121,6 @@ pub fn end_of_interrupt() {
     write(END_OF_INTERRUPT, 0);
 }
 
-/// Has it look for what is pending once more. QEMU's TCG (7.2) may forget that an interrupt waits when it comes beside a
-/// #VMEXIT, for `do_vmexit` changes `interrupt_request` without the lock; who goes to sleep then would never wake.
-#[inline]
-pub fn look_again() {
-    write(TASK_PRIORITY, 0);
-}
-
 /// Raises the timer's vector after `ticks` of it; 0: never.
 #[inline]
 pub fn arm_timer(ticks: u32) {

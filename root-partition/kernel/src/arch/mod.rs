@@ -48,7 +48,6 @@ pub fn interrupt_window() {
 /// STI and HLT are one step to it.
 #[inline]
 pub fn idle() {
-    apic::look_again();
     x86_64::instructions::interrupts::enable_and_hlt();
     x86_64::instructions::interrupts::disable();
 }
