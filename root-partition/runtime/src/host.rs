@@ -6,8 +6,8 @@ use crate::{Channel, File, Handle, Process, Vm};
 use alloc::string::String;
 use alloc::vec::Vec;
 use syscall::{
-    BlockInfo, Call, Error, HostAction, HostInfo, PROCESSORS_MAX, ProcessorTimes, SYSTEM_HANDLE, VmCreate,
-    VmShare,
+    BlockInfo, Call, Error, HostAction, HostInfo, PROCESSORS_MAX, ProcessorTimes, SYSTEM_HANDLE, VmChurn,
+    VmCreate, VmShare,
 };
 use zerocopy::FromZeros;
 
@@ -76,6 +76,17 @@ impl System {
     /// `InvalidArgument`: out of range, or no processor of `affinity` exists.
     pub fn set_share(&self, vm: &Vm, share: &VmShare) -> Result<(), Error> {
         call(Call::VmSetShare, [self.0.argument(), vm.handle().argument(), address(share)]).map(drop)
+    }
+
+    /// Takes a page away from a running VM again and again: see [`Call::VmChurn`].
+    ///
+    /// # Errors
+    /// `InvalidArgument`, `OutOfMemory`, `Io`.
+    pub fn churn(&self, vm: &Vm, rounds: u64) -> Result<VmChurn, Error> {
+        let mut churn = VmChurn::default();
+        let arguments = [self.0.argument(), vm.handle().argument(), rounds, address_mut(&mut churn)];
+        call(Call::VmChurn, arguments)?;
+        Ok(churn)
     }
 
     /// What each processor has spent its time on.

@@ -118,6 +118,9 @@ calls! {
     VmSetShare = 73,
     /// `(vm, *mut VpStatistics[n])`: what each of its VPs has done; how many there are.
     VmStatistics = 74,
+    /// `(system, vm, rounds, *mut VmChurn)`: takes the last page of a VM's RAM away while it runs, in each way `rounds`
+    /// times, and counts what still arrives there (a test aid). Waits.
+    VmChurn = 75,
 
     // ---- the host (System handle)
     /// `(system, *mut HostInfo)`: what machine this is.

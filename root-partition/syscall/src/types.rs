@@ -326,3 +326,22 @@ mod tests {
         }
     }
 }
+
+/// The most rounds of a [`Call::VmChurn`](crate::Call::VmChurn), which holds its processor.
+pub const CHURN_ROUNDS_MAX: u64 = 64;
+/// Words at the start of the page, each written by another virtual processor, that are watched then.
+pub const CHURN_WRITERS: usize = 8;
+/// Offset of the word that is not 0 in a page that the guest may not read any more.
+pub const CHURN_GONE: usize = 8 * CHURN_WRITERS;
+
+/// What [`Call::VmChurn`](crate::Call::VmChurn) writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct VmChurn {
+    /// How often a page was taken away.
+    pub taken: u64,
+    /// How often it had been written to before.
+    pub in_use: u64,
+    /// Words of it that changed after it was taken away: 0.
+    pub late: u64,
+}

@@ -7,8 +7,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use runtime::{Channel, Console, File, Handle, Object, Process, Vm};
 use syscall::{
-    BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmCreate,
-    VmShare, VmStatus, VpStatistics, WaitEntry,
+    BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn,
+    VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
 /// GPT partition type "Linux filesystem data", as it stands in the table.
@@ -239,6 +239,10 @@ impl System for Kernel {
 
     fn vm_set_share(&self, vm: &Vm, share: &VmShare) -> Result<(), Error> {
         self.system.set_share(vm, share)
+    }
+
+    fn vm_churn(&self, vm: &Vm, rounds: u64) -> Result<VmChurn, Error> {
+        self.system.churn(vm, rounds)
     }
 
     fn host_info(&self) -> Result<HostInfo, Error> {

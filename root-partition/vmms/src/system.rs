@@ -4,8 +4,8 @@ use crate::store::Layout;
 use alloc::string::String;
 use alloc::vec::Vec;
 use syscall::{
-    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmCreate, VmShare,
-    VmStatus, VpStatistics, WaitEntry,
+    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn, VmCreate,
+    VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
 /// Something that can be waited for.
@@ -137,6 +137,11 @@ pub trait System {
     /// # Errors
     /// What the kernel says.
     fn vm_set_share(&self, vm: &Self::Vm, share: &VmShare) -> Result<(), Error>;
+    /// Takes a page away from it again and again.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn vm_churn(&self, vm: &Self::Vm, rounds: u64) -> Result<VmChurn, Error>;
 
     /// What machine this is.
     ///

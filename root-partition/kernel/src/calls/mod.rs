@@ -33,6 +33,7 @@ pub async fn answer(process: &Process, number: u64, arguments: Arguments) -> Ans
     let result = match Call::from_number(number) {
         Some(Call::VmRun) => vm::run(process, arguments).await,
         Some(Call::VmCreate) => vm::create(process, arguments).await,
+        Some(Call::VmChurn) => vm::churn(process, arguments).await,
         Some(Call::Wait) => wait::wait(process, arguments).await,
         Some(Call::ConsoleWrite) => console::write(process, arguments).await,
         Some(Call::FileRead) => file::read(process, arguments).await,
@@ -92,6 +93,7 @@ fn at_once(process: &Process, call: Call, arguments: Arguments) -> Result<u64, E
         | Call::FileWrite
         | Call::FileFlush
         | Call::VmCreate
-        | Call::VmRun => Err(Error::NoSuchCall),
+        | Call::VmRun
+        | Call::VmChurn => Err(Error::NoSuchCall),
     }
 }

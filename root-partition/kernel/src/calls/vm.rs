@@ -139,3 +139,14 @@ pub(super) fn statistics(process: &Process, [vm, statistics, count, ..]: Argumen
     process.space().copy_out(slice, some.as_bytes())?;
     Ok(all.len() as u64)
 }
+
+/// A test aid, for who has the machine.
+pub(super) async fn churn(
+    process: &Process,
+    [system, vm, rounds, churn, ..]: Arguments,
+) -> Result<u64, Error> {
+    process.object::<System>(system)?;
+    let vm = process.object::<Arc<Vm>>(vm)?;
+    process.space().write(churn, &vm.churn(rounds).await?)?;
+    Ok(0)
+}

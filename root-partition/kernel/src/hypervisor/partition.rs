@@ -6,7 +6,7 @@ use alloc::boxed::Box;
 use hv_abi::interrupt::{
     AssertVirtualInterrupt, InstallIntercept, InterceptType, InterruptControl, InterruptType, access,
 };
-use hv_abi::memory::{MapGpaFlags, MapGpaPages};
+use hv_abi::memory::{MapGpaFlags, MapGpaPages, UnmapGpaPages};
 use hv_abi::partition::{
     CreatePartition, CreatePartitionOutput, GetPartitionProperty, PartitionOnly, PropertyCode,
     SetPartitionProperty, ValueOutput, creation_flags,
@@ -125,6 +125,40 @@ impl Partition {
             }
         }
         Ok(())
+    }
+
+    /// Makes the page of RAM of ours at `source` the guest's at `gpa`, in place of what is there.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn map_page(&self, gpa: u64, source: u64, flags: MapGpaFlags) -> Result<(), Error> {
+        let input = MapGpaPages {
+            target_partition_id: self.id,
+            target_gpa_base: gpa / PAGE,
+            map_flags: flags.bits(),
+            padding: 0,
+        };
+        self.with_deposits("map a page", || {
+            call::rep::<u64, u64>(CallCode::MAP_GPA_PAGES, &input, &[source / PAGE], &mut []).1
+        })
+    }
+
+    /// Takes the page at `gpa` from the guest.
+    ///
+    /// # Errors
+    /// `OutOfMemory`, `Io`.
+    pub fn unmap_page(&self, gpa: u64) -> Result<(), Error> {
+        let input = UnmapGpaPages {
+            target_partition_id: self.id,
+            target_gpa_base: gpa / PAGE,
+            unmap_flags: 0,
+            padding: 0,
+        };
+        // One rep, which answers nothing.
+        let mut reps = [0_u8];
+        self.with_deposits("unmap a page", || {
+            call::rep::<u64, u8>(CallCode::UNMAP_GPA_PAGES, &input, &[], &mut reps).1
+        })
     }
 
     /// Makes a page of a VP's state visible to us; its physical address.

@@ -2,6 +2,7 @@
 //!
 //! When the last handle of a VM is closed its VPs stop, the partition is deleted, and every page is free again.
 
+mod churn;
 mod inner;
 pub mod memory;
 mod run;

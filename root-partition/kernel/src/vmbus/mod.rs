@@ -22,7 +22,7 @@ mod wire;
 
 pub use bus::Bus;
 pub use disk::is_busy as is_disk_busy;
-pub use ram::{GuestRam, Locate};
+pub use ram::{GuestRam, Locate, RamPage};
 pub use wire::{NoRoom, Wire};
 
 /// Starts the bus of a VM with this RAM and number of virtual processors.

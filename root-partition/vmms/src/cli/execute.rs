@@ -11,7 +11,7 @@ use crate::system::System;
 use crate::table::Table;
 use crate::vm::State;
 use alloc::string::{String, ToString};
-use syscall::HostAction;
+use syscall::{HostAction, VmChurn};
 
 /// Bytes of the log that are read in one go.
 const LOG_CHUNK: usize = 8192;
@@ -58,6 +58,10 @@ impl<S: System, V: Volume> Cli<S, V> {
                 }
             }
             Command::VmCrash(name) => self.manager.crash(&name)?,
+            Command::VmChurn(name) => {
+                let VmChurn { taken, in_use, late } = self.manager.churn(&name)?;
+                self.line(&alloc::format!("pages taken: {taken}, in use: {in_use}, late writes: {late}"));
+            }
             Command::DiskCreate { path, size } => self.begin_job(&path, size)?,
             Command::DiskList => self.disk_list()?,
             Command::FileList(path) => self.file_list(&path)?,

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use syscall::worker::{FromWorker, ToWorker};
 use syscall::{
-    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmCreate, VmShare,
-    VmStatus, VpStatistics, WaitEntry,
+    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn, VmCreate,
+    VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
 /// What a test and the fake share.
@@ -319,6 +319,10 @@ impl System for Fake {
             return Err(Error::InvalidState);
         }
         self.of_vm(vm, |worker| worker.asked_to_shut_down = true).ok_or(Error::InvalidState)
+    }
+
+    fn vm_churn(&self, _vm: &FakeVm, rounds: u64) -> Result<VmChurn, Error> {
+        Ok(VmChurn { taken: 3 * rounds, in_use: 3 * rounds, late: 0 })
     }
 
     fn vm_stop(&self, vm: &FakeVm) {

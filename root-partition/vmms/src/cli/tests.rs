@@ -205,6 +205,14 @@ fn a_guest_that_is_off_at_once_was_heard() {
 }
 
 #[test]
+fn pages_can_be_taken_from_a_vm_that_runs() {
+    let mut host = Host::with(&[("demo", DEMO)]);
+    assert!(host.command("vm churn demo").contains("error"), "it is off");
+    host.is_running();
+    assert_eq!(host.command("vm churn demo"), "pages taken: 48, in use: 48, late writes: 0\n");
+}
+
+#[test]
 fn a_worker_that_crashes_takes_its_vm_only() {
     let other =
         String::from_utf8(DEMO.to_vec()).unwrap().replace("[[disk]]\npath = \"data:/disks/demo.raw\"\n", "");

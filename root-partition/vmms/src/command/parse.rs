@@ -18,22 +18,47 @@ use alloc::vec::Vec;
 #[expect(missing_docs, reason = "the table of commands says what each does")]
 pub enum Command {
     Help,
-    VmCreate { name: Name, definition: Definition },
-    VmSet { name: Name, changes: Changes },
-    VmList { json: bool },
-    VmShow { name: Name, json: bool },
-    VmStart { name: Name, console: bool },
+    VmCreate {
+        name: Name,
+        definition: Definition,
+    },
+    VmSet {
+        name: Name,
+        changes: Changes,
+    },
+    VmList {
+        json: bool,
+    },
+    VmShow {
+        name: Name,
+        json: bool,
+    },
+    VmStart {
+        name: Name,
+        console: bool,
+    },
     VmConsole(Name),
     VmStop(Name),
     VmKill(Name),
     VmDelete(Name),
-    VmStats { name: Name, json: bool },
+    VmStats {
+        name: Name,
+        json: bool,
+    },
     VmCrash(Name),
-    DiskCreate { path: DataPath, size: Size },
+    /// Takes pages away from a VM for a moment.
+    VmChurn(Name),
+    DiskCreate {
+        path: DataPath,
+        size: Size,
+    },
     DiskList,
     FileList(DataPath),
     HostInfo,
-    HostTop { once: bool, json: bool },
+    HostTop {
+        once: bool,
+        json: bool,
+    },
     HostLog,
     HostShutdown,
     HostReboot,
@@ -188,6 +213,7 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
         ["vm", "delete"] => Command::VmDelete(arguments.name()?),
         ["vm", "stats"] => Command::VmStats { name: arguments.name()?, json },
         ["vm", "crash"] => Command::VmCrash(arguments.name()?),
+        ["vm", "churn"] => Command::VmChurn(arguments.name()?),
         ["disk", "create"] => {
             Command::DiskCreate { path: file(arguments.operand())?, size: size(arguments, "--size")? }
         }

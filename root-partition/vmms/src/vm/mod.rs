@@ -18,11 +18,11 @@ use crate::name::Name;
 use crate::store::Volume;
 use crate::system::System;
 use crate::toml_file::Mistake;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use instance::{Instance, Timer};
 use syscall::worker::ToWorker;
-use syscall::{Error, VM_COUNTERS, VmStatus, VpStatistics};
+use syscall::{Error, VM_COUNTERS, VmChurn, VmStatus, VpStatistics};
 
 /// A second in 100 ns.
 pub const SECOND: u64 = 10_000_000;
@@ -196,6 +196,17 @@ impl<S: System, V: Volume> Manager<S, V> {
         let (system, instance) = self.running(name)?;
         instance.tell(system, &ToWorker::Crash);
         Ok(())
+    }
+
+    /// Takes pages away from a VM, and gives them back.
+    ///
+    /// # Errors
+    /// It is off, or what the kernel says.
+    pub fn churn(&mut self, name: &Name) -> Result<VmChurn, String> {
+        /// About half a second.
+        const ROUNDS: u64 = 16;
+        let (system, instance) = self.running(name)?;
+        system.vm_churn(&instance.vm, ROUNDS).map_err(|error| error.to_string())
     }
 
     /// Whether the output of its console is wanted.
