@@ -17,6 +17,7 @@ mod neighbours;
 mod scale;
 mod shares;
 mod smp;
+mod stale;
 mod story;
 mod times;
 
@@ -98,6 +99,9 @@ whole_machine! {
         // Bochs lets a guest that spins with interrupts off have its one processor for as long as it likes.
         neighbours {
             hostile_neighbours_leave_a_guest_its_share,
+        }
+        stale {
+            a_page_that_is_taken_away_is_reached_by_nobody,
         }
     }
     own {

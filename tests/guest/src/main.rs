@@ -13,6 +13,7 @@
 //! | `work [N]` | counts steps on N virtual processors; an empty line is answered with their number |
 //! | `flood-interrupts [N]` | wakes up N - 1 halted virtual processors without end |
 //! | `flood-hypercalls` | makes hypercalls without end |
+//! | `stale N ADDRESS` | accesses a page on N virtual processors; an empty line is answered with what was stale |
 //! | `reset` | resets itself at once, each time that it starts |
 //! | `spin` | loops with interrupts off |
 //! | `triple-fault` | ends in a triple fault |
@@ -32,6 +33,7 @@ mod hostile;
 mod hypercall;
 mod neighbour;
 mod serial;
+mod stale;
 mod start_info;
 mod startup;
 mod trap;
@@ -68,6 +70,7 @@ extern "C" fn main(start_info: u32) -> ! {
         Some("work") => neighbour::work(number(words.next())),
         Some("flood-interrupts") => neighbour::flood_interrupts(number(words.next())),
         Some("flood-hypercalls") => neighbour::flood_hypercalls(),
+        Some("stale") => stale::run(number(words.next()), number(words.next())),
         Some("reset") => neighbour::reset(),
         Some("conformance") => conformance::run(conformance::Spared::new(words)),
         Some("spin") => {

@@ -41,7 +41,7 @@ fn step(id: usize) {
 }
 
 /// Starts `main` on the virtual processors with ids from 1 on, so that there are `count`.
-fn start(count: usize, main: extern "C" fn() -> !) {
+pub fn start(count: usize, main: extern "C" fn() -> !) {
     if attempt(enable_x2apic, &mut []).is_some() {
         return;
     }
@@ -55,8 +55,13 @@ fn start(count: usize, main: extern "C" fn() -> !) {
     }
 }
 
+/// Says that this one, which [`start`] started, runs; its id.
+pub fn begin() -> usize {
+    RUNNING.fetch_add(1, Ordering::SeqCst) as usize + 1
+}
+
 extern "C" fn worker() -> ! {
-    let id = RUNNING.fetch_add(1, Ordering::SeqCst) as usize + 1;
+    let id = begin();
     loop {
         step(id);
     }
