@@ -30,7 +30,7 @@
 //! | sleepers | `time::clock` | one queue a processor, leaf lock; a sleeper removes itself from where it is |
 //! | when the timer is due | `time::clock` | each processor's own |
 //! | scale and offset of the clocks | `time::clock` | written once at boot; one TSC for all processors is assumed |
-//! | vectors of devices, who waits for each | [`interrupts`] | vectors are taken once for all; flag, then waker under a leaf lock |
+//! | vectors of devices, who waits for each | [`interrupts`] | each processor's, taken by whoever starts a device under a leaf lock; flag, then waker under another |
 //! | wires | `interrupts::wire` | list, then a wire's own lock; drains are called with neither |
 //! | SynIC pages, pages of hypercalls | `hypervisor::synic`, `hypervisor::call` | each processor's own |
 //! | who gets messages and signals | `hypervisor::synic` | leaf lock, looked up and left; messages come to processor 0 in order, signals anywhere |
@@ -41,7 +41,7 @@
 //! | kernel's half of the tables | `memory::device` | only grows, under one lock; never unmapped, so nothing is to be flushed |
 //! | frames, heap | `memory::frames`, `memory::heap` | leaf locks; the heap's before the frames' |
 //! | handles, channels, fates of processes | [`process`] | a lock each, taken alone |
-//! | disks, volumes | [`drivers`], [`block`] | a lock a queue; interrupts and completions on processor 0, requests from anywhere |
+//! | disks, volumes | [`drivers`], [`block`] | a lock a queue; a queue's interrupts and completions come to one processor, whose requests it takes where there are enough |
 //! | console | `console` | input, then port |
 //! | host log | [`host_log`] | one lock, only the heap's inside |
 #![cfg_attr(not(test), no_std)]

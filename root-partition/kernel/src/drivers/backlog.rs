@@ -3,6 +3,7 @@
 //! Who waits has a line of its own, and the lines have their turn by turns: a guest with hundreds of requests delays
 //! another's by one, not by hundreds.
 
+use super::pending::Pending;
 use crate::block::{Completion, Error, Operation, PhysicalSegment, Request, Source};
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
@@ -75,6 +76,14 @@ struct Line {
     requests: VecDeque<(OwnedRequest, Waiter)>,
 }
 
+/// How many slots each queue of a disk has at most that has so many queues: they have memory of their own.
+pub fn slots_max(queues: usize) -> u16 {
+    const OF_ALL: usize = 1024;
+    const MIN: usize = 32;
+    const MAX: usize = 128;
+    (OF_ALL / queues.max(1)).clamp(MIN, MAX) as u16
+}
+
 /// Slots 0 to n-1 of a queue, and the requests that found none free.
 ///
 /// Invariant: a slot is either in `free` or holds a `T`, never both.
@@ -83,13 +92,15 @@ pub struct Slots<T> {
     free: Vec<u16>,
     /// The lines, that which is next first.
     backlog: VecDeque<Line>,
+    /// Of the processor on which the device answers.
+    pending: Pending,
 }
 
 impl<T> Slots<T> {
     /// `count` free slots.
-    pub fn new(count: u16) -> Self {
+    pub fn new(count: u16, pending: Pending) -> Self {
         let in_flight = core::iter::repeat_with(|| None).take(usize::from(count)).collect();
-        Self { in_flight, free: (0..count).rev().collect(), backlog: VecDeque::new() }
+        Self { in_flight, free: (0..count).rev().collect(), backlog: VecDeque::new(), pending }
     }
 
     /// Takes a free slot, unless others wait for one already.
@@ -123,6 +134,7 @@ impl<T> Slots<T> {
     pub fn put(&mut self, slot: u16, value: T) {
         if let Some(place) = self.in_flight.get_mut(usize::from(slot)) {
             *place = Some(value);
+            self.pending.begins();
         }
     }
 
@@ -130,6 +142,7 @@ impl<T> Slots<T> {
     pub fn finish(&mut self, slot: u16) -> Option<T> {
         let value = self.in_flight.get_mut(usize::from(slot))?.take()?;
         self.free.push(slot);
+        self.pending.ends();
         Some(value)
     }
 
@@ -156,21 +169,25 @@ mod tests {
 
     #[test]
     fn a_slot_is_given_once_and_a_wrong_one_is_refused() {
-        let mut slots = Slots::new(2);
+        let pending = Pending::played();
+        let mut slots = Slots::new(2, pending);
         let (first, second) = (slots.take().unwrap(), slots.take().unwrap());
         assert_ne!(first, second);
         assert_eq!(slots.take(), None);
+        assert!(!pending.is_any());
         slots.put(first, "first");
         assert_eq!(slots.finish(second), None);
         assert_eq!(slots.finish(9), None);
+        assert!(pending.is_any());
         assert_eq!(slots.finish(first), Some("first"));
+        assert!(!pending.is_any());
         assert_eq!(slots.finish(first), None);
         assert_eq!(slots.take(), Some(first));
     }
 
     #[test]
     fn who_waits_goes_first_and_in_order() {
-        let mut slots = Slots::new(1);
+        let mut slots = Slots::new(1, Pending::played());
         let slot = slots.take().unwrap();
         slots.put(slot, ());
         let signals = [Signal::new(()), Signal::new(())];
@@ -199,7 +216,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_one_guests_delays_another_by_one_request() {
-        let mut slots = Slots::new(1);
+        let mut slots = Slots::new(1, Pending::played());
         let slot = slots.take().unwrap();
         slots.put(slot, ());
         let (greedy, modest, host) = (Arc::new(Guest(1)), Arc::new(Guest(2)), Signal::new(()));

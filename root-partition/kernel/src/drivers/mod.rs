@@ -4,6 +4,9 @@
 //! everything that is done, and tells whoever asked. Interrupt handlers touch no driver state. Another task looks after
 //! requests that are not answered: the device is reset, and they end with an error.
 //!
+//! A device that can has a queue for each processor, with an interrupt and a task there: what a processor asks for is
+//! answered on it.
+//!
 //! Invariants: a device reads and writes only memory of a [`dma::DmaBuffer`] and the segments of requests that are in
 //! flight; what a device reports (indices, identifiers, sizes) is checked like any other input.
 
@@ -12,6 +15,7 @@ mod backlog;
 pub mod dma;
 pub mod mmio;
 mod nvme;
+pub mod pending;
 mod virtio;
 
 #[cfg(not(test))]
@@ -58,4 +62,14 @@ impl core::fmt::Display for StartError {
             Self::OutOfMemory => f.write_str("out of memory or interrupt vectors"),
         }
     }
+}
+
+/// Which of `queues`, one for each processor in their order, takes what this processor asks for; where there are fewer,
+/// processors share them.
+fn of_this_processor<Q>(queues: &[Q]) -> Option<&Q> {
+    #[cfg(not(test))]
+    let number = crate::arch::processor::number();
+    #[cfg(test)]
+    let number = 0_u32;
+    queues.get((number as usize).checked_rem(queues.len())?)
 }

@@ -3,11 +3,13 @@
 
 use super::mmio::Registers;
 use super::{StartError, ata, nvme, virtio};
+use crate::executor;
 use crate::firmware::Firmware;
 use crate::firmware::routing::{Input, Routing};
 use crate::interrupts::{Interrupt, wire};
 use crate::pci::{self, Access, Ecam, Function, Ports};
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
 
@@ -28,12 +30,16 @@ pub(crate) fn map(address: u64, length: u64) -> Option<Registers> {
     Some(unsafe { Registers::new(base, length) })
 }
 
-/// Calls `drain` after each of the device's interrupts, from a task of its own, for as long as the kernel runs.
-pub fn serve(interrupt: Interrupt, drain: impl Fn() + Send + 'static) {
-    crate::executor::spawn(async move {
+/// Calls `drain` after each of the interrupts of `disk`, from a task on the processor to which they come, for as long as
+/// the kernel runs.
+pub fn serve(interrupt: Interrupt, disk: &str, drain: impl Fn() + Send + 'static) {
+    let (processor, disk) = (interrupt.processor(), String::from(disk));
+    executor::spawn_on(processor, async move {
+        interrupt.wait().await;
+        log::debug!("{disk}: interrupts come to processor {processor}");
         loop {
-            interrupt.wait().await;
             drain();
+            interrupt.wait().await;
         }
     });
 }

@@ -2,7 +2,8 @@
 //! interrupt.
 //!
 //! Three kinds of task:
-//! * A plain one (driver, controller, timer) has something to answer: it runs as soon as it is woken.
+//! * A plain one (driver, controller, timer) has something to answer: it runs as soon as it is woken, on its own processor or,
+//!   where what it answers came, on the one that woke it.
 //! * A program answers too, and runs as soon as it is woken, unless it has had more than its share.
 //! * A virtual processor runs when nobody else has anything to answer.
 //!
@@ -26,7 +27,7 @@ pub use spread::expel;
 #[cfg(not(test))]
 pub use task::{
     adopt, is_ahead, join, may_run_here, must_give_way, program_must_give_way, ran_inline, slice_ended,
-    spawn, spawn_program, spawn_vp, yield_now,
+    spawn, spawn_on, spawn_program, spawn_vp, spawn_where_woken, yield_now,
 };
 #[cfg(not(test))]
 pub(crate) use task::{poke, poked, run};

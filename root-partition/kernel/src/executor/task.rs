@@ -1,6 +1,7 @@
 //! Tasks, and where they run.
 //!
 //! A task has a home: the processor that polls it. A plain one stays where it was spawned, so a driver stays where its device's
+//! interrupts come; unless it is one that is polled where it was woken, so that a guest hears of its disks where their
 //! interrupts come. A program or virtual processor stays too, until another processor takes it from one that keeps it waiting
 //! ([`spread`](super::spread)), or may not run there any more; and a virtual processor goes to where its worker resumes it
 //! ([`adopt`]).
@@ -10,23 +11,21 @@ use super::share::{Account, GRANULARITY, Group};
 use super::spread::{balance, offer, place, sleep};
 use crate::arch::apic;
 use crate::arch::processor::number;
-use crate::{arch, interrupts, time, vmbus};
+use crate::drivers::pending::Pending;
+use crate::{arch, interrupts, time};
 use alloc::sync::Arc;
 use async_task::{Builder, Runnable, ScheduleInfo, WithInfo};
 use core::future::{Future, poll_fn};
 use core::sync::atomic::Ordering;
 use core::task::Poll;
 
-/// How long an idle processor looks for the answer of a disk before it halts, in 100 ns.
+/// How long an idle processor that a disk is about to answer looks for that before it halts, in 100 ns.
 const POLL: u64 = 200;
-
-/// The processor on which disks' interrupts arrive.
-const DISKS: u32 = 0;
 
 /// What kind of task it is.
 pub(super) enum Kind {
-    /// The processor where it stays.
-    Plain(u32),
+    /// A plain one: the processor where it stays, or nothing, and it is where it was woken.
+    Plain(Option<u32>),
     /// A program.
     Program(Arc<Account>),
     /// A virtual processor.
@@ -38,7 +37,7 @@ impl Kind {
     #[inline]
     fn home(&self) -> u32 {
         match self {
-            Self::Plain(home) => *home,
+            Self::Plain(home) => home.unwrap_or_else(number),
             Self::Program(account) | Self::Vp(account) => {
                 let home = account.home();
                 if account.group().allows(home) { home } else { place(account) }
@@ -86,7 +85,17 @@ fn spawn_kind(kind: Kind, future: impl Future<Output = ()> + Send + 'static) {
 
 /// Runs `future` as a plain task, on this processor for good.
 pub fn spawn(future: impl Future<Output = ()> + Send + 'static) {
-    spawn_kind(Kind::Plain(number()), future);
+    spawn_on(number(), future);
+}
+
+/// The same on another processor, which runs.
+pub fn spawn_on(processor: u32, future: impl Future<Output = ()> + Send + 'static) {
+    spawn_kind(Kind::Plain(Some(processor)), future);
+}
+
+/// Runs `future` as a plain task, each time on the processor that has woken it.
+pub fn spawn_where_woken(future: impl Future<Output = ()> + Send + 'static) {
+    spawn_kind(Kind::Plain(None), future);
 }
 
 /// Runs `future`, which is a program, on this account.
@@ -244,7 +253,7 @@ pub(crate) fn run() -> ! {
                 run_task(local, task);
                 arch::interrupt_window();
             }
-            None if number() == DISKS && vmbus::is_disk_busy() && poll(local) => {}
+            None if Pending::on(number()).is_any() && poll(local) => {}
             None => sleep(local),
         }
     }

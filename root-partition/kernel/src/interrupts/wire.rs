@@ -3,14 +3,13 @@
 //! A level-triggered one comes again and again until every device that holds the wire is served, and serving is a task's
 //! affair. So its input is masked when it comes, and unmasked when everybody has looked at his device.
 
-use super::{SLOTS, allocate};
+use super::allocate;
 use crate::arch::{apic, ioapic};
 use crate::executor;
 use crate::firmware::routing::Input;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
 use spin::Mutex;
 
 /// What serves a device.
@@ -38,10 +37,8 @@ pub fn serve(input: Input, drain: impl Fn() + Send + Sync + 'static) -> bool {
     }
     let Some(interrupt) = allocate() else { return false };
     let wire = Arc::new(Wire { input, drains: Mutex::new(Vec::from([drain])) });
-    if input.level
-        && let Some(slot) = SLOTS.get(usize::from(interrupt.vector()))
-    {
-        slot.level_input.store(input.number, Ordering::Relaxed);
+    if input.level {
+        interrupt.set_level(input.number);
     }
     if !ioapic::connect(input, interrupt.vector(), apic::id()) {
         return false;

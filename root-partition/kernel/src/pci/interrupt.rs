@@ -22,6 +22,17 @@ pub struct MessageTable {
     entries: Registers,
 }
 
+impl Route {
+    /// How many vectors there are: 2048 at most.
+    #[must_use]
+    pub fn vectors(&self) -> u16 {
+        match self {
+            Self::Table(table) => (table.entries.length() / ENTRY) as u16,
+            Self::Single(_) => 1,
+        }
+    }
+}
+
 impl MessageTable {
     /// Points entry `index` at a message and unmasks it.
     fn set(&self, index: u16, address: u64, data: u32) -> Result<(), StartError> {

@@ -5,7 +5,6 @@ use super::ram::GuestRam;
 use crate::block::{self, Completion, File, PhysicalSegment, Source};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
 use syscall::{DiskAttach, VM_MEMORY_GRANULE};
 use vmbus::GuestRange;
@@ -13,15 +12,6 @@ use vsp::storage::{Completions, Disk, Geometry, Operation, Outcome, Request};
 
 /// Of a guest's buffer, in bytes: what every device can reach.
 const ALIGNMENT: u64 = 4;
-
-/// Requests of guests that disks have.
-static IN_FLIGHT: AtomicU32 = AtomicU32::new(0);
-
-/// Whether a disk is about to answer a guest.
-#[inline]
-pub fn is_busy() -> bool {
-    IN_FLIGHT.load(Ordering::Relaxed) != 0
-}
 
 /// Takes what the driver has done to the controller. Owns the guest's RAM while requests are in flight.
 pub struct Done {
@@ -51,7 +41,6 @@ impl Completion for Done {
             Err(block::Error::Unsupported) => Outcome::Unsupported,
             Err(_) => Outcome::MediumError,
         };
-        IN_FLIGHT.fetch_sub(1, Ordering::Relaxed);
         self.tell((tag & 0xFFFF_FFFF) as u32, outcome);
     }
 
@@ -145,7 +134,6 @@ impl Disk for FileDisk {
         }
         let request =
             block::Request { operation, offset: request.offset, length: request.length, segments: &segments };
-        IN_FLIGHT.fetch_add(1, Ordering::Relaxed);
         let done: Arc<Done> = Arc::clone(&self.done);
         self.file.submit(&request, done, u64::from(tag));
     }

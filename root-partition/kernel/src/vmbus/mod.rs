@@ -21,7 +21,6 @@ mod tests;
 mod wire;
 
 pub use bus::Bus;
-pub use disk::is_busy as is_disk_busy;
 pub use ram::{GuestRam, Locate, RamPage};
 pub use wire::{NoRoom, Wire};
 

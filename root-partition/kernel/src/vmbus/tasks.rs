@@ -14,7 +14,7 @@ const TIME_SYNC: u32 = 3;
 
 /// Starts them.
 pub(super) fn start(bus: &Arc<Bus>) {
-    executor::spawn(completions(Arc::downgrade(bus), Arc::clone(&bus.completed)));
+    executor::spawn_where_woken(completions(Arc::downgrade(bus), Arc::clone(&bus.completed)));
     executor::spawn(retry(Arc::downgrade(bus), Arc::clone(&bus.blocked)));
     executor::spawn(tick(Arc::downgrade(bus)));
 }

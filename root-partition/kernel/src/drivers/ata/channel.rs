@@ -10,6 +10,7 @@ use super::transfer::{Memory, Step};
 use crate::block::{Completion, Error, Operation, Request};
 use crate::drivers::Condition;
 use crate::drivers::backlog::{OwnedRequest, Slots, Waiter};
+use crate::drivers::pending::Pending;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::Waker;
@@ -76,11 +77,12 @@ impl Active {
 }
 
 impl<P: Ports> Channel<P> {
-    /// A channel with the drives that were found.
-    pub fn new(ports: P, identities: [Option<Identity>; 2], memory: Memory) -> Self {
+    /// A channel with the drives that were found, which is served where `pending` is counted.
+    pub fn new(ports: P, identities: [Option<Identity>; 2], memory: Memory, pending: Pending) -> Self {
         let drives = identities.map(|identity| {
             let dma = identity.is_some_and(|identity| identity.dma) && ports.has_master();
-            Drive { requests: Slots::new(1), mode: if dma { Mode::Dma } else { Mode::Pio }, timeouts: 0 }
+            let mode = if dma { Mode::Dma } else { Mode::Pio };
+            Drive { requests: Slots::new(1, pending), mode, timeouts: 0 }
         });
         let state = State {
             drives,

@@ -6,8 +6,10 @@ use super::ports::{IoPorts, Ports, Register};
 use super::transfer::Memory;
 use super::watch::watch;
 use super::{Ata, probe};
+use crate::arch::processor;
 use crate::block;
 use crate::drivers::StartError;
+use crate::drivers::pending::Pending;
 use crate::drivers::probe::pin;
 use crate::firmware::routing::{Input, Routing};
 use crate::interrupts::wire;
@@ -73,7 +75,9 @@ async fn start_channel(ports: IoPorts, input: Option<Input>, number: &mut usize)
     }
     let memory = Memory::new().ok_or(StartError::OutOfMemory)?;
     let identities = found.each_ref().map(|found| found.as_ref().map(|found| found.identity));
-    let channel = Arc::new(Channel::new(ports, identities, memory));
+    // Its wire's interrupts come to this processor, or to that of the first device on the wire: as a rule the same.
+    let pending = Pending::on(processor::number());
+    let channel = Arc::new(Channel::new(ports, identities, memory, pending));
     let served = Arc::clone(&channel);
     if !input.is_some_and(|input| wire::serve(input, move || served.drain())) {
         log::warn!("ata: the channel at {:#x} has no interrupt: it is looked after", ports.command);

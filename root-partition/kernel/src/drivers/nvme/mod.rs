@@ -3,8 +3,8 @@
 //! Written here because the published driver crate (nvme-driver 0.8) hides its queues behind another block interface
 //! that copies through buffers of its own, has no force unit access and no lists of caller's memory.
 //!
-//! One I/O queue pair with one interrupt. A command's identifier is its slot; each slot has a page for its PRP list, so
-//! submitting allocates nothing. Doorbells are written under the queue's lock, in order.
+//! Each namespace has an I/O queue pair with an interrupt for each processor, as far as the controller has them. A command's identifier is its slot; each slot has a page for its PRP list, so submitting allocates
+//! nothing. Doorbells are written under the queue's lock, in order.
 //!
 //! A command that is not answered in time has the whole controller reset, and ends with an error when the controller is
 //! stopped ([`recover`]). Abort commands are not tried: controllers may ignore them.
@@ -22,8 +22,10 @@ mod start;
 mod watch;
 
 use crate::block::{Completion, Device, Info, Limits, Operation, Request};
+use crate::drivers::of_this_processor;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use identify::{Controller as Identity, Namespace};
 use queue::IoQueue;
 
@@ -33,12 +35,13 @@ pub use start::start;
 /// A namespace of a controller.
 pub struct Nvme {
     info: Info,
-    queue: Arc<IoQueue>,
+    /// One for each processor, in their order, or fewer.
+    queues: Vec<Arc<IoQueue>>,
 }
 
 impl Nvme {
     /// The disk that `namespace` is.
-    fn new(name: String, queue: Arc<IoQueue>, identity: &Identity, namespace: &Namespace) -> Self {
+    fn new(name: String, queues: Vec<Arc<IoQueue>>, identity: &Identity, namespace: &Namespace) -> Self {
         let discard = if identity.has_dataset_management() {
             (u64::from(u32::MAX) * u64::from(namespace.block_size())) & !0xFFF
         } else {
@@ -57,7 +60,7 @@ impl Nvme {
             read_only: false,
             limits,
         };
-        Self { info, queue }
+        Self { info, queues }
     }
 }
 
@@ -67,7 +70,9 @@ impl Device for Nvme {
     }
 
     fn submit(&self, request: &Request<'_>, completion: Arc<dyn Completion>, tag: u64) {
-        self.queue.submit(request, completion, tag);
+        if let Some(queue) = of_this_processor(&self.queues) {
+            queue.submit(request, completion, tag);
+        }
     }
 }
 

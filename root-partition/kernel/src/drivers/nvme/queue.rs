@@ -4,9 +4,10 @@ use super::command::{Command, CompletionEntry, DEALLOCATE, FUA, Range};
 use super::identify::Namespace;
 use super::prp;
 use crate::block::{Completion, Error, Operation, Request};
-use crate::drivers::backlog::{Done, Slots, Waiter, complete_all};
+use crate::drivers::backlog::{Done, Slots, Waiter, complete_all, slots_max};
 use crate::drivers::dma::DmaBuffer;
 use crate::drivers::mmio::Registers;
+use crate::drivers::pending::Pending;
 use crate::drivers::{Condition, StartError};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,8 +17,6 @@ use spin::Mutex;
 
 /// Entries of a queue, where the controller has room for as many.
 const DEPTH_MAX: u16 = 256;
-/// The most commands in flight.
-const SLOTS_MAX: u16 = 128;
 /// Bytes of a slot's page.
 const PAGE: usize = 4096;
 
@@ -76,18 +75,20 @@ pub(super) struct InFlight {
 }
 
 impl IoQueue {
-    /// A queue pair of at most `entries_max` entries for `namespace`.
+    /// A queue pair of at most `entries_max` entries for `namespace`, one of so many `queues`, which is served where `pending`
+    /// is counted.
     pub fn new(
         doorbells: Doorbells,
-        nsid: u32,
-        namespace: &Namespace,
+        (nsid, namespace): (u32, &Namespace),
         entries_max: u32,
+        queues: usize,
+        pending: Pending,
     ) -> Result<Self, StartError> {
         let depth = entries_max.min(u32::from(DEPTH_MAX)) as u16;
         if depth < 2 {
             return Err(StartError::Missing("I/O queue"));
         }
-        let slots = SLOTS_MAX.min(depth - 1);
+        let slots = slots_max(queues).min(depth - 1);
         let allocate = |length| DmaBuffer::allocate(length).ok_or(StartError::OutOfMemory);
         let state = State {
             submission: allocate(usize::from(depth) * size_of::<Command>())?,
@@ -96,7 +97,7 @@ impl IoQueue {
             tail: 0,
             head: 0,
             phase: true,
-            slots: Slots::new(slots),
+            slots: Slots::new(slots, pending),
             condition: Condition::Works,
             watcher: None,
         };

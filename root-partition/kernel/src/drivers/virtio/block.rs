@@ -3,9 +3,10 @@
 use super::queue::{Queue, Table};
 use crate::block::{Completion, Device, Error, Info, Limits, Operation, Request};
 use crate::drivers::StartError;
-use crate::drivers::backlog::{Done, Slots, Waiter, complete_all};
+use crate::drivers::backlog::{Done, Slots, Waiter, complete_all, slots_max};
 use crate::drivers::dma::DmaBuffer;
 use crate::drivers::mmio::Registers;
+use crate::drivers::pending::Pending;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -53,8 +54,6 @@ mod kind {
 
 /// Unit of `sector` and `capacity`, in bytes.
 const SECTOR: u64 = 512;
-/// The most requests in flight.
-const SLOTS_MAX: u16 = 128;
 /// The most bytes of one request.
 const TRANSFER_MAX: u64 = 4 << 20;
 
@@ -119,6 +118,7 @@ impl VirtioBlock {
         (queue, size, notify): (Queue, u16, Registers),
         device: &Registers,
         features: u64,
+        pending: Pending,
     ) -> Result<Self, StartError> {
         let has = |bit| features & bit != 0;
         if device.length() < config::MAX_DISCARD_SECTORS + 4 && has(feature::DISCARD | feature::BLK_SIZE) {
@@ -141,9 +141,9 @@ impl VirtioBlock {
         };
         let length = sectors.min(u64::MAX / SECTOR) * SECTOR;
         let info = Info { name, block_size, length, read_only: has(feature::RO), limits };
-        let slots = SLOTS_MAX.min(size);
+        let slots = slots_max(1).min(size);
         let pages = DmaBuffer::allocate(usize::from(slots) * PAGE).ok_or(StartError::OutOfMemory)?;
-        let state = State { queue, pages, slots: Slots::new(slots) };
+        let state = State { queue, pages, slots: Slots::new(slots, pending) };
         Ok(Self { info, notify, has_flush: has(feature::FLUSH), state: Mutex::new(state) })
     }
 

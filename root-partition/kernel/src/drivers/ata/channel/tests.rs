@@ -84,7 +84,7 @@ const IDENTITY: Identity = Identity {
 
 fn channel(master: bool, identity: Identity) -> Channel<Played> {
     let ports = Played { master, ..Played::default() };
-    Channel::new(ports, [Some(identity), Some(identity)], Memory::new().unwrap())
+    Channel::new(ports, [Some(identity), Some(identity)], Memory::new().unwrap(), Pending::played())
 }
 
 impl Channel<Played> {

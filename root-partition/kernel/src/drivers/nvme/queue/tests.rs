@@ -23,7 +23,8 @@ fn played(entries: u32) -> Played {
     identify[0] = 255;
     identify[130] = 9;
     let namespace = Namespace::parse(&identify).unwrap();
-    let queue = IoQueue::new(Doorbells::new(registers, 1, 4), 7, &namespace, entries).unwrap();
+    let pair = Doorbells::new(registers, 1, 4);
+    let queue = IoQueue::new(pair, (7, &namespace), entries, 1, Pending::played()).unwrap();
     Played { queue, doorbells, next: 0, phase: true }
 }
 

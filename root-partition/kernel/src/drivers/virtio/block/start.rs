@@ -1,8 +1,10 @@
 //! Starting a device.
 
 use super::{VirtioBlock, feature};
-use crate::block;
+use crate::arch::processor;
+use crate::block::{self, Device};
 use crate::drivers::StartError;
+use crate::drivers::pending::Pending;
 use crate::drivers::probe::{map, serve, serve_pin};
 use crate::drivers::virtio::transport::Transport;
 use crate::firmware::routing::Routing;
@@ -33,10 +35,11 @@ pub async fn start(function: &Function, routing: &Routing, name: String) -> Resu
         _ => None,
     };
     let queue = transport.set_up_queue(0, QUEUE_MAX, interrupt.is_some().then_some(0))?;
-    let disk = Arc::new(VirtioBlock::new(name, queue, &transport.device, features)?);
+    let pending = Pending::on(processor::number());
+    let disk = Arc::new(VirtioBlock::new(name, queue, &transport.device, features, pending)?);
     let served = Arc::clone(&disk);
     match interrupt {
-        Some(interrupt) => serve(interrupt, move || served.drain()),
+        Some(interrupt) => serve(interrupt, &disk.info().name, move || served.drain()),
         None => {
             let status = transport.interrupt_status.ok_or(StartError::Missing("interrupt status"))?;
             serve_pin(function, routing, move || {

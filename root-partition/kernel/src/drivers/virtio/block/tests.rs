@@ -19,8 +19,8 @@ fn disk(features: u64, size: u16) -> VirtioBlock {
     config.write(config::SEG_MAX, 100u32);
     config.write(config::BLK_SIZE, 512u32);
     config.write(config::MAX_DISCARD_SECTORS, 64u32);
-    VirtioBlock::new("test".into(), (Queue::new(size).unwrap(), size, registers()), &config, features)
-        .unwrap()
+    let queue = (Queue::new(size).unwrap(), size, registers());
+    VirtioBlock::new("test".into(), queue, &config, features, Pending::played()).unwrap()
 }
 
 const FEATURES: u64 = feature::SEG_MAX | feature::FLUSH | feature::BLK_SIZE | feature::DISCARD;
