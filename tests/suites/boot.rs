@@ -1,5 +1,6 @@
 //! Ways to start, and to refuse to.
 
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -12,7 +13,9 @@ use machine_tests::machine::Machine;
 use machine_tests::qemu::{Boot, Bus, Description, Disk, MODEL, Serial};
 
 use crate::bios;
-use crate::machines::{Bulkhead, IMAGE, TFTP, accepted, create_guest, expect_echo, firmware_machine};
+use crate::machines::{
+    Bulkhead, IMAGE, TFTP, accepted, create_guest, create_linux, expect_echo, firmware_machine,
+};
 
 /// Where the system partition is in an image, for mtools.
 const SYSTEM_PARTITION: &str = "@@1M";
@@ -41,8 +44,12 @@ pub fn the_network_boots() -> Result<()> {
     bios::boots_from_the_menu(machine, Kind::Amd)
 }
 
+/// Processors share its queues.
 pub fn a_virtio_disk_will_do() -> Result<()> {
-    let mut bulkhead = Bulkhead::boot_from(Bus::Virtio)?;
+    let mut bulkhead = Bulkhead::boot_from_as(Bus::Virtio, |machine| {
+        machine.processors = 3;
+        machine.extra = ["-global", "virtio-blk-pci.num-queues=2"].map(OsString::from).into();
+    })?;
     ensure!(
         bulkhead.cli().run("file list data:/kernels")?.contains("vmlinuz"),
         "the data volume is not read"
@@ -52,7 +59,38 @@ pub fn a_virtio_disk_will_do() -> Result<()> {
         info.contains("configuration: \\bulkhead\\bulkhead.toml on virtio0"),
         "the configuration is not read: {info}"
     );
+    let log = bulkhead.cli().run("host log")?;
+    ensure!(log.contains("virtio0: queues: 2"), "it has not the queues of the device: {log}");
     bulkhead.shut_down()?;
+    Ok(())
+}
+
+/// A guest that is kept on one processor after the other reads its disk: each is answered itself.
+pub fn every_processor_has_its_own_queue_and_interrupt() -> Result<()> {
+    const DISK: &str = "data:/disks/queues.raw";
+    for (bus, name) in [(Bus::Virtio, "virtio0"), (Bus::Nvme, "nvme0")] {
+        let mut bulkhead = Bulkhead::boot_from_as(bus, |machine| machine.processors = 4)?;
+        let mut cli = bulkhead.cli();
+        accepted(&mut cli, &format!("disk create {DISK} --size 16MiB"))?;
+        create_linux(&mut cli, "queues", DISK)?;
+        accepted(&mut cli, "vm set queues --affinity 3")?;
+        cli.start_linux("queues")?;
+        for processor in (0..4).rev() {
+            cli.leave()?;
+            accepted(&mut cli, &format!("vm set queues --affinity {processor}"))?;
+            cli.enter("queues")?;
+            let read = format!("dd if=/dev/sda of=/dev/null bs=1M skip={} count=1", processor * 3 + 2);
+            cli.shell(&read, PATIENCE)?;
+        }
+        cli.power_off()?;
+        let log = cli.run("host log")?;
+        ensure!(log.contains(&format!("{name}: queues: 4")), "there are not four queues: {log}");
+        for processor in 0..4 {
+            let said = format!("{name}: interrupts come to processor {processor}\n");
+            ensure!(log.contains(&said), "none came to {processor}: {log}");
+        }
+        bulkhead.shut_down()?;
+    }
     Ok(())
 }
 

@@ -64,7 +64,12 @@ impl Bulkhead {
         Self::boot_with(bus, "")
     }
 
-    /// The same with a boot command line.
+    /// The same; the machine is otherwise as `adjust` has it.
+    pub fn boot_from_as(bus: Bus, adjust: fn(&mut Description)) -> Result<Self> {
+        Off { adjust, ..Off::new(Place::Qemu(bus))? }.boot()
+    }
+
+    /// With a boot command line.
     pub fn boot_with(bus: Bus, command_line: &'static str) -> Result<Self> {
         Off { command_line, ..Off::new(Place::Qemu(bus))? }.boot()
     }

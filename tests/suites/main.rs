@@ -110,6 +110,7 @@ whole_machine! {
             a_usb_stick_boots_over_uefi,
             the_network_boots,
             a_virtio_disk_will_do,
+            every_processor_has_its_own_queue_and_interrupt,
             a_device_without_message_signalled_interrupts_will_do,
             an_ide_disk_will_do_and_keeps_what_it_was_given,
             an_nvme_disk_that_does_not_answer_is_given_up,

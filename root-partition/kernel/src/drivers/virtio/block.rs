@@ -1,242 +1,32 @@
 //! The block device (5.2).
 
-use super::queue::{Queue, Table};
-use crate::block::{Completion, Device, Error, Info, Limits, Operation, Request};
-use crate::drivers::StartError;
-use crate::drivers::backlog::{Done, Slots, Waiter, complete_all, slots_max};
-use crate::drivers::dma::DmaBuffer;
-use crate::drivers::mmio::Registers;
-use crate::drivers::pending::Pending;
+use crate::block::{Completion, Device, Info, Request};
+use crate::drivers::of_this_processor;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use spin::Mutex;
-use zerocopy::{FromBytes, Immutable, IntoBytes};
+use configuration::Configuration;
+use requests::RequestQueue;
 
+mod configuration;
+mod requests;
 #[cfg(not(test))]
 mod start;
 #[cfg(not(test))]
 pub use start::start;
 
-/// Feature bits (5.2.3, 6).
-pub mod feature {
-    /// Largest number of segments is in `seg_max`.
-    pub const SEG_MAX: u64 = 1 << 2;
-    /// Read only.
-    pub const RO: u64 = 1 << 5;
-    /// Block size is in `blk_size`.
-    pub const BLK_SIZE: u64 = 1 << 6;
-    /// It has the flush command.
-    pub const FLUSH: u64 = 1 << 9;
-    /// It has the discard command.
-    pub const DISCARD: u64 = 1 << 13;
-    /// Descriptors may point to tables.
-    pub const RING_INDIRECT_DESC: u64 = 1 << 28;
-    /// Complies with version 1 of the specification.
-    pub const VERSION_1: u64 = 1 << 32;
-}
-
-/// Offsets in the configuration structure (5.2.4).
-mod config {
-    pub const CAPACITY: usize = 0;
-    pub const SEG_MAX: usize = 12;
-    pub const BLK_SIZE: usize = 20;
-    pub const MAX_DISCARD_SECTORS: usize = 36;
-}
-
-/// Request types (5.2.6).
-mod kind {
-    pub const IN: u32 = 0;
-    pub const OUT: u32 = 1;
-    pub const FLUSH: u32 = 4;
-    pub const DISCARD: u32 = 11;
-}
-
-/// Unit of `sector` and `capacity`, in bytes.
-const SECTOR: u64 = 512;
-/// The most bytes of one request.
-const TRANSFER_MAX: u64 = 4 << 20;
-
-/// A slot is a page: header, status, discard segment, descriptor table.
-const PAGE: usize = 4096;
-const STATUS: usize = 16;
-const DISCARD_SEGMENT: usize = 32;
-const TABLE: usize = 64;
-/// Descriptors in a slot's table.
-const TABLE_MAX: u16 = ((PAGE - TABLE) / 16) as u16;
-/// What the status byte is before the device writes it.
-const STATUS_PENDING: u8 = 0xFF;
-
-/// The first 16 bytes of a request.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-struct Header {
-    kind: u32,
-    reserved: u32,
-    sector: u64,
-}
-
-/// The data of a discard.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable)]
-#[repr(C)]
-struct DiscardSegment {
-    sector: u64,
-    num_sectors: u32,
-    flags: u32,
-}
-
-const _: () = {
-    assert!(size_of::<Header>() == STATUS);
-    assert!(size_of::<DiscardSegment>() == 16 && DISCARD_SEGMENT > STATUS);
-};
-
 /// A virtio disk.
 pub struct VirtioBlock {
     info: Info,
-    notify: Registers,
-    has_flush: bool,
-    /// Guards the rings; never held while a completion is called.
-    state: Mutex<State>,
-}
-
-struct State {
-    queue: Queue,
-    pages: DmaBuffer,
-    slots: Slots<InFlight>,
-}
-
-struct InFlight {
-    waiter: Waiter,
-    /// Force unit access, which virtio lacks: the write is followed by a flush.
-    then_flush: bool,
+    /// One for each processor, in their order, or fewer.
+    queues: Vec<Arc<RequestQueue>>,
 }
 
 impl VirtioBlock {
-    /// The disk behind `queue` of `size` descriptors, as the configuration structure `device` describes it.
-    fn new(
-        name: String,
-        (queue, size, notify): (Queue, u16, Registers),
-        device: &Registers,
-        features: u64,
-        pending: Pending,
-    ) -> Result<Self, StartError> {
-        let has = |bit| features & bit != 0;
-        if device.length() < config::MAX_DISCARD_SECTORS + 4 && has(feature::DISCARD | feature::BLK_SIZE) {
-            return Err(StartError::Missing("device configuration"));
-        }
-        let half = |offset| u64::from(device.read::<u32>(offset));
-        let sectors = half(config::CAPACITY) | half(config::CAPACITY + 4) << 32;
-        let block_size = if has(feature::BLK_SIZE) { device.read(config::BLK_SIZE) } else { SECTOR as u32 };
-        if !block_size.is_power_of_two() || !(512..=4096).contains(&block_size) {
-            return Err(StartError::Missing("block size between 512 and 4096"));
-        }
-        let seg_max = if has(feature::SEG_MAX) { device.read::<u32>(config::SEG_MAX).max(1) } else { 1 };
-        let discard =
-            if has(feature::DISCARD) { (half(config::MAX_DISCARD_SECTORS) * SECTOR) & !0xFFF } else { 0 };
-        let limits = Limits {
-            transfer: TRANSFER_MAX,
-            segments: (seg_max as usize).min(usize::from(TABLE_MAX) - 2),
-            page_boundaries: false,
-            discard,
-        };
-        let length = sectors.min(u64::MAX / SECTOR) * SECTOR;
-        let info = Info { name, block_size, length, read_only: has(feature::RO), limits };
-        let slots = slots_max(1).min(size);
-        let pages = DmaBuffer::allocate(usize::from(slots) * PAGE).ok_or(StartError::OutOfMemory)?;
-        let state = State { queue, pages, slots: Slots::new(slots, pending) };
-        Ok(Self { info, notify, has_flush: has(feature::FLUSH), state: Mutex::new(state) })
-    }
-
-    fn notify_if_needed(&self, state: &State) {
-        if state.queue.must_notify() {
-            self.notify.write(0, 0u16);
-        }
-    }
-
-    /// Puts a request into its slot and makes it available. Gives back whose request is malformed.
-    fn start(&self, state: &mut State, slot: u16, request: &Request<'_>, waiter: Waiter) -> Option<Waiter> {
-        let then_flush = self.has_flush && request.operation == (Operation::Write { fua: true });
-        state.slots.put(slot, InFlight { waiter, then_flush });
-        if state.enqueue(slot, request).is_none() {
-            return state.slots.finish(slot).map(|in_flight| in_flight.waiter);
-        }
-        None
-    }
-
-    /// Completes everything that the device has done.
-    pub fn drain(&self) {
-        complete_all(|done| self.collect(done));
-    }
-
-    /// Takes up to a batch of finished requests, and starts what waited for their slots. Returns whose request was
-    /// malformed.
-    fn collect(&self, done: &mut Done) -> Vec<Waiter> {
-        let mut refused = Vec::new();
-        let mut state = self.state.lock();
-        let mut added = false;
-        while !done.is_full() {
-            let Some(id) = state.queue.take_used() else { break };
-            let slot = u16::try_from(id).unwrap_or(u16::MAX);
-            let Some(in_flight) = state.slots.get_mut(slot) else {
-                log::warn!("{}: a completion for no request ({id})", self.info.name);
-                continue;
-            };
-            let then_flush = core::mem::take(&mut in_flight.then_flush);
-            let result = state.result(slot);
-            if then_flush && result.is_ok() && state.enqueue(slot, &Request::FLUSH).is_some() {
-                added = true;
-            } else if let Some(in_flight) = state.slots.finish(slot) {
-                done.push((in_flight.waiter, result));
-            }
-        }
-        while let Some((slot, request, waiter)) = state.slots.take_queued() {
-            refused.extend(self.start(&mut state, slot, &request.request(), waiter));
-            added = true;
-        }
-        if added {
-            self.notify_if_needed(&state);
-        }
-        refused
-    }
-}
-
-impl State {
-    fn enqueue(&mut self, slot: u16, request: &Request<'_>) -> Option<()> {
-        let page = usize::from(slot) * PAGE;
-        let at = |offset: usize| self.pages.address() + (page + offset) as u64;
-        let (kind, device_writes) = match request.operation {
-            Operation::Read => (kind::IN, true),
-            Operation::Write { .. } => (kind::OUT, false),
-            Operation::Flush => (kind::FLUSH, false),
-            Operation::Discard => (kind::DISCARD, false),
-        };
-        let sector = request.offset / SECTOR;
-        let header_sector = if request.has_data() { sector } else { 0 };
-        self.pages.set(page, Header { kind, reserved: 0, sector: header_sector });
-        self.pages.set(page + STATUS, STATUS_PENDING);
-        let mut table = Table::new(&self.pages, page + TABLE, TABLE_MAX);
-        table.push(at(0), size_of::<Header>() as u32, false)?;
-        if request.operation == Operation::Discard {
-            let num_sectors = u32::try_from(request.length / SECTOR).ok()?;
-            self.pages.set(page + DISCARD_SEGMENT, DiscardSegment { sector, num_sectors, flags: 0 });
-            table.push(at(DISCARD_SEGMENT), size_of::<DiscardSegment>() as u32, false)?;
-        } else if request.has_data() {
-            request.segments.first()?;
-            for segment in request.segments {
-                table.push(segment.address, segment.length, device_writes)?;
-            }
-        }
-        table.push(at(STATUS), 1, true)?;
-        self.queue.add(slot, table.finish()?);
-        Some(())
-    }
-
-    fn result(&self, slot: u16) -> Result<(), Error> {
-        match self.pages.get::<u8>(usize::from(slot) * PAGE + STATUS) {
-            0 => Ok(()),
-            2 => Err(Error::Unsupported),
-            _ => Err(Error::Io),
-        }
+    /// The disk behind `queues`.
+    fn new(name: String, queues: Vec<Arc<RequestQueue>>, configuration: &Configuration) -> Self {
+        let &Configuration { block_size, length, is_read_only, limits, .. } = configuration;
+        Self { info: Info { name, block_size, length, read_only: is_read_only, limits }, queues }
     }
 }
 
@@ -246,27 +36,8 @@ impl Device for VirtioBlock {
     }
 
     fn submit(&self, request: &Request<'_>, completion: Arc<dyn Completion>, tag: u64) {
-        let waiter = Waiter::new(completion, tag);
-        if request.operation == Operation::Flush && !self.has_flush {
-            // Without the feature the device writes through (5.2.6.2).
-            return waiter.complete(Ok(()));
-        }
-        let refused = {
-            let mut state = self.state.lock();
-            match state.slots.take() {
-                None => {
-                    state.slots.queue(request, waiter);
-                    None
-                }
-                Some(slot) => {
-                    let refused = self.start(&mut state, slot, request, waiter);
-                    self.notify_if_needed(&state);
-                    refused
-                }
-            }
-        };
-        if let Some(waiter) = refused {
-            waiter.complete(Err(Error::Invalid));
+        if let Some(queue) = of_this_processor(&self.queues) {
+            queue.submit(request, completion, tag);
         }
     }
 }

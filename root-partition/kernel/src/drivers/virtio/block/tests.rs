@@ -1,10 +1,15 @@
-//! The disk against a device that is played by the test.
+//! The disk, with one queue, against a device that is played by the test.
 #![expect(unsafe_code, reason = "stands in for device registers")]
 
-use super::super::queue::Descriptor;
+use super::configuration::{config, feature};
+use super::requests::{Header, PAGE, STATUS, State, kind};
 use super::*;
-use crate::block::{PhysicalSegment, Signal};
+use crate::block::{Error, Operation, PhysicalSegment, Signal};
+use crate::drivers::mmio::Registers;
+use crate::drivers::pending::Pending;
+use crate::drivers::virtio::queue::{Descriptor, Queue};
 use core::ptr::NonNull;
+use spin::MutexGuard;
 use std::vec;
 
 fn registers() -> Registers {
@@ -19,8 +24,15 @@ fn disk(features: u64, size: u16) -> VirtioBlock {
     config.write(config::SEG_MAX, 100u32);
     config.write(config::BLK_SIZE, 512u32);
     config.write(config::MAX_DISCARD_SECTORS, 64u32);
+    config.write(config::NUM_QUEUES, 3u16);
+    let configuration = Configuration::read(&config, features).unwrap();
     let queue = (Queue::new(size).unwrap(), size, registers());
-    VirtioBlock::new("test".into(), queue, &config, features, Pending::played()).unwrap()
+    let queue = RequestQueue::new(0, queue, 1, configuration.has_flush, Pending::played()).unwrap();
+    VirtioBlock::new("test".into(), vec![Arc::new(queue)], &configuration)
+}
+
+fn state(disk: &VirtioBlock) -> MutexGuard<'_, State> {
+    disk.queues[0].state.lock()
 }
 
 const FEATURES: u64 = feature::SEG_MAX | feature::FLUSH | feature::BLK_SIZE | feature::DISCARD;
@@ -39,7 +51,7 @@ fn submit(disk: &VirtioBlock, request: &Request<'_>) -> Arc<Signal<()>> {
 
 /// The kind, sector and descriptors of what is in `slot`.
 fn sent(disk: &VirtioBlock, slot: u16) -> (u32, u64, Vec<Descriptor>) {
-    let state = disk.state.lock();
+    let state = state(disk);
     let table = state.queue.descriptor(slot);
     assert_eq!(table.flags, 4);
     let start = (table.address - state.pages.address()) as usize;
@@ -50,7 +62,7 @@ fn sent(disk: &VirtioBlock, slot: u16) -> (u32, u64, Vec<Descriptor>) {
 }
 
 fn finish(disk: &VirtioBlock, slot: u16, status: u8) {
-    let state = disk.state.lock();
+    let state = state(disk);
     state.pages.set(usize::from(slot) * PAGE + STATUS, status);
     state.queue.give_back(u32::from(slot));
 }
@@ -59,7 +71,7 @@ fn finish(disk: &VirtioBlock, slot: u16, status: u8) {
 fn a_read_is_a_chain_of_header_data_and_status() {
     let disk = disk(FEATURES, 8);
     let signal = submit(&disk, &request(Operation::Read));
-    let slots = disk.state.lock().queue.available_from(0);
+    let slots = state(&disk).queue.available_from(0);
     let (kind, sector, chain) = sent(&disk, slots[0]);
     assert_eq!((kind, sector, chain.len()), (0, 9, 4));
     assert_eq!(
@@ -68,7 +80,7 @@ fn a_read_is_a_chain_of_header_data_and_status() {
     );
     assert_eq!((chain[1].address, chain[2].address), (0x1200, 0x9000));
     finish(&disk, slots[0], 0);
-    disk.drain();
+    disk.queues[0].drain();
     assert_eq!(signal.take(), Some(Ok(())));
 }
 
@@ -76,15 +88,15 @@ fn a_read_is_a_chain_of_header_data_and_status() {
 fn force_unit_access_completes_only_after_a_flush() {
     let disk = disk(FEATURES, 8);
     let signal = submit(&disk, &request(Operation::Write { fua: true }));
-    let slot = disk.state.lock().queue.available_from(0)[0];
+    let slot = state(&disk).queue.available_from(0)[0];
     assert_eq!(sent(&disk, slot).0, kind::OUT);
     finish(&disk, slot, 0);
-    disk.drain();
+    disk.queues[0].drain();
     assert_eq!(signal.take(), None);
-    assert_eq!(disk.state.lock().queue.available_from(1), [slot]);
+    assert_eq!(state(&disk).queue.available_from(1), [slot]);
     assert_eq!((sent(&disk, slot).0, sent(&disk, slot).2.len()), (kind::FLUSH, 2));
     finish(&disk, slot, 1);
-    disk.drain();
+    disk.queues[0].drain();
     assert_eq!(signal.take(), Some(Err(Error::Io)));
 }
 
@@ -93,12 +105,12 @@ fn a_discard_carries_its_range_and_errors_are_told_apart() {
     let disk = disk(FEATURES, 8);
     assert_eq!(disk.info().limits.discard, 64 * 512);
     let signal = submit(&disk, &Request { segments: &[], ..request(Operation::Discard) });
-    let slot = disk.state.lock().queue.available_from(0)[0];
+    let slot = state(&disk).queue.available_from(0)[0];
     let (kind, _, chain) = sent(&disk, slot);
     assert_eq!((kind, chain.len(), chain[1].length), (kind::DISCARD, 3, 16));
     finish(&disk, slot, 2);
-    disk.state.lock().queue.give_back(77);
-    disk.drain();
+    state(&disk).queue.give_back(77);
+    disk.queues[0].drain();
     assert_eq!(signal.take(), Some(Err(Error::Unsupported)));
 }
 
@@ -108,13 +120,13 @@ fn more_requests_than_slots_all_complete() {
     let signals: Vec<_> = (0..50).map(|_| submit(&disk, &request(Operation::Read))).collect();
     let mut seen = 0;
     while usize::from(seen) < signals.len() {
-        let slots = disk.state.lock().queue.available_from(seen);
+        let slots = state(&disk).queue.available_from(seen);
         assert!(!slots.is_empty() && slots.len() <= 4);
         seen += slots.len() as u16;
         for slot in slots {
             finish(&disk, slot, 0);
         }
-        disk.drain();
+        disk.queues[0].drain();
     }
     assert!(signals.iter().all(|signal| signal.take() == Some(Ok(()))));
 }
@@ -127,4 +139,27 @@ fn without_a_write_cache_a_flush_is_done_at_once() {
         submit(&disk, &Request { segments: &[], ..request(Operation::Read) }).take(),
         Some(Err(Error::Invalid))
     );
+}
+
+#[test]
+fn a_device_has_several_queues_only_if_it_says_so() {
+    let config = registers();
+    config.write(config::BLK_SIZE, 512u32);
+    config.write(config::NUM_QUEUES, 3u16);
+    let queues = |features| Configuration::read(&config, features).unwrap().queues;
+    assert_eq!((queues(FEATURES), queues(FEATURES | feature::MQ)), (1, 3));
+    config.write(config::NUM_QUEUES, 0u16);
+    assert_eq!(Configuration::read(&config, feature::MQ).unwrap().queues, 1);
+}
+
+#[test]
+fn a_queue_is_told_of_by_its_number() {
+    let config = registers();
+    let notify = registers();
+    notify.write(0, u16::MAX);
+    let configuration = Configuration::read(&config, 0).unwrap();
+    let queue = RequestQueue::new(5, (Queue::new(8).unwrap(), 8, notify), 6, true, Pending::played());
+    let disk = VirtioBlock::new("test".into(), vec![Arc::new(queue.unwrap())], &configuration);
+    submit(&disk, &request(Operation::Read));
+    assert_eq!(notify.read::<u16>(0), 5);
 }
