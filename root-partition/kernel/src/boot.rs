@@ -95,7 +95,7 @@ pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
     apic::start(interrupts::TIMER, interrupts::SPURIOUS).expect("the local APIC can be mapped");
     host_log::start();
     let firmware = FIRMWARE.call_once(|| firmware::read(hand_off().rsdp));
-    time::start(hypervisor::clock().unwrap_or_else(|| time::calibrate(firmware)));
+    time::start(hypervisor::clock().unwrap_or_else(|| time::calibrate(hand_off().machine.tsc_hz)));
     let micros = [entered, mapped, arch::tsc()].map(|tsc| time::at(tsc) / 10);
     log::debug!("entered at {} us, memory at {} us, clock at {} us", micros[0], micros[1], micros[2]);
     firmware::power::start(firmware.power);

@@ -8,7 +8,6 @@ use crate::drivers::EcamRange;
 use acpi::address::{AddressSpace, GenericAddress};
 use acpi::sdt::SdtHeader;
 use acpi::sdt::fadt::Fadt;
-use acpi::sdt::hpet::HpetTable;
 use acpi::sdt::madt::{Madt, MadtEntry, Polarity, TriggerMode, parse_mps_inti_flags};
 use acpi::sdt::mcfg::Mcfg;
 use acpi::{AcpiTables, Handler, PciAddress, PhysicalMapping, RawPhysicalMapping};
@@ -17,8 +16,6 @@ use core::ptr::NonNull;
 
 /// The longest table that is looked at.
 const TABLE_MAX: usize = 1 << 20;
-/// Of a generic address structure (ACPI 6.5, 5.2.3.2).
-const SYSTEM_MEMORY: u8 = 0;
 
 /// What the tables say.
 #[derive(Debug, Default)]
@@ -33,10 +30,6 @@ pub(crate) struct Firmware {
     pub(crate) ecam: Vec<EcamRange>,
     /// Power registers.
     pub(crate) power: PowerRegisters,
-    /// The counter of the power management timer, and whether it has 32 bits.
-    pub(crate) pm_timer: Option<(Register, bool)>,
-    /// Physical address of the high precision event timer.
-    pub(crate) hpet: Option<u64>,
 }
 
 /// An IOAPIC.
@@ -79,14 +72,6 @@ pub(crate) fn read(rsdp: u64) -> Firmware {
     }
     if let Some(fadt) = tables.find_table::<Fadt>() {
         firmware.power = power(&fadt, &tables);
-        let flags = fadt.flags;
-        let counter = fadt.pm_timer_block().ok().flatten().and_then(register);
-        let counter = counter.filter(|register| *register != Register::Port(0));
-        firmware.pm_timer = counter.map(|counter| (counter, flags.pm_timer_is_32_bit()));
-    }
-    if let Some(hpet) = tables.find_table::<HpetTable>() {
-        let address = hpet.base_address;
-        firmware.hpet = (address.address_space == SYSTEM_MEMORY).then_some(address.address);
     }
     let ioapics: Vec<_> = firmware.ioapics.iter().map(|ioapic| (ioapic.id, ioapic.first)).collect();
     firmware.routing.pins = multiprocessor_table().map_or(Vec::new(), |table| mp::pins(table, &ioapics));
