@@ -3,8 +3,9 @@
 //! Written here because the published driver crate (nvme-driver 0.8) hides its queues behind another block interface
 //! that copies through buffers of its own, has no force unit access and no lists of caller's memory.
 //!
-//! Each namespace has an I/O queue pair with an interrupt for each processor, as far as the controller has them. A command's identifier is its slot; each slot has a page for its PRP list, so submitting allocates
-//! nothing. Doorbells are written under the queue's lock, in order.
+//! Each namespace has an I/O queue pair with an interrupt for each processor, as far as the controller has them. A
+//! command's identifier is its slot; each slot has a page for its PRP list, so submitting allocates nothing. Doorbells
+//! are written under the queue's lock, in order.
 //!
 //! A command that is not answered in time has the whole controller reset, and ends with an error when the controller is
 //! stopped ([`recover`]). Abort commands are not tried: controllers may ignore them.
