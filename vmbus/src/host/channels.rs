@@ -13,6 +13,8 @@ use hv_abi::HvVpIndex;
 #[derive(Debug)]
 pub(super) struct Slot {
     pub offer: Offer,
+    /// It is a sub-channel of this one.
+    pub primary: Option<u32>,
     /// The guest knows of it on this connection.
     pub announced: bool,
     /// It was taken back.
@@ -41,8 +43,9 @@ pub(super) enum State {
 }
 
 impl Slot {
-    pub fn new(offer: Offer) -> Self {
-        Self { offer, announced: false, rescinded: false, released: false, state: State::Closed }
+    pub fn new(offer: Offer, primary: Option<u32>) -> Self {
+        let state = State::Closed;
+        Self { offer, primary, announced: false, rescinded: false, released: false, state }
     }
 }
 
@@ -87,6 +90,7 @@ impl<M: Memory> Host<M> {
         slot.state = if success { State::Open { gpadl } } else { State::Closed };
         self.open_result(relid.0, open_id, success);
         if !success {
+            self.rescind_sub_channels(relid.0);
             self.finish_teardowns(relid.0);
         }
     }
@@ -109,8 +113,9 @@ impl<M: Memory> Host<M> {
         }
     }
 
-    /// Tells the service of an open channel to stop.
+    /// Tells the service of an open channel to stop. Its sub-channels go.
     pub(super) fn stop_channel(&mut self, relid: u32) {
+        self.rescind_sub_channels(relid);
         let Some(slot) = self.channels.get_mut(&relid) else { return };
         match slot.state {
             State::Closed => {}

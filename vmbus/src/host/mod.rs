@@ -10,12 +10,14 @@
 //! 2. Every request that has an answer gets exactly one, for ids that do not exist too.
 //! 3. A relid is used again only after the guest has released it, or the connection has ended.
 //! 4. What is kept is within [`Limits`], whatever is posted.
+//! 5. A sub-channel exists only while its primary channel is open, or until the guest has released it after that.
 
 mod channels;
 mod effect;
 mod gpadls;
 mod link;
 mod offers;
+mod sub_channels;
 
 pub use effect::{Effect, Message, Opening};
 
@@ -34,6 +36,8 @@ pub struct Limits {
     pub gpadl_pages: u32,
     /// GPADLs.
     pub gpadls: usize,
+    /// Sub-channels of a channel, those included that were taken back and that the guest has not released.
+    pub sub_channels: usize,
     /// Effects that wait; above this the guest's messages are not taken.
     pub effects: usize,
 }
@@ -41,7 +45,7 @@ pub struct Limits {
 impl Default for Limits {
     /// Room for the buffers of a network adapter (17 MiB) and for rings, at some 400 KiB of the host's own memory.
     fn default() -> Self {
-        Self { gpadl_pages: 1 << 14, gpadls: 256, effects: 128 }
+        Self { gpadl_pages: 1 << 14, gpadls: 256, sub_channels: 64, effects: 128 }
     }
 }
 

@@ -13,11 +13,15 @@ impl<M: Memory> Host<M> {
     /// [`Relid::connection_id`] leads to before the next effect is handed out.
     pub fn offer(&mut self, offer: Offer) -> Option<Relid> {
         let relid = (1..RELID_END).find(|relid| !self.channels.contains_key(relid))?;
-        self.channels.insert(relid, Slot::new(offer));
+        self.insert(relid, Slot::new(offer, None));
+        Some(Relid(relid))
+    }
+
+    pub(super) fn insert(&mut self, relid: u32, slot: Slot) {
+        self.channels.insert(relid, slot);
         if let Link::Up { offers_requested: true, .. } = self.link {
             self.announce(relid);
         }
-        Some(Relid(relid))
     }
 
     /// Takes an offer back: the device is gone. Its service is stopped.

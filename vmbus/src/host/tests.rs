@@ -7,6 +7,7 @@ use crate::guid::class;
 use crate::protocol::{
     Header, InitiateContact, MESSAGE_CONNECTION, MESSAGE_CONNECTION_V5, Offer, OpenChannel, VersionResponse,
 };
+use std::format;
 use std::vec;
 use std::vec::Vec;
 use zerocopy::IntoBytes;
@@ -15,6 +16,7 @@ mod channels;
 mod gpadls;
 mod hostile;
 mod link;
+mod sub_channels;
 
 /// Pages of the guest.
 const PAGES: usize = 64;

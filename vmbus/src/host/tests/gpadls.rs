@@ -93,7 +93,7 @@ fn bodies_of_nothing_are_ignored() {
 
 #[test]
 fn limits_hold_and_teardown_makes_room() {
-    let limits = Limits { gpadl_pages: 40, gpadls: 3, effects: 128 };
+    let limits = Limits { gpadl_pages: 40, gpadls: 3, ..Limits::default() };
     let mut joined = Joined::with_limits(&Version::SUPPORTED, limits);
     let relid = joined.host.offer(offer(1)).unwrap().get();
     joined.settle();

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 enum Step {
     Message(Vec<u8>),
     Offer,
+    SubChannel(u32),
     Rescind(u32),
     Opened(u32, bool),
     Closed(u32),
@@ -94,6 +95,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         20 => message().prop_map(Step::Message),
         1 => Just(Step::Offer),
+        3 => small().prop_map(Step::SubChannel),
         1 => small().prop_map(Step::Rescind),
         3 => (small(), any::<bool>()).prop_map(|(relid, success)| Step::Opened(relid, success)),
         3 => small().prop_map(Step::Closed),
@@ -156,10 +158,26 @@ impl Services {
 
 use super::super::channels::State;
 
+/// The most channels that the steps make.
+const CHANNELS: usize = 12;
+
 fn check(host: &Host<FakeMemory>, limits: &Limits) {
     assert!(host.pages <= limits.gpadl_pages && host.gpadls.len() <= limits.gpadls);
-    let relids = host.channels.len() + limits.gpadls;
-    assert!(host.effects.len() <= limits.effects + relids, "{} effects", host.effects.len());
+    // A channel that goes is told of, stopped or released, and each of its lists given back.
+    let most = limits.effects + 2 * CHANNELS + limits.gpadls;
+    assert!(host.effects.len() <= most, "{} effects", host.effects.len());
+    for (relid, slot) in &host.channels {
+        let Some(primary) = slot.primary else { continue };
+        let siblings = host.channels.iter().filter(|(_, other)| other.primary == Some(primary));
+        let index = slot.offer.sub_channel_index;
+        let same = |other: &Slot| !other.rescinded && other.offer.sub_channel_index == index;
+        assert!(siblings.clone().count() <= limits.sub_channels && index != 0);
+        if !slot.rescinded {
+            let is_open = |slot: &Slot| matches!(slot.state, State::Open { .. } | State::Opening { .. });
+            assert!(host.channels.get(&primary).is_some_and(is_open), "{relid} without its primary");
+            assert_eq!(siblings.filter(|(_, other)| same(other)).count(), 1);
+        }
+    }
 }
 
 proptest! {
@@ -167,7 +185,7 @@ proptest! {
 
     #[test]
     fn no_order_of_steps_breaks_an_invariant(steps in proptest::collection::vec(step(), 1..150)) {
-        let limits = Limits { gpadl_pages: 100, gpadls: 5, effects: 32 };
+        let limits = Limits { gpadl_pages: 100, gpadls: 5, sub_channels: 3, effects: 32 };
         let mut host = Host::new(FakeMemory::new(PAGES), 4, limits);
         let mut services = Services::default();
         (1..4).for_each(|instance| { host.offer(offer(instance)).unwrap(); });
@@ -184,6 +202,10 @@ proptest! {
                 Step::Message(bytes) => { let _ = host.message(&bytes); }
                 Step::Offer if host.channels.len() < 8 => { host.offer(offer(9)); }
                 Step::Offer => {}
+                Step::SubChannel(relid) if host.channels.len() < CHANNELS => {
+                    host.offer_sub_channel(Relid(relid));
+                }
+                Step::SubChannel(_) => {}
                 Step::Rescind(relid) => host.rescind(Relid(relid)),
                 Step::Opened(relid, success) => services.opened(&mut host, relid, success),
                 Step::Closed(relid) => services.closed(&mut host, relid),
