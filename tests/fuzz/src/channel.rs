@@ -9,15 +9,21 @@ use vmbus::{Channel, Memory};
 pub const RING_PAGES: u32 = 2;
 /// The guest's pages up to this one are the two rings.
 pub const RINGS_END: u64 = 2 * (RING_PAGES as u64 + 1);
-/// Pages of the guest: two rings, and some for buffers.
-pub const PAGES: usize = 16;
+/// Pages of the guest: two channels' rings, and some for buffers.
+pub const PAGES: usize = 22;
 
 /// The pages of both rings.
 #[must_use]
 pub fn rings(memory: &FakeMemory) -> Gpadl<FakePage> {
+    rings_at(memory, 0)
+}
+
+/// The pages of both rings of another channel, from `first` on.
+#[must_use]
+pub fn rings_at(memory: &FakeMemory, first: u64) -> Gpadl<FakePage> {
     let count = 2 * (RING_PAGES + 1);
     let mut assembly = Assembly::new(count * PAGE_SIZE as u32, 0, count).expect("pages make a list");
-    let numbers: Vec<u8> = (0..u64::from(count)).flat_map(u64::to_le_bytes).collect();
+    let numbers: Vec<u8> = (first..first + u64::from(count)).flat_map(u64::to_le_bytes).collect();
     assembly.add(memory, &numbers).expect("they are RAM");
     assembly.finish()
 }

@@ -1,6 +1,5 @@
 //! Requests that the disks have done, on their way back to the controller.
 
-use super::slots::SLOTS_MAX;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 
@@ -53,9 +52,10 @@ struct Entry {
 }
 
 impl Completions {
-    pub(super) fn new() -> Self {
+    /// For the tags below `count`.
+    pub(super) fn new(count: usize) -> Self {
         let entry = |_| Entry { next: AtomicU32::new(END), outcome: AtomicU8::new(IDLE) };
-        Self { head: AtomicU32::new(END), entries: (0..SLOTS_MAX).map(entry).collect() }
+        Self { head: AtomicU32::new(END), entries: (0..count).map(entry).collect() }
     }
 
     /// The request that was submitted with `tag` is done. Whether [`Storage::run`](super::Storage::run) must be called
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn only_the_first_wakes_and_all_are_taken() {
-        let completions = Completions::new();
+        let completions = Completions::new(512);
         (0..3).for_each(|tag| completions.start(tag));
         assert!(completions.complete(2, Outcome::Good));
         assert!(!completions.complete(0, Outcome::MediumError));
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_completion_that_nobody_waits_for_is_ignored() {
-        let completions = Completions::new();
+        let completions = Completions::new(512);
         completions.start(5);
         assert!(!completions.complete(4, Outcome::Good));
         assert!(!completions.complete(u32::MAX, Outcome::Good));
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn none_is_lost_between_threads() {
-        let completions = Completions::new();
+        let completions = Completions::new(512);
         let rounds = 200;
         thread::scope(|scope| {
             for first in 0..4 {

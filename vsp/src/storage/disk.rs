@@ -49,10 +49,13 @@ pub struct Request<'a> {
 
 /// A disk.
 pub trait Disk {
+    /// What takes its completions to one channel of the controller; its own or shared with other disks.
+    type Done;
+
     /// What it is.
     fn geometry(&self) -> Geometry;
 
-    /// Starts a request and returns; [`Completions::complete`](super::Completions::complete) with `tag` when it is
-    /// done, which may be before this returns.
-    fn submit(&self, request: &Request<'_>, tag: u32);
+    /// Starts a request and returns; [`Completions::complete`](super::Completions::complete) of the channel with `tag`
+    /// when it is done, which may be before this returns.
+    fn submit(&self, request: &Request<'_>, done: &Self::Done, tag: u32);
 }

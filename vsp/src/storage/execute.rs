@@ -1,10 +1,12 @@
 //! From a packet to a disk's request, and from its completion to the answer.
 
+use super::controller::Lun;
 use super::disk::{Disk, Operation, Request};
+use super::handshake::Handshake;
 use super::protocol::{SENSE_MAX, STATUS_SUCCESS, VstorPacket, direction, operation, srb_status};
 use super::scsi::{self, Action, Cdb, Extent, Sense, Unit};
 use super::slots::Slot;
-use super::{MAX_TRANSFER_BYTES, Outcome, Storage, transfer};
+use super::{Completions, MAX_TRANSFER_BYTES, Outcome, Storage, transfer};
 use vmbus::Memory;
 use vmbus::packet::{GpaRanges, packet_type};
 use vmbus::ring::{Broken, Packet, Writer};
@@ -14,6 +16,13 @@ use zerocopy::IntoBytes;
 mod scsi_status {
     pub const GOOD: u8 = 0;
     pub const CHECK_CONDITION: u8 = 2;
+}
+
+/// What a command needs of the channel that it came through.
+struct Channel<'a, M, D: Disk> {
+    memory: &'a M,
+    completions: &'a Completions,
+    done: &'a D::Done,
 }
 
 /// How a command ended, or that it has not yet.
@@ -50,14 +59,32 @@ impl<M: Memory, D: Disk> Storage<M, D> {
             missing.fill(0);
         }
         let has_memory = read_memory(packet, slot);
-        let is_command = slot.packet.operation == operation::EXECUTE_SRB && self.handshake.is_done();
+        let is_command = slot.packet.operation == operation::EXECUTE_SRB && self.controller.is_ready();
         if !is_command {
-            self.handshake.answer(&mut slot.packet);
-            return self.answer(tag, writer);
+            return self.control(tag, writer);
         }
         let end = if has_memory { self.execute(tag) } else { End::Srb(srb_status::INVALID_REQUEST) };
         self.end(tag, &end);
         if matches!(end, End::Submitted) { Ok(()) } else { self.answer(tag, writer) }
+    }
+
+    /// Answers a packet that is no command, or keeps it until there is an answer.
+    #[cold]
+    fn control(&mut self, tag: u32, writer: &mut Writer<M::Page>) -> Result<(), Broken> {
+        let Some(slot) = self.slots.get_mut(tag) else { return Ok(()) };
+        if slot.packet.operation == operation::CREATE_SUB_CHANNELS {
+            let count = slot.packet.request.length;
+            let Err(status) = self.ask_for_sub_channels(tag, count) else { return Ok(()) };
+            if let Some(slot) = self.slots.get_mut(tag) {
+                slot.packet.status = status;
+            }
+        } else if let Some(handshake) = &mut self.handshake {
+            handshake.answer(&mut slot.packet, self.controller.sub_channels_max());
+            self.controller.set_ready(handshake.is_done());
+        } else {
+            Handshake::answer_sub_channel(&mut slot.packet, self.controller.is_ready());
+        }
+        self.answer(tag, writer)
     }
 
     /// Answers what the disks have done.
@@ -81,15 +108,16 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         let request = &slot.packet.request;
         let cdb = cdb(&slot.packet);
         let is_here = request.path_id == 0 && request.target_id == 0;
-        let lun = self.luns.get(usize::from(request.lun)).and_then(Option::as_ref).filter(|_| is_here);
+        let lun = self.controller.lun(request.lun).filter(|_| is_here);
         let action = match (cdb[0], lun) {
             (scsi::opcode::REPORT_LUNS, _) => {
-                let luns = (0..).zip(&self.luns).filter(|(_, lun)| is_here && lun.is_some());
+                let luns = (0..).zip(&self.controller.luns).filter(|(_, lun)| is_here && lun.is_completed());
                 scsi::report_luns(&cdb, luns.map(|(number, _)| number))
             }
             (_, Some(lun)) => {
                 let action = scsi::execute(&cdb, &lun.unit);
-                return start(action, &self.memory, &self.completions, slot, lun, tag);
+                let from = Channel { memory: &self.memory, completions: &self.completions, done: &self.done };
+                return start(action, &from, slot, lun, tag);
             }
             (scsi::opcode::INQUIRY, None) => scsi::absent_inquiry(&cdb),
             (_, None) => return End::Srb(srb_status::INVALID_LUN),
@@ -111,10 +139,10 @@ impl<M: Memory, D: Disk> Storage<M, D> {
             (Outcome::BadMemory, _) => return End::Srb(srb_status::INVALID_REQUEST),
         }
         if let Some(extent) = slot.rest.pop() {
-            let lun = self.luns.get(usize::from(slot.packet.request.lun)).and_then(Option::as_ref);
+            let lun = self.controller.lun(slot.packet.request.lun);
             let Some(lun) = lun else { return End::Srb(srb_status::INVALID_LUN) };
             self.completions.start(tag);
-            submit(&lun.disk, &lun.unit, Operation::Discard, extent, &[], tag);
+            submit(lun, Operation::Discard, extent, &[], &self.done, tag);
             return End::Submitted;
         }
         End::Good(slot.length)
@@ -193,13 +221,12 @@ fn finish<M: Memory>(action: Action, memory: &M, slot: &mut Slot) -> End {
 /// Carries out what a disk is asked for: submits it where there is something to submit.
 fn start<M: Memory, D: Disk>(
     action: Action,
-    memory: &M,
-    completions: &super::Completions,
+    from: &Channel<'_, M, D>,
     slot: &mut Slot,
-    lun: &super::Lun<D>,
+    lun: &Lun<D>,
     tag: u32,
 ) -> End {
-    let super::Lun { disk, unit } = lun;
+    let (unit, memory) = (&lun.unit, from.memory);
     let (operation, extent) = match action {
         Action::Read(extent) => (Operation::Read, extent),
         Action::Write { extent, fua } => (Operation::Write { fua }, extent),
@@ -229,8 +256,8 @@ fn start<M: Memory, D: Disk>(
     };
     slot.length = length;
     slot.operation = operation;
-    completions.start(tag);
-    submit(disk, unit, operation, extent, &slot.memory, tag);
+    from.completions.start(tag);
+    submit(lun, operation, extent, &slot.memory, from.done, tag);
     End::Submitted
 }
 
@@ -252,18 +279,19 @@ fn unmap_list<M: Memory>(
 }
 
 fn submit<D: Disk>(
-    disk: &D,
-    unit: &Unit,
+    lun: &Lun<D>,
     operation: Operation,
     extent: Extent,
     memory: &[vmbus::GuestRange],
+    done: &D::Done,
     tag: u32,
 ) {
+    let Lun { disk, unit } = lun;
     let request = Request {
         operation,
         offset: extent.lba << unit.block_shift,
         length: extent.blocks << unit.block_shift,
         memory,
     };
-    disk.submit(&request, tag);
+    disk.submit(&request, done, tag);
 }

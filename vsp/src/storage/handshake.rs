@@ -2,8 +2,8 @@
 
 use super::MAX_TRANSFER_BYTES;
 use super::protocol::{
-    ChannelProperties, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH,
-    STATUS_SUCCESS, VERSIONS, VstorPacket, operation,
+    ChannelProperties, MULTI_CHANNEL, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER,
+    STATUS_REVISION_MISMATCH, STATUS_SUCCESS, VERSIONS, VstorPacket, operation,
 };
 use zerocopy::transmute;
 
@@ -26,8 +26,9 @@ impl Handshake {
         self == Self::Done
     }
 
-    /// Answers a packet that is no SCSI command, in place.
-    pub fn answer(&mut self, packet: &mut VstorPacket) {
+    /// Answers a packet that is no SCSI command and asks for no sub-channels, in place. The driver is told that there
+    /// may be `sub_channels_max` of those.
+    pub fn answer(&mut self, packet: &mut VstorPacket, sub_channels_max: u16) {
         packet.status = match (packet.operation, *self) {
             (operation::BEGIN_INITIALIZATION, _) => {
                 *self = Self::Begun;
@@ -35,8 +36,12 @@ impl Handshake {
             }
             (operation::QUERY_PROTOCOL_VERSION, Self::Begun) => self.agree(packet.request.length),
             (operation::QUERY_PROPERTIES, Self::Versioned) => {
-                let properties =
-                    ChannelProperties { max_transfer_bytes: MAX_TRANSFER_BYTES, ..Default::default() };
+                let properties = ChannelProperties {
+                    max_channel_count: sub_channels_max,
+                    flags: if sub_channels_max == 0 { 0 } else { MULTI_CHANNEL },
+                    max_transfer_bytes: MAX_TRANSFER_BYTES,
+                    ..Default::default()
+                };
                 packet.request = transmute!(properties);
                 STATUS_SUCCESS
             }
@@ -58,8 +63,17 @@ impl Handshake {
                 | operation::RESET_BUS,
                 _,
             ) => STATUS_INVALID_DEVICE_STATE,
-            // Sub-channels and fibre channel are not offered.
+            // Fibre channel is not offered.
             _ => STATUS_INVALID_PARAMETER,
+        };
+    }
+
+    /// Answers such a packet of a sub-channel, whose handshake is that of the primary one.
+    pub fn answer_sub_channel(packet: &mut VstorPacket, is_ready: bool) {
+        let mut handshake = if is_ready { Self::Done } else { Self::None };
+        packet.status = match packet.operation {
+            operation::BEGIN_INITIALIZATION => STATUS_INVALID_DEVICE_STATE,
+            _ => return handshake.answer(packet, 0),
         };
     }
 

@@ -1,5 +1,9 @@
 //! A synthetic SCSI controller: disks on its logical units, for the driver `hv_storvsc`.
 //!
+//! A [`Controller`] has the disks, and each of its channels a [`Storage`]: the primary one, through which the driver does
+//! its handshake, and as many sub-channels as it asks for, so that each of its processors has one. A request is answered
+//! on the channel that it came through; between channels there is no order, as there is none between simple tasks.
+//!
 //! A request goes from the ring to the [`Disk`] as ranges of guest memory, without a copy, and any number of them run
 //! at a time. A disk completes them through [`Completions`] in any order; [`Storage::run`] then writes all answers that
 //! are due into the ring with one signal.
@@ -12,57 +16,53 @@
 //! 4. A run is short, however much the guest has put into its ring: see [`Storage::must_go_on`].
 
 mod completions;
+mod controller;
 mod disk;
 mod execute;
 mod handshake;
 mod protocol;
 mod scsi;
 mod slots;
+mod sub_channels;
 mod transfer;
 
 pub use completions::{Completions, Outcome};
+pub use controller::{Controller, LUNS};
 pub use disk::{Disk, Geometry, Operation, Request};
 
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use handshake::Handshake;
-use scsi::Unit;
-use slots::Slots;
+use slots::{SLOTS_MAX, SUB_CHANNEL_SLOTS_MAX, Slots};
+use sub_channels::Creation;
 use vmbus::packet::Descriptor;
 use vmbus::ring::{Broken, Full, Reader, Writer};
 use vmbus::{Channel, Memory};
 use zerocopy::IntoBytes;
 
-/// Logical units of a controller.
-pub const LUNS: usize = 64;
 /// The most bytes of one request: the guest is told, and a longer one is refused.
 pub const MAX_TRANSFER_BYTES: u32 = 1 << 20;
 /// The most packets that are taken in one run.
-const PACKETS_AT_ONCE: u32 = slots::SLOTS_MAX as u32;
+const PACKETS_AT_ONCE: u32 = SLOTS_MAX as u32;
 
-/// A SCSI controller of a VM.
-#[derive(Debug)]
+/// One channel of a controller.
 pub struct Storage<M: Memory, D: Disk> {
     memory: M,
-    luns: [Option<Lun<D>>; LUNS],
+    controller: Arc<Controller<D>>,
     completions: Arc<Completions>,
+    /// Takes the disks' completions to `completions`.
+    done: D::Done,
     slots: Slots,
     /// Answers that wait for room in the ring, by tag.
     unanswered: VecDeque<u32>,
-    handshake: Handshake,
-    /// The guest is to look for disks again.
-    must_announce: bool,
+    /// `None`: a sub-channel.
+    handshake: Option<Handshake>,
+    creation: Creation,
     must_go_on: bool,
     counters: Counters,
 }
 
-#[derive(Debug)]
-struct Lun<D> {
-    disk: D,
-    unit: Unit,
-}
-
-/// What a controller has done.
+/// What a channel of a controller has done.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
     /// Reads, writes, flushes and discards that disks have done.
@@ -74,36 +74,51 @@ pub struct Counters {
 }
 
 impl<M: Memory, D: Disk> Storage<M, D> {
-    /// A controller without disks in a VM with this memory.
-    #[must_use]
-    pub fn new(memory: M) -> Self {
+    /// The primary channel of `controller` in a VM with this memory. `done` makes what disks complete its requests
+    /// through.
+    pub fn primary(
+        memory: M,
+        controller: Arc<Controller<D>>,
+        done: impl FnOnce(Arc<Completions>) -> D::Done,
+    ) -> Self {
+        Self::new(memory, controller, done, Some(Handshake::default()), SLOTS_MAX)
+    }
+
+    /// One more channel of it.
+    pub fn sub_channel(
+        memory: M,
+        controller: Arc<Controller<D>>,
+        done: impl FnOnce(Arc<Completions>) -> D::Done,
+    ) -> Self {
+        Self::new(memory, controller, done, None, SUB_CHANNEL_SLOTS_MAX)
+    }
+
+    fn new(
+        memory: M,
+        controller: Arc<Controller<D>>,
+        done: impl FnOnce(Arc<Completions>) -> D::Done,
+        handshake: Option<Handshake>,
+        slots: usize,
+    ) -> Self {
+        let completions = Arc::new(Completions::new(slots));
         Self {
             memory,
-            luns: [const { None }; LUNS],
-            completions: Arc::new(Completions::new()),
-            slots: Slots::default(),
-            unanswered: VecDeque::with_capacity(slots::SLOTS_MAX),
-            handshake: Handshake::default(),
-            must_announce: false,
+            controller,
+            done: done(Arc::clone(&completions)),
+            completions,
+            slots: Slots::new(slots),
+            unanswered: VecDeque::with_capacity(slots),
+            handshake,
+            creation: Creation::default(),
             must_go_on: false,
             counters: Counters::default(),
         }
     }
 
-    /// Where disks say that a request is done: hand it to the disks' drivers.
+    /// The controller that this is a channel of.
     #[must_use]
-    pub fn completions(&self) -> Arc<Completions> {
-        Arc::clone(&self.completions)
-    }
-
-    /// Puts a disk on a logical unit; a guest that runs is told at the next run. `false`: the unit is taken, or there
-    /// is none, or there can be no such disk.
-    pub fn attach(&mut self, lun: u8, disk: D) -> bool {
-        let Some(unit) = Unit::new(disk.geometry()) else { return false };
-        let Some(slot @ None) = self.luns.get_mut(usize::from(lun)) else { return false };
-        *slot = Some(Lun { disk, unit });
-        self.must_announce = self.handshake.is_done();
-        true
+    pub fn controller(&self) -> &Arc<Controller<D>> {
+        &self.controller
     }
 
     /// What it has done.
@@ -117,8 +132,11 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     /// channel that is opened afterwards begins anew.
     #[must_use]
     pub fn close(&mut self) -> bool {
-        self.handshake = Handshake::default();
-        self.must_announce = false;
+        if let Some(handshake) = &mut self.handshake {
+            *handshake = Handshake::default();
+            self.controller.set_ready(false);
+        }
+        self.forget_sub_channels();
         self.must_go_on = false;
         let mut taken = self.completions.take();
         while let Some((tag, _)) = taken.next(&self.completions) {
@@ -138,8 +156,8 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     }
 
     /// Takes what is in the ring and answers what is due. Call it when the channel was opened, when the guest has
-    /// signalled it, when [`Completions::complete`] says so, and when [`Self::must_go_on`] does. Whether the guest must
-    /// be signalled.
+    /// signalled it, when [`Completions::complete`] says so, and when [`Self::must_go_on`] does; then ask
+    /// [`Self::sub_channels_asked`]. Whether the guest must be signalled.
     ///
     /// # Errors
     /// The guest broke its ring.
@@ -235,13 +253,13 @@ impl<M: Memory, D: Disk> Storage<M, D> {
 
     /// Tells the guest to look for disks, when some came after it had looked.
     fn announce(&mut self, writer: &mut Writer<M::Page>) -> Result<(), Broken> {
-        if !self.must_announce || !self.handshake.is_done() {
+        if !self.controller.must_announce() || self.handshake.is_none() {
             return Ok(());
         }
         let packet =
             protocol::VstorPacket { operation: protocol::operation::ENUMERATE_BUS, ..Default::default() };
         match writer.push(&Descriptor::inband(0), &[], packet.as_bytes()) {
-            Ok(()) => self.must_announce = false,
+            Ok(()) => self.controller.announced(),
             Err(Full::Wait) => {}
             Err(Full::TooLarge | Full::Broken) => return Err(Broken),
         }

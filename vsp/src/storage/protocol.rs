@@ -24,6 +24,8 @@ pub mod operation {
     pub const QUERY_PROPERTIES: u32 = 10;
     /// Host: disks came or went.
     pub const ENUMERATE_BUS: u32 = 11;
+    /// Guest: asks for sub-channels; how many stands where the request's length does.
+    pub const CREATE_SUB_CHANNELS: u32 = 13;
 }
 
 /// Versions of the protocol: Windows 10, 8.1, 8.
@@ -33,6 +35,8 @@ pub const VERSIONS: [u16; 3] = [0x0602, 0x0600, 0x0501];
 pub const STATUS_SUCCESS: u32 = 0;
 /// `status`: it makes no sense (`STATUS_INVALID_PARAMETER`).
 pub const STATUS_INVALID_PARAMETER: u32 = 0xC000_000D;
+/// `status`: there is no room for it (`STATUS_INSUFFICIENT_RESOURCES`).
+pub const STATUS_INSUFFICIENT_RESOURCES: u32 = 0xC000_009A;
 /// `status`: not that version (`STATUS_REVISION_MISMATCH`).
 pub const STATUS_REVISION_MISMATCH: u32 = 0xC000_0059;
 /// `status`: not now (`STATUS_INVALID_DEVICE_STATE`).
@@ -84,7 +88,7 @@ const _: () = assert!(size_of::<VstorPacket>() == PACKET);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct VmscsiRequest {
-    /// 52. In the handshake: the version.
+    /// 52. In the handshake: the version, or how many sub-channels.
     pub length: u16,
     /// Answer.
     pub srb_status: u8,
@@ -114,6 +118,9 @@ pub struct VmscsiRequest {
     pub rest: [u32; 4],
 }
 
+/// In `flags` of the properties: the driver may ask for sub-channels.
+pub const MULTI_CHANNEL: u32 = 1;
+
 /// What the controller answers to [`operation::QUERY_PROPERTIES`]; lies where the request was.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -124,7 +131,7 @@ pub struct ChannelProperties {
     pub max_channel_count: u16,
     /// 0.
     pub reserved2: u16,
-    /// Bit 0: more than one channel.
+    /// [`MULTI_CHANNEL`].
     pub flags: u32,
     /// The most bytes of one request; a multiple of 4096, or Linux sends nothing.
     pub max_transfer_bytes: u32,

@@ -6,8 +6,10 @@ use super::scsi::Extent;
 use alloc::vec::Vec;
 use vmbus::GuestRange;
 
-/// The most requests at a time. When all are taken the ring is not read on.
+/// The most requests of a primary channel at a time. When all are taken the ring is not read on.
 pub const SLOTS_MAX: usize = 512;
+/// Those of a sub-channel: there may be many, and what they keep is the host's memory.
+pub const SUB_CHANNEL_SLOTS_MAX: usize = 128;
 
 /// A request, from the ring until its answer is in the ring.
 #[derive(Debug, Default)]
@@ -28,17 +30,23 @@ pub struct Slot {
     pub rest: Vec<Extent>,
 }
 
-/// All requests.
-#[derive(Debug, Default)]
+/// All requests of a channel.
+#[derive(Debug)]
 pub struct Slots {
     slots: Vec<Slot>,
     free: Vec<u32>,
+    max: usize,
 }
 
 impl Slots {
+    /// None yet, and at most `max`.
+    pub fn new(max: usize) -> Self {
+        Self { slots: Vec::new(), free: Vec::new(), max }
+    }
+
     /// Whether [`Self::take`] finds one.
     pub fn is_full(&self) -> bool {
-        self.free.is_empty() && self.slots.len() >= SLOTS_MAX
+        self.free.is_empty() && self.slots.len() >= self.max
     }
 
     /// How many are taken.
@@ -51,7 +59,7 @@ impl Slots {
         if let Some(tag) = self.free.pop() {
             return Some(tag);
         }
-        if self.slots.len() >= SLOTS_MAX {
+        if self.slots.len() >= self.max {
             return None;
         }
         self.slots.push(Slot::default());

@@ -1,8 +1,8 @@
 //! The controller behind a real ring, with a guest's driver on the other end.
 
 use super::protocol::{
-    ChannelProperties, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER, STATUS_REVISION_MISMATCH,
-    VstorPacket, direction, operation, srb_status,
+    ChannelProperties, STATUS_INSUFFICIENT_RESOURCES, STATUS_INVALID_DEVICE_STATE, STATUS_INVALID_PARAMETER,
+    STATUS_REVISION_MISMATCH, VstorPacket, direction, operation, srb_status,
 };
 use super::*;
 use harness::{BLOCK, Driver, TestDisk, inquiry, read_10, write_10};
@@ -13,3 +13,4 @@ mod handshake;
 mod harness;
 mod hostile;
 mod io;
+mod sub_channels;

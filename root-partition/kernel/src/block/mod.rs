@@ -96,7 +96,7 @@ impl Source {
 
     /// The one that `it` belongs to, as long as it lives.
     #[must_use]
-    pub fn of<T>(it: &T) -> Self {
+    pub fn of<T: ?Sized>(it: &T) -> Self {
         Self(core::ptr::from_ref(it).addr())
     }
 }

@@ -10,10 +10,12 @@ use super::notify::Notify;
 use super::port::Port;
 use super::ram::{GuestRam, RamPage};
 use super::service::{HostClock, Service};
+use super::sub_channels::{SubChannels, sub_channels_max};
 use super::wire::Wire;
 use crate::block::File;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 use syscall::{DiskAttach, Error};
@@ -21,7 +23,7 @@ use vmbus::host::{Effect, Host, Limits, Relid};
 use vsp::ic::heartbeat::Health;
 use vsp::ic::shutdown::Request;
 use vsp::ic::{Heartbeat, Shutdown, TimeSync};
-use vsp::storage::Storage;
+use vsp::storage::{Completions, Controller, Storage};
 
 /// Index of each service among the ports.
 const STORAGE: usize = 0;
@@ -40,10 +42,10 @@ pub struct Bus {
     wanted: AtomicBool,
     /// Guards the state of the protocol.
     host: Mutex<Host<GuestRam>>,
-    ports: [Port; SERVICES],
-    done: Arc<Done>,
-    /// Disks have completed something, or the controller is to go on with its ring.
-    pub(super) completed: Arc<Notify>,
+    /// The primary channels.
+    ports: [Arc<Port>; SERVICES],
+    controller: Arc<Controller<FileDisk>>,
+    pub(super) sub_channels: SubChannels,
     /// A message found no room.
     pub(super) blocked: Arc<Notify>,
     stopped: AtomicBool,
@@ -56,13 +58,16 @@ impl Bus {
     /// # Errors
     /// `OutOfMemory`: no room for the ports.
     pub fn new(wire: Arc<dyn Wire>, ram: GuestRam, vps: u32, utc: fn() -> u64) -> Result<Arc<Self>, Error> {
-        let mut host = Host::new(ram.clone(), vps, Limits::default());
-        let storage = Box::new(Storage::new(ram.clone()));
-        let completed = Arc::new(Notify::default());
-        let done = Arc::new(Done::new(storage.completions(), Arc::clone(&completed), ram.clone()));
+        let sub_channels_max = sub_channels_max(vps);
+        // A driver that comes back may have new ones before its bus has let go of the old.
+        let limits = Limits { sub_channels: 2 * usize::from(sub_channels_max), ..Limits::default() };
+        let mut host = Host::new(ram.clone(), vps, limits);
+        let controller = Arc::new(Controller::new(sub_channels_max));
+        let due = Arc::new(Notify::default());
+        let storage = Storage::primary(ram.clone(), Arc::clone(&controller), done(&ram, &due));
         let clock = HostClock { wire: Arc::clone(&wire), utc };
         let services = [
-            Service::Storage(storage),
+            Service::Storage(Box::new(storage)),
             Service::Shutdown(Shutdown::new()),
             Service::Heartbeat(Heartbeat::new()),
             Service::TimeSync(TimeSync::new(clock)),
@@ -72,9 +77,11 @@ impl Bus {
             wire.connect(relid.get())?;
         }
         let mut relids = relids.into_iter();
+        // The storage is the first, and the only one that has anything to do unasked.
+        let mut dues = core::iter::once(due);
         let ports = services.map(|service| {
             let relid = relids.next().flatten().expect("a new bus has room for all services");
-            Port::new(relid, service)
+            Arc::new(Port::new(relid, service, dues.next().unwrap_or_default()))
         });
         Ok(Arc::new(Self {
             wire,
@@ -83,8 +90,8 @@ impl Bus {
             wanted: AtomicBool::new(false),
             host: Mutex::new(host),
             ports,
-            done,
-            completed,
+            controller,
+            sub_channels: SubChannels::default(),
             blocked: Arc::new(Notify::default()),
             stopped: AtomicBool::new(false),
         }))
@@ -103,13 +110,14 @@ impl Bus {
     /// The guest has signalled channel `relid`.
     #[inline]
     pub fn signalled(&self, relid: u32) {
-        if let Some(port) = self.ports.iter().find(|port| port.relid.get() == relid) {
-            self.run(port);
+        match self.ports.iter().find(|port| port.relid.get() == relid) {
+            Some(port) => self.run(port),
+            None => self.sub_channels.find(relid).iter().for_each(|port| self.run(port)),
         }
     }
 
     #[inline]
-    fn run(&self, port: &Port) {
+    pub(super) fn run(&self, port: &Port) {
         let after = port.run();
         if let Some(vp) = after.signal
             && !self.stopped.load(Ordering::Relaxed)
@@ -122,8 +130,11 @@ impl Bus {
             self.pump();
         }
         if after.more {
-            // Only the controller leaves anything, and its task goes on with it.
-            self.completed.raise();
+            // Only a controller's channel leaves anything, and its task goes on with it.
+            port.due.raise();
+        }
+        if let Some(count) = after.sub_channels {
+            self.make_sub_channels(port, count);
         }
     }
 
@@ -160,15 +171,16 @@ impl Bus {
             Effect::Open(opening) => {
                 let relid = opening.relid;
                 let port = self.port(relid);
+                let success = port.is_some();
                 if let Some(port) = port {
                     port.open(opening);
                 }
-                self.host.lock().opened(relid, port.is_some());
+                self.host.lock().opened(relid, success);
                 // What the guest wrote before need not be signalled.
                 self.signalled(relid.get());
             }
             Effect::Close(relid) => {
-                if self.port(relid).is_none_or(Port::close) {
+                if self.port(relid).is_none_or(|port| port.close()) {
                     self.host.lock().closed(relid);
                 }
             }
@@ -179,18 +191,57 @@ impl Bus {
                 // What was signalled to the old VP meanwhile may not have been seen.
                 self.signalled(relid.get());
             }
-            Effect::Released(relid) => self.wire.disconnect(relid.get()),
+            Effect::Released(relid) => {
+                self.wire.disconnect(relid.get());
+                self.sub_channels.remove(relid);
+            }
         }
         core::ops::ControlFlow::Continue(())
     }
 
-    fn port(&self, relid: Relid) -> Option<&Port> {
-        self.ports.iter().find(|port| port.relid == relid)
+    fn port(&self, relid: Relid) -> Option<Arc<Port>> {
+        let primary = self.ports.iter().find(|port| port.relid == relid).map(Arc::clone);
+        primary.or_else(|| self.sub_channels.find(relid.get()))
     }
 
-    /// Disks have completed something: answers what is due.
-    pub(super) fn take_completions(&self) {
-        self.run(&self.ports[STORAGE]);
+    /// The controller's primary channel.
+    pub(super) fn storage(&self) -> &Arc<Port> {
+        &self.ports[STORAGE]
+    }
+
+    /// The guest's driver asks for more channels of its controller: offers them, then has it told.
+    #[cold]
+    fn make_sub_channels(&self, primary: &Port, count: u16) {
+        let made = self.offer_sub_channels(primary.relid, count);
+        primary.with(|service| {
+            if let Service::Storage(storage) = service {
+                storage.sub_channels_made(made);
+            }
+        });
+        self.run(primary);
+        self.pump();
+    }
+
+    /// Offers all or none of them. `host` stays locked, so that no offer is posted before its port is there.
+    fn offer_sub_channels(&self, primary: Relid, count: u16) -> bool {
+        let mut host = self.host.lock();
+        let mut offered = Vec::new();
+        for _ in 0..count {
+            let relid = host.offer_sub_channel(primary);
+            offered.extend(relid);
+            let connected = relid.is_some_and(|relid| self.wire.connect(relid.get()).is_ok());
+            if !connected {
+                offered.into_iter().for_each(|relid| host.rescind(relid));
+                return false;
+            }
+        }
+        for relid in offered {
+            let due = Arc::new(Notify::default());
+            let controller = Arc::clone(&self.controller);
+            let storage = Storage::sub_channel(self.ram.clone(), controller, done(&self.ram, &due));
+            self.sub_channels.add(Arc::new(Port::new(relid, Service::Storage(Box::new(storage)), due)));
+        }
+        true
     }
 
     /// Offers the first bytes of `file` as a disk.
@@ -199,15 +250,11 @@ impl Bus {
     /// `Exists`: the unit number is taken; `InvalidArgument`: there is no such unit.
     pub fn attach_disk(&self, file: Arc<File>, attach: &DiskAttach) -> Result<(), Error> {
         let lun = u8::try_from(attach.lun).map_err(|_| Error::InvalidArgument)?;
-        let disk = FileDisk::new(file, attach, self.ram.clone(), Arc::clone(&self.done));
-        let attached = self.ports[STORAGE].with(|service| match service {
-            Service::Storage(storage) => storage.attach(lun, disk),
-            _ => false,
-        });
-        if !attached {
+        let disk = FileDisk::new(file, attach, self.ram.clone());
+        if !self.controller.attach(lun, disk) {
             return Err(Error::Exists);
         }
-        self.run(&self.ports[STORAGE]);
+        self.run(self.storage());
         Ok(())
     }
 
@@ -246,13 +293,9 @@ impl Bus {
 
     /// Requests, bytes read and bytes written of all disks.
     pub fn traffic(&self) -> [u64; 3] {
-        self.ports[STORAGE].with(|service| match service {
-            Service::Storage(storage) => {
-                let counters = storage.counters();
-                [counters.requests, counters.bytes_read, counters.bytes_written]
-            }
-            _ => [0; 3],
-        })
+        let primary = self.storage().with(|service| service.traffic());
+        let others = self.sub_channels.traffic();
+        core::array::from_fn(|index| primary[index].wrapping_add(others[index]))
     }
 
     /// Asks the guest whether it is alive.
@@ -290,10 +333,15 @@ impl Bus {
     }
 }
 
+/// Makes what takes the disks' completions to a channel.
+fn done<'a>(ram: &'a GuestRam, due: &'a Arc<Notify>) -> impl FnOnce(Arc<Completions>) -> Arc<Done> + 'a {
+    move |completions| Arc::new(Done::new(completions, Arc::clone(due), ram.clone()))
+}
+
 impl Drop for Bus {
     fn drop(&mut self) {
-        // Its tasks look for it, and go.
-        self.completed.raise();
+        // Its tasks look for it, and go; those of its ports go with them.
         self.blocked.raise();
+        self.sub_channels.made.raise();
     }
 }

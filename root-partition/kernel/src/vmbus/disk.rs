@@ -13,18 +13,22 @@ use vsp::storage::{Completions, Disk, Geometry, Operation, Outcome, Request};
 /// Of a guest's buffer, in bytes: what every device can reach.
 const ALIGNMENT: u64 = 4;
 
-/// Takes what the driver has done to the controller. Owns the guest's RAM while requests are in flight.
+/// Takes what the driver has done to the channel that it was asked through. Owns the guest's RAM while requests are in
+/// flight.
 pub struct Done {
     completions: Arc<Completions>,
-    /// Wakes the controller's task.
+    /// Wakes the channel's task.
     notify: Arc<Notify>,
-    _ram: GuestRam,
+    ram: GuestRam,
+    /// Guards the list that a request's segments are made in, kept for its memory. Held while the driver takes the
+    /// request; completions do not need it.
+    segments: Mutex<Vec<PhysicalSegment>>,
 }
 
 impl Done {
-    /// For the controller that `completions` belongs to.
+    /// For the channel that `completions` belongs to.
     pub fn new(completions: Arc<Completions>, notify: Arc<Notify>, ram: GuestRam) -> Self {
-        Self { completions, notify, _ram: ram }
+        Self { completions, notify, ram, segments: Mutex::default() }
     }
 
     fn tell(&self, tag: u32, outcome: Outcome) {
@@ -44,8 +48,9 @@ impl Completion for Done {
         self.tell((tag & 0xFFFF_FFFF) as u32, outcome);
     }
 
+    /// The VM, however many channels it has.
     fn source(&self) -> Source {
-        Source::of(self)
+        self.ram.source()
     }
 }
 
@@ -54,15 +59,11 @@ pub struct FileDisk {
     file: Arc<File>,
     geometry: Geometry,
     ram: GuestRam,
-    done: Arc<Done>,
-    /// Guards the list that a request's segments are made in, kept for its memory. Held while the driver takes the
-    /// request; completions do not need it.
-    segments: Mutex<Vec<PhysicalSegment>>,
 }
 
 impl FileDisk {
     /// The first bytes of `file`, as `attach` says, for a VM with this RAM.
-    pub fn new(file: Arc<File>, attach: &DiskAttach, ram: GuestRam, done: Arc<Done>) -> Self {
+    pub fn new(file: Arc<File>, attach: &DiskAttach, ram: GuestRam) -> Self {
         let block_size = file.block_size();
         let geometry = Geometry {
             block_size,
@@ -71,7 +72,7 @@ impl FileDisk {
             can_discard: file.can_discard(),
             unique_id: attach.unique_id,
         };
-        Self { file, geometry, ram, done, segments: Mutex::default() }
+        Self { file, geometry, ram }
     }
 
     /// Fills `segments` with where `memory` lies; `None` where it is not RAM, or at an odd address: no guest's driver
@@ -117,24 +118,26 @@ struct Window {
 }
 
 impl Disk for FileDisk {
+    type Done = Arc<Done>;
+
     fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    fn submit(&self, request: &Request<'_>, tag: u32) {
+    fn submit(&self, request: &Request<'_>, done: &Arc<Done>, tag: u32) {
         let operation = match request.operation {
             Operation::Read => block::Operation::Read,
             Operation::Write { fua } => block::Operation::Write { fua },
             Operation::Flush => block::Operation::Flush,
             Operation::Discard => block::Operation::Discard,
         };
-        let mut segments = self.segments.lock();
+        let mut segments = done.segments.lock();
         if self.locate(request.memory, &mut segments).is_none() {
-            return self.done.tell(tag, Outcome::BadMemory);
+            return done.tell(tag, Outcome::BadMemory);
         }
         let request =
             block::Request { operation, offset: request.offset, length: request.length, segments: &segments };
-        let done: Arc<Done> = Arc::clone(&self.done);
+        let done: Arc<Done> = Arc::clone(done);
         self.file.submit(&request, done, u64::from(tag));
     }
 }

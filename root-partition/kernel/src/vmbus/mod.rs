@@ -14,6 +14,7 @@ mod played;
 mod port;
 mod ram;
 mod service;
+mod sub_channels;
 #[cfg(not(test))]
 mod tasks;
 #[cfg(test)]

@@ -39,6 +39,8 @@ pub struct PlayedWire {
     pub connected: Mutex<Vec<u32>>,
     /// How many more messages find room.
     pub room: AtomicUsize,
+    /// How many more connections there can be.
+    pub connections: AtomicUsize,
 }
 
 impl Wire for PlayedWire {
@@ -52,6 +54,9 @@ impl Wire for PlayedWire {
         self.signals.lock().push((vp.0, flag));
     }
     fn connect(&self, relid: u32) -> Result<(), Error> {
+        let take = |left: usize| left.checked_sub(1);
+        let left = self.connections.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        left.map_err(|_| Error::OutOfMemory)?;
         self.connected.lock().push(relid);
         Ok(())
     }
@@ -63,7 +68,7 @@ impl Wire for PlayedWire {
     }
 }
 
-/// A guest with two virtual processors.
+/// A guest.
 pub struct Guest {
     pub bus: Arc<Bus>,
     pub wire: Arc<PlayedWire>,
@@ -74,10 +79,16 @@ pub struct Guest {
 pub const RING_PAGES: u64 = 12;
 
 impl Guest {
+    /// With two virtual processors.
     pub fn new() -> Self {
-        let wire = Arc::new(PlayedWire { room: AtomicUsize::new(usize::MAX), ..PlayedWire::default() });
+        Self::with_vps(2)
+    }
+
+    pub fn with_vps(vps: u32) -> Self {
+        let [room, connections] = [AtomicUsize::new(usize::MAX), AtomicUsize::new(usize::MAX)];
+        let wire = Arc::new(PlayedWire { room, connections, ..PlayedWire::default() });
         let ram = GuestRam::new(Arc::new(Ram::new(256)));
-        let bus = Bus::new(Arc::clone(&wire) as Arc<dyn Wire>, ram.clone(), 2, || 1234).unwrap();
+        let bus = Bus::new(Arc::clone(&wire) as Arc<dyn Wire>, ram.clone(), vps, || 1234).unwrap();
         Self { bus, wire, ram }
     }
 
@@ -104,6 +115,11 @@ impl Guest {
 
     /// Opens channel `relid` with rings in the pages from `first` on.
     pub fn open(&self, relid: u32, first: u64) -> Channel<RamPage> {
+        self.open_for(relid, first, 1)
+    }
+
+    /// The same; its signals shall come to `target_vp`.
+    pub fn open_for(&self, relid: u32, first: u64, target_vp: u32) -> Channel<RamPage> {
         let pages: Vec<u8> = (first..first + 2 * RING_PAGES).flat_map(u64::to_le_bytes).collect();
         let byte_count = 2 * RING_PAGES as u32 * 4096;
         let header = GpadlHeader {
@@ -124,7 +140,7 @@ impl Guest {
             child_relid: relid,
             open_id: 5,
             ring_buffer_gpadl: first as u32,
-            target_vp: 1,
+            target_vp,
             downstream_offset: RING_PAGES as u32,
             user_data: [0; 120],
         });

@@ -1,7 +1,9 @@
 //! A service and its channel, when the guest has opened it.
 
+use super::notify::Notify;
 use super::ram::RamPage;
 use super::service::Service;
+use alloc::sync::Arc;
 use hv_abi::HvVpIndex;
 use spin::Mutex;
 use vmbus::Channel;
@@ -10,6 +12,8 @@ use vmbus::host::{Opening, Relid};
 /// A service and the rings it is reached by.
 pub(super) struct Port {
     pub relid: Relid,
+    /// Raised when a disk has completed something for it, or it has left something in its ring: run it.
+    pub due: Arc<Notify>,
     /// Guards the service and its channel, while it runs. Taken after the bus's own locks.
     state: Mutex<State>,
 }
@@ -34,12 +38,18 @@ pub(super) struct After {
     pub closed: bool,
     /// It is to be run again soon, though nobody says so.
     pub more: bool,
+    /// The guest asks for this many sub-channels.
+    pub sub_channels: Option<u16>,
+}
+
+impl After {
+    const NOTHING: Self = Self { signal: None, closed: false, more: false, sub_channels: None };
 }
 
 impl Port {
-    pub fn new(relid: Relid, service: Service) -> Self {
+    pub fn new(relid: Relid, service: Service, due: Arc<Notify>) -> Self {
         let state = State { service, channel: None, vp: HvVpIndex(0), closing: false, complained: false };
-        Self { relid, state: Mutex::new(state) }
+        Self { relid, due, state: Mutex::new(state) }
     }
 
     pub fn open(&self, opening: Opening<RamPage>) {
@@ -74,21 +84,31 @@ impl Port {
         let State { service, channel, vp, closing, complained } = &mut *state;
         if let Some(rings) = channel {
             return match service.run(rings) {
-                Ok(signal) => {
-                    After { signal: signal.then_some(*vp), closed: false, more: service.must_go_on() }
-                }
+                Ok(signal) => After {
+                    signal: signal.then_some(*vp),
+                    closed: false,
+                    more: service.must_go_on(),
+                    sub_channels: service.sub_channels_asked(),
+                },
                 Err(_) => {
                     // Once: a guest can do this as often as it likes.
                     if !core::mem::replace(complained, true) {
                         log::warn!("a guest broke the ring of channel {}; it stays unused", self.relid.get());
                     }
                     *channel = None;
-                    After { signal: None, closed: false, more: false }
+                    After::NOTHING
                 }
             };
         }
         let closed = *closing && !service.is_busy();
         *closing &= !closed;
-        After { signal: None, closed, more: false }
+        After { closed, ..After::NOTHING }
+    }
+}
+
+impl Drop for Port {
+    fn drop(&mut self) {
+        // Its task looks for it, and goes.
+        self.due.raise();
     }
 }

@@ -4,6 +4,7 @@
 //! guest writes when it likes.
 #![expect(unsafe_code, reason = "guest memory is reached by raw pointers only")]
 
+use crate::block::Source;
 use alloc::sync::Arc;
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -33,6 +34,12 @@ impl GuestRam {
     #[inline]
     pub fn locate(&self, gpa: u64) -> Option<(u64, u64)> {
         self.0.locate(gpa)
+    }
+
+    /// The VM as whose the requests of its disks count.
+    #[must_use]
+    pub fn source(&self) -> Source {
+        Source::of(&*self.0)
     }
 }
 

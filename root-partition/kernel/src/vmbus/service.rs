@@ -94,6 +94,26 @@ impl Service {
         matches!(self, Self::Storage(storage) if storage.must_go_on())
     }
 
+    /// How many sub-channels the guest asks for, once.
+    #[inline]
+    pub fn sub_channels_asked(&mut self) -> Option<u16> {
+        match self {
+            Self::Storage(storage) => storage.sub_channels_asked(),
+            _ => None,
+        }
+    }
+
+    /// Requests, bytes read and bytes written of its disks.
+    pub fn traffic(&self) -> [u64; 3] {
+        match self {
+            Self::Storage(storage) => {
+                let counters = storage.counters();
+                [counters.requests, counters.bytes_read, counters.bytes_written]
+            }
+            _ => [0; 3],
+        }
+    }
+
     /// Whether something still uses the guest's memory for it once it is closed.
     pub fn is_busy(&mut self) -> bool {
         match self {

@@ -1,7 +1,9 @@
-//! What a bus does by itself: takes completions, tries again what found no room, asks and tells on time. Each task goes
-//! when the bus is gone.
+//! What a bus does by itself: takes completions for each channel, tries again what found no room, asks and tells on time.
+//! Each task goes when the bus is gone.
 
 use super::bus::Bus;
+use super::notify::Notify;
+use super::port::Port;
 use crate::{executor, time};
 use alloc::sync::{Arc, Weak};
 
@@ -14,20 +16,37 @@ const TIME_SYNC: u32 = 3;
 
 /// Starts them.
 pub(super) fn start(bus: &Arc<Bus>) {
-    executor::spawn_where_woken(completions(Arc::downgrade(bus), Arc::clone(&bus.completed)));
+    serve(bus, bus.storage());
+    executor::spawn(sub_channels(Arc::downgrade(bus), Arc::clone(&bus.sub_channels.made)));
     executor::spawn(retry(Arc::downgrade(bus), Arc::clone(&bus.blocked)));
     executor::spawn(tick(Arc::downgrade(bus)));
 }
 
-async fn completions(bus: Weak<Bus>, completed: Arc<super::notify::Notify>) {
+/// Starts the task that goes on with a channel of the controller: where its disks' interrupts come.
+fn serve(bus: &Arc<Bus>, port: &Arc<Port>) {
+    let served = completions(Arc::downgrade(bus), Arc::downgrade(port), Arc::clone(&port.due));
+    executor::spawn_where_woken(served);
+}
+
+async fn completions(bus: Weak<Bus>, port: Weak<Port>, due: Arc<Notify>) {
     loop {
-        completed.wait().await;
-        let Some(bus) = bus.upgrade() else { return };
-        bus.take_completions();
+        due.wait().await;
+        let Some((bus, port)) = bus.upgrade().zip(port.upgrade()) else { return };
+        bus.run(&port);
     }
 }
 
-async fn retry(bus: Weak<Bus>, blocked: Arc<super::notify::Notify>) {
+/// Gives each new sub-channel its task.
+async fn sub_channels(bus: Weak<Bus>, made: Arc<Notify>) {
+    loop {
+        made.wait().await;
+        let Some(bus) = bus.upgrade() else { return };
+        let new = bus.sub_channels.take_new();
+        new.iter().filter_map(Weak::upgrade).for_each(|port| serve(&bus, &port));
+    }
+}
+
+async fn retry(bus: Weak<Bus>, blocked: Arc<Notify>) {
     loop {
         blocked.wait().await;
         time::sleep(RETRY).await;

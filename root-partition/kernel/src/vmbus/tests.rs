@@ -10,6 +10,7 @@ use vmbus::ring::header;
 use vmbus::{Memory, Page, guid::class};
 
 mod disk;
+mod sub_channels;
 
 /// The relid of the offer of this class among `posts`.
 fn relid_of(posts: &[(u32, Vec<u8>)], class: vmbus::Guid) -> u32 {

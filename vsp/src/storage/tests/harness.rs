@@ -24,11 +24,17 @@ struct Inner {
     geometry: Geometry,
     memory: FakeMemory,
     content: RefCell<Vec<u8>>,
-    completions: RefCell<Option<Arc<Completions>>>,
     /// Requests that wait: `None` when they complete at once.
-    held: RefCell<Option<Vec<(u32, Outcome)>>>,
+    held: RefCell<Option<Vec<Held>>>,
     log: RefCell<Vec<(Operation, u64, u64)>>,
     outcome: RefCell<Outcome>,
+}
+
+/// A request whose completion waits.
+struct Held {
+    completions: Arc<Completions>,
+    tag: u32,
+    outcome: Outcome,
 }
 
 impl TestDisk {
@@ -37,7 +43,6 @@ impl TestDisk {
             geometry,
             memory: memory.clone(),
             content: RefCell::new(vec![0; geometry.length as usize]),
-            completions: RefCell::new(None),
             held: RefCell::new(None),
             log: RefCell::default(),
             outcome: RefCell::new(Outcome::Good),
@@ -49,15 +54,19 @@ impl TestDisk {
         self.0.held.borrow_mut().get_or_insert_default();
     }
 
+    /// How many requests wait.
+    pub fn held(&self) -> usize {
+        self.0.held.borrow().as_ref().map_or(0, Vec::len)
+    }
+
     /// Completes the held requests in this order of their indices, all of them when it is empty. Whether the service
     /// is to be woken.
     pub fn release(&self, order: &[usize]) -> bool {
         let held = core::mem::take(self.0.held.borrow_mut().as_mut().unwrap());
         let order: Vec<usize> = if order.is_empty() { (0..held.len()).collect() } else { order.into() };
-        let completions = self.0.completions.borrow();
         let complete = |&index: &usize| {
-            let (tag, outcome) = held[index];
-            completions.as_ref().unwrap().complete(tag, outcome)
+            let Held { completions, tag, outcome } = &held[index];
+            completions.complete(*tag, *outcome)
         };
         order.iter().map(complete).fold(false, |wake, now| wake | now)
     }
@@ -100,11 +109,13 @@ impl TestDisk {
 }
 
 impl Disk for TestDisk {
+    type Done = Arc<Completions>;
+
     fn geometry(&self) -> Geometry {
         self.0.geometry
     }
 
-    fn submit(&self, request: &Request<'_>, tag: u32) {
+    fn submit(&self, request: &Request<'_>, done: &Arc<Completions>, tag: u32) {
         let inner = &self.0;
         assert!(request.offset + request.length <= inner.geometry.length, "within the disk");
         assert!((request.offset | request.length).is_multiple_of(u64::from(inner.geometry.block_size)));
@@ -114,10 +125,8 @@ impl Disk for TestDisk {
         inner.log.borrow_mut().push((request.operation, request.offset, request.length));
         let outcome = self.carry_out(request);
         match &mut *inner.held.borrow_mut() {
-            Some(held) => held.push((tag, outcome)),
-            None => {
-                let _ = inner.completions.borrow().as_ref().unwrap().complete(tag, outcome);
-            }
+            Some(held) => held.push(Held { completions: Arc::clone(done), tag, outcome }),
+            None => _ = done.complete(tag, outcome),
         }
     }
 }
@@ -128,6 +137,7 @@ pub struct Driver {
     pub guest: Channel<FakePage>,
     pub host: Channel<FakePage>,
     pub storage: Storage<FakeMemory, TestDisk>,
+    pub controller: Arc<Controller<TestDisk>>,
     next_id: u64,
 }
 
@@ -136,11 +146,22 @@ pub type Answer = (u64, VstorPacket);
 
 impl Driver {
     /// Rings with `pages` pages of data each; no handshake yet.
+    #[expect(clippy::arc_with_non_send_sync, reason = "one thread has all of it")]
     pub fn new(pages: u32) -> Self {
         let memory = FakeMemory::new(PAGES);
-        let (guest, host) = channel(&memory, pages);
-        let storage = Storage::new(memory.clone());
-        Self { memory, guest, host, storage, next_id: 1 }
+        let (guest, host) = channel(&memory, 0, pages);
+        let controller = Arc::new(Controller::new(3));
+        let storage = Storage::primary(memory.clone(), Arc::clone(&controller), |completions| completions);
+        Self { memory, guest, host, storage, controller, next_id: 1 }
+    }
+
+    /// A sub-channel of the same controller, with rings in the pages from `first` on.
+    pub fn sub_channel(&self, first: u64) -> Self {
+        let (guest, host) = channel(&self.memory, first, 2);
+        let (memory, controller) = (self.memory.clone(), Arc::clone(&self.controller));
+        let storage =
+            Storage::sub_channel(memory.clone(), Arc::clone(&controller), |completions| completions);
+        Self { memory, guest, host, storage, controller, next_id: 1000 }
     }
 
     /// With a disk of 1 MiB on LUN 0, and the handshake done.
@@ -157,8 +178,7 @@ impl Driver {
 
     pub fn attach(&mut self, lun: u8, geometry: Geometry) -> TestDisk {
         let disk = TestDisk::new(&self.memory, geometry);
-        *disk.0.completions.borrow_mut() = Some(self.storage.completions());
-        assert!(self.storage.attach(lun, disk.clone()));
+        assert!(self.controller.attach(lun, disk.clone()));
         disk
     }
 
@@ -278,12 +298,13 @@ pub fn geometry() -> Geometry {
     }
 }
 
-/// Both ends of a channel with rings of `pages` pages of data in the first pages of `memory`.
-pub fn channel(memory: &FakeMemory, pages: u32) -> (Channel<FakePage>, Channel<FakePage>) {
+/// Both ends of a channel with rings of `pages` pages of data in the pages of `memory` from `first` on.
+pub fn channel(memory: &FakeMemory, first: u64, pages: u32) -> (Channel<FakePage>, Channel<FakePage>) {
     let count = 2 * (pages + 1);
-    assert!(u64::from(count) <= BUFFER_PAGE);
+    let end = first + u64::from(count);
+    assert!(end <= BUFFER_PAGE);
     let mut assembly = Assembly::new(count * PAGE_SIZE as u32, 0, count).unwrap();
-    let numbers: Vec<u8> = (0..u64::from(count)).flat_map(u64::to_le_bytes).collect();
+    let numbers: Vec<u8> = (first..end).flat_map(u64::to_le_bytes).collect();
     assert!(assembly.add(memory, &numbers).unwrap());
     let gpadl = assembly.finish();
     (Channel::guest(&gpadl, pages + 1).unwrap(), Channel::host(&gpadl, pages + 1).unwrap())

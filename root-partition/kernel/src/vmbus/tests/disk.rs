@@ -20,17 +20,22 @@ const EXECUTE_SRB: u32 = 3;
 const DATA_OUT: u8 = 0;
 const DATA_IN: u8 = 1;
 
-struct Driver {
-    guest: Guest,
-    disk: Arc<MemoryDisk>,
-    relid: u32,
-    channel: Channel<RamPage>,
+/// A guest's driver with one channel of its controller.
+pub(super) struct Driver {
+    pub guest: Arc<Guest>,
+    pub disk: Arc<MemoryDisk>,
+    pub relid: u32,
+    pub channel: Channel<RamPage>,
 }
 
 impl Driver {
     /// A guest that has found its disk: 64 KiB, of which the file's last 512 bytes are not offered.
-    fn new() -> Self {
-        let guest = Guest::new();
+    pub fn new() -> Self {
+        Self::with_vps(2)
+    }
+
+    pub fn with_vps(vps: u32) -> Self {
+        let guest = Arc::new(Guest::with_vps(vps));
         let disk = Arc::new(MemoryDisk::new((0..65536 + 512).map(|at| (at % 251) as u8).collect()));
         let file = Arc::new(File::whole(Arc::clone(&disk) as _).unwrap());
         let mut attach =
@@ -41,16 +46,25 @@ impl Driver {
         assert!(guest.bus.attach_disk(file, &attach).is_err(), "no such unit");
         guest.contact();
         let relid = relid_of(&guest.posts(), class::SCSI);
-        let channel = guest.open(relid, 16);
+        let channel = guest.open_for(relid, 16, vps - 1);
         let mut driver = Self { guest, disk, relid, channel };
-        for (operation, version) in [(7, 0), (9, 0x0602), (10, 0), (8, 0)] {
-            let mut packet = [0; 64];
-            packet[0] = operation;
-            packet[12..14].copy_from_slice(&u16::to_le_bytes(version));
-            driver.send(&Descriptor::new(packet_type::DATA_INBAND, COMPLETION_REQUESTED, 1), &[], &packet);
-            assert_eq!(driver.answers(), [(1, 0, 0)], "step {operation} of the handshake");
-        }
+        driver.handshake();
         driver
+    }
+
+    pub fn handshake(&mut self) {
+        for (operation, version) in [(7, 0), (9, 0x0602), (10, 0), (8, 0)] {
+            self.control(operation, version);
+            assert_eq!(self.answers(), [(1, 0, 0)], "step {operation} of the handshake");
+        }
+    }
+
+    /// Sends a packet that is no command, with a number.
+    pub fn control(&mut self, operation: u8, number: u16) {
+        let mut packet = [0; 64];
+        packet[0] = operation;
+        packet[12..14].copy_from_slice(&number.to_le_bytes());
+        self.send(&Descriptor::new(packet_type::DATA_INBAND, COMPLETION_REQUESTED, 1), &[], &packet);
     }
 
     fn send(&mut self, descriptor: &Descriptor, header: &[u8], packet: &[u8]) {
@@ -61,7 +75,7 @@ impl Driver {
     }
 
     /// Sends READ(10) or WRITE(10) of `blocks` from `lba` on, to the pages from `page` on; `id` is its transaction.
-    fn command(&mut self, id: u64, direction: u8, lba: u32, blocks: u16, page: u64) {
+    pub fn command(&mut self, id: u64, direction: u8, lba: u32, blocks: u16, page: u64) {
         self.command_at(id, direction, lba, blocks, (page, 0));
     }
 
@@ -83,8 +97,15 @@ impl Driver {
         self.send(&descriptor, &header, &packet);
     }
 
+    /// What the channel's task does.
+    pub fn run(&self) {
+        let bus = &self.guest.bus;
+        let sub_channel = bus.sub_channels.find(self.relid);
+        bus.run(sub_channel.as_ref().unwrap_or(bus.storage()));
+    }
+
     /// What was answered: transaction, SRB status, SCSI status.
-    fn answers(&mut self) -> Vec<(u64, u8, u8)> {
+    pub fn answers(&mut self) -> Vec<(u64, u8, u8)> {
         let mut answers = Vec::new();
         self.channel.reader.start().unwrap();
         while let Some(packet) = self.channel.reader.next_packet().unwrap() {
@@ -98,7 +119,7 @@ impl Driver {
         answers
     }
 
-    fn page(&self, number: u64) -> Vec<u8> {
+    pub fn page(&self, number: u64) -> Vec<u8> {
         let mut bytes = alloc::vec![0; 4096];
         self.guest.ram.page(GpaPage::new(number).unwrap()).unwrap().read(0, &mut bytes);
         bytes
@@ -109,12 +130,12 @@ impl Driver {
 fn data_goes_between_the_guests_pages_and_the_disk() {
     let mut driver = Driver::new();
     driver.command(10, DATA_IN, 8, 16, 40);
-    driver.guest.bus.take_completions();
+    driver.run();
     assert_eq!(driver.answers(), [(10, 1, 0)]);
     let read = [driver.page(40), driver.page(41)].concat();
     assert_eq!(read, driver.disk.bytes()[4096..12288]);
     driver.command(11, DATA_OUT, 0, 8, 41);
-    driver.guest.bus.take_completions();
+    driver.run();
     assert_eq!(driver.answers(), [(11, 1, 0)]);
     assert_eq!(driver.disk.bytes()[..4096], read[4096..]);
     assert_eq!(driver.guest.bus.traffic(), [2, 8192, 4096]);
@@ -127,11 +148,11 @@ fn requests_run_together_and_are_answered_with_one_signal() {
     for id in 0..8 {
         driver.command(id, DATA_IN, id as u32 * 8, 8, 40 + id);
     }
-    driver.guest.bus.take_completions();
+    driver.run();
     assert!(driver.answers().is_empty());
     driver.guest.wire.signals.lock().clear();
     driver.disk.release();
-    driver.guest.bus.take_completions();
+    driver.run();
     assert_eq!(driver.guest.wire.signals.lock().as_slice(), [(1, driver.relid as u16)]);
     let mut ids: Vec<u64> = driver.answers().into_iter().map(|(id, ..)| id).collect();
     ids.sort_unstable();
@@ -145,7 +166,7 @@ fn what_is_not_ram_or_not_the_disk_is_refused() {
     driver.command(2, DATA_IN, 0, 8, 1 << 39);
     driver.command(3, DATA_IN, 128, 1, 40);
     driver.command(4, DATA_IN, 127, 1, 40);
-    driver.guest.bus.take_completions();
+    driver.run();
     let mut answers = driver.answers();
     answers.sort_unstable();
     let good: Vec<u64> =
@@ -159,7 +180,7 @@ fn memory_that_a_device_cannot_reach_is_refused_not_bounced() {
     let mut driver = Driver::new();
     for (id, offset) in [(1, 512), (2, 4), (3, 2), (4, 1)] {
         driver.command_at(id, DATA_IN, 0, 8, (40, offset));
-        driver.guest.bus.take_completions();
+        driver.run();
     }
     assert_eq!(driver.answers(), [(1, 1, 0), (2, 1, 0), (3, 6, 0), (4, 6, 0)]);
 }
@@ -181,10 +202,10 @@ fn a_ring_full_of_nonsense_is_worked_off_in_turns() {
     let first = free_after(&mut driver);
     assert!((500..600).contains(&first), "the guest signals once, and that is not worth all of it: {first}");
     let mut context = Context::from_waker(Waker::noop());
-    let completed = Arc::clone(&driver.guest.bus.completed);
+    let due = Arc::clone(&driver.guest.bus.storage().due);
     let mut turns = 0;
-    while pin!(completed.wait()).poll(&mut context).is_ready() {
-        driver.guest.bus.take_completions();
+    while pin!(due.wait()).poll(&mut context).is_ready() {
+        driver.run();
         turns += 1;
     }
     assert!(turns > 1 && free_after(&mut driver) != 0);
@@ -202,7 +223,7 @@ fn pages_are_given_back_only_when_no_disk_writes_to_them() {
     driver.guest.post(&GpadlTeardown { header, child_relid: driver.relid, gpadl: 16 });
     assert!(driver.guest.posts().is_empty());
     driver.disk.release();
-    driver.guest.bus.take_completions();
+    driver.run();
     let posts = driver.guest.posts();
     assert_eq!(posts.iter().map(|post| post.0).collect::<Vec<_>>(), [MessageType::GpadlTorndown as u32]);
 }
