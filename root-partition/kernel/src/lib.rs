@@ -33,7 +33,7 @@
 //! | vectors of devices, who waits for each | [`interrupts`] | each processor's, taken by whoever starts a device under a leaf lock; flag, then waker under another |
 //! | wires | `interrupts::wire` | list, then a wire's own lock; drains are called with neither |
 //! | SynIC pages, pages of hypercalls | `hypervisor::synic`, `hypervisor::call` | each processor's own |
-//! | who gets messages and signals | `hypervisor::synic` | leaf lock, looked up and left; messages come to processor 0 in order, signals anywhere |
+//! | who gets messages and signals | `hypervisor::synic` | leaf lock, looked up and left; a guest's messages come to one processor in order, signals anywhere |
 //! | state of a VP | `vm::vp` | its state says whose it is; others may kill it, nudge it, recall it, by atomics |
 //! | events for a worker | `vm::inner` | leaf lock, taken alone |
 //! | a VM's bus | `vmbus::bus` | `host` and each port under their locks; effects by whoever has `pump`, others leave a mark |

@@ -1,9 +1,10 @@
-//! Ports of the root, and connections of guests to them. Messages come to SINT 2 of the root's VP 0, signals to that of the
-//! VP on whose processor the guest runs.
+//! Ports of the root, and connections of guests to them. Messages come to SINT 2 of one of the root's VPs, which the guest's
+//! partition decides; signals to that of the VP on whose processor the guest runs.
 
 use super::call;
 use super::partition::Partition;
 use super::pool::{with_deposits, withdraw_own};
+use crate::arch::processor;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicU32, Ordering};
 use hv_abi::port::{
@@ -31,8 +32,14 @@ impl Port {
     /// # Errors
     /// `OutOfMemory`, `Io`.
     pub fn for_messages(partition: &Arc<Partition>, connection: HvConnectionId) -> Result<Self, Error> {
-        let info =
-            HvPortInfo { port_type: HvPortType::MESSAGE, target_sint: VMBUS_SINT, ..HvPortInfo::default() };
+        // All of a guest's come to one processor, or they would not stay in order; those of guests spread.
+        let target = partition.id().0 % u64::from(processor::count());
+        let info = HvPortInfo {
+            port_type: HvPortType::MESSAGE,
+            target_sint: VMBUS_SINT,
+            target_vp: HvVpIndex(target as u32),
+            ..HvPortInfo::default()
+        };
         Self::create(partition, connection, info)
     }
 

@@ -1,5 +1,5 @@
-//! The root's own SynIC: SINT 2 of each processor. Guests' messages arrive at the first; their signals at the processor on
-//! which the guest runs that signals.
+//! The root's own SynIC: SINT 2 of each processor. Each guest's messages arrive at one of them; its signals at the processor
+//! on which the guest runs that signals.
 //!
 //! The pages are written by the hypervisor at any time while a guest runs; they are read word by word.
 #![expect(unsafe_code, reason = "pages that the hypervisor writes")]
