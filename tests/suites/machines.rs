@@ -194,9 +194,14 @@ pub fn create_guest(cli: &mut Cli<'_>, name: &str, command_line: &str) -> Result
 
 /// Creates a quiet Linux VM with one disk.
 pub fn create_linux(cli: &mut Cli<'_>, name: &str, disk: &str) -> Result<()> {
+    create_linux_with(cli, name, disk, 1)
+}
+
+/// The same with so many processors.
+pub fn create_linux_with(cli: &mut Cli<'_>, name: &str, disk: &str, vps: u32) -> Result<()> {
     let files = "--kernel data:/kernels/vmlinuz --initrd data:/kernels/initrd";
     let rest = format!("--cmdline \"console=ttyS0 quiet cryptomgr.notests\" --disk {disk}");
-    accepted(cli, &format!("vm create {name} --memory 256MiB --vps 1 {files} {rest}"))
+    accepted(cli, &format!("vm create {name} --memory 256MiB --vps {vps} {files} {rest}"))
 }
 
 /// Gives a command that must be carried out.

@@ -6,6 +6,7 @@
 mod bios;
 mod bochs;
 mod boot;
+mod channels;
 mod conformance;
 mod disk;
 mod driver;
@@ -92,6 +93,9 @@ macro_rules! whole_machine {
 whole_machine! {
     amd = crate::Kind::Amd;
     shared {
+        channels {
+            every_processor_has_its_channel_and_all_carry_requests,
+        }
         smp {
             guests_compute_right_on_two_processors,
             guests_compute_right_on_four_processors,

@@ -1,0 +1,64 @@
+//! The channels of a guest's disk: one for each of its processors, each of which carries requests.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use machine_tests::cli::{Cli, PATIENCE};
+use machine_tests::kind::Kind;
+
+use crate::machines::{Bulkhead, accepted, create_linux_with};
+
+/// Processors of the guest, and of the machine.
+const PROCESSORS: u32 = 4;
+const DISK: &str = "data:/disks/channels.raw";
+const LONG: Duration = Duration::from_secs(400);
+/// Where Linux tells of the channels of its disk controller.
+const CHANNELS: &str = "ln -s /sys/bus/vmbus/devices/7be10000-*/channels /c";
+/// Writes a part of 4 MiB on each processor. Lines are short, since the guest's shell wraps longer ones.
+const LINES: [&str; 6] = [
+    "for i in 0 1 2 3; do head -c 4194304 /dev/urandom > /r$i; done",
+    r#"d() { c=$1; shift; taskset -c $c dd bs=64k count=64 "$@" 2>/dev/null; }"#,
+    "w() { d $1 if=/r$1 of=/dev/sda seek=$(($1*64)) conv=fsync; }",
+    "r() { d $((($1+2)%4)) if=/dev/sda skip=$(($1*64)) | cmp - /r$1; }",
+    "for i in 0 1 2 3; do w $i & done; wait",
+    "echo 3 > /proc/sys/vm/drop_caches",
+];
+/// Reads each part on another processor.
+const READ: &str = "for i in 0 1 2 3; do r $i && echo part $i is the same & done; wait";
+
+/// A number for each channel, from the file `name` of each.
+fn of_each(cli: &mut Cli<'_>, name: &str) -> Result<Vec<u64>> {
+    let said = cli.shell(&format!("cat /c/*/{name}"), PATIENCE)?;
+    said.lines().map(|line| line.trim().parse().with_context(|| format!("{name}: {said}"))).collect()
+}
+
+/// Four programs write at once, each on a processor of its own and to its own part of the disk; then each part is read on
+/// another processor, all at once too.
+pub fn every_processor_has_its_channel_and_all_carry_requests(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot_with_processors(on, PROCESSORS)?;
+    let mut cli = bulkhead.cli();
+    accepted(&mut cli, &format!("disk create {DISK} --size 32MiB"))?;
+    create_linux_with(&mut cli, "channels", DISK, PROCESSORS)?;
+    cli.start_linux("channels")?;
+    cli.shell(CHANNELS, PATIENCE)?;
+    let targets = of_each(&mut cli, "cpu")?;
+    let different: BTreeSet<u64> = targets.iter().copied().collect();
+    ensure!(targets.len() == 4 && different == (0..4).collect(), "channels interrupt {targets:?}");
+    let before = [of_each(&mut cli, "interrupts")?, of_each(&mut cli, "events")?];
+
+    for line in LINES {
+        cli.shell(line, LONG)?;
+    }
+    let said = cli.shell(READ, LONG)?;
+    ensure!((0..4).all(|part| said.contains(&format!("part {part} is the same"))), "{said}");
+
+    let after = [of_each(&mut cli, "interrupts")?, of_each(&mut cli, "events")?];
+    for (what, before, after) in
+        [("interrupted", &before[0], &after[0]), ("signalled", &before[1], &after[1])]
+    {
+        let used = before.iter().zip(after).all(|(before, after)| before < after);
+        ensure!(used, "not every channel was {what}: {before:?} before, {after:?} after");
+    }
+    cli.power_off().map(|_| ())
+}
