@@ -71,11 +71,13 @@ pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
     }
     let id = if has_x2apic() { read(ID) } else { read(ID) >> 24 };
     processor::set_apic_id(id);
+    // First: while it is not enabled, as after INIT, the timer stays masked whatever is written (SDM vol. 3A 12.4.7.2; in
+    // QEMU it does not).
+    write(SPURIOUS, SOFTWARE_ENABLE | u32::from(spurious));
     write(TASK_PRIORITY, 0);
     write(LINT0, MASKED);
     write(TIMER, u32::from(timer));
     write(TIMER_DIVIDE, BY_ONE);
-    write(SPURIOUS, SOFTWARE_ENABLE | u32::from(spurious));
     Some(())
 }
 
