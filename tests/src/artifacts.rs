@@ -13,6 +13,12 @@ pub const FOLDER: &str = "BULKHEAD_ARTIFACTS";
 /// The environment variable that names the file to which tests that passed append how long they took.
 pub const TIMES: &str = "BULKHEAD_TIMES";
 
+/// The environment variables that say for how many minutes everything is tried at random, and where the random numbers
+/// begin.
+pub const SOAK_MINUTES: &str = "BULKHEAD_SOAK_MINUTES";
+/// See [`SOAK_MINUTES`].
+pub const SOAK_SEED: &str = "BULKHEAD_SOAK_SEED";
+
 /// The folder that xtask works in.
 pub struct Artifacts(PathBuf);
 

@@ -18,6 +18,7 @@ mod neighbours;
 mod scale;
 mod shares;
 mod smp;
+mod soak;
 mod stale;
 mod story;
 mod times;

@@ -16,6 +16,7 @@ use crate::netboot;
 use crate::paths::Paths;
 use crate::sample::Sample;
 use crate::step;
+use machine_tests::artifacts::{SOAK_MINUTES, SOAK_SEED};
 use machine_tests::kind::Kind;
 
 /// The size of the data volume that the tests use.
@@ -56,6 +57,11 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
     command.args(["--test-threads", &options.machines.to_string()]);
     if let Some(filter) = &options.filter {
         command.arg(filter);
+    }
+    if options.soak {
+        command.args(["--ignored", "--nocapture", "soak"]);
+        command.env(SOAK_MINUTES, options.soak_minutes.to_string());
+        command.envs(options.soak_seed.map(|seed| (SOAK_SEED, seed.to_string())));
     }
     if let Some(machine) = options.machine {
         let others = KINDS.iter().filter(|&&kind| kind != machine.kind());

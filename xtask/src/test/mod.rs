@@ -39,6 +39,15 @@ pub struct Options {
     /// Whole machines of this kind only.
     #[arg(long)]
     machine: Option<Machine>,
+    /// Only this: everything at once and at random in one machine, for long.
+    #[arg(long, conflicts_with_all = ["stages", "filter", "machine"])]
+    soak: bool,
+    /// For how long.
+    #[arg(long, value_name = "MINUTES", default_value_t = 30)]
+    soak_minutes: u32,
+    /// Where its random numbers begin: the same one makes the same choices. Another one each time by default.
+    #[arg(long, value_name = "NUMBER")]
+    soak_seed: Option<u64>,
     /// Machines that run at the same time.
     #[arg(long, default_value_t = 2)]
     machines: usize,
@@ -63,7 +72,8 @@ enum Stage {
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     let mut total = Counts::default();
     for &stage in Stage::value_variants() {
-        if !options.stages.is_empty() && !options.stages.contains(&stage) {
+        let wanted = if options.soak { &[Stage::Machine][..] } else { &options.stages };
+        if !wanted.is_empty() && !wanted.contains(&stage) {
             continue;
         }
         let counts = match stage {
