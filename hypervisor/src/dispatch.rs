@@ -2,9 +2,10 @@
 
 use core::sync::atomic::Ordering;
 
+use hv_abi::hypercall::HypercallInput;
 use hv_abi::stats::ExitReason;
-use hv_abi::vp::{DispatchEvent, DispatchState, DispatchVp, DispatchVpOutput};
-use hv_abi::{HvResult, HvStatus};
+use hv_abi::vp::{DispatchEvent, DispatchFlags, DispatchState, DispatchVp, DispatchVpOutput};
+use hv_abi::{CallCode, HvResult, HvStatus};
 
 use crate::backend::{Event, Exit, VirtualProcessorBackend};
 use crate::exit::{Next, before_entry, handle_exit};
@@ -31,6 +32,7 @@ impl End {
     const INTERCEPT: Self = Self { state: DispatchState::READY, event: DispatchEvent::INTERCEPT };
     const SUSPENDED: Self = Self { state: DispatchState::READY, event: DispatchEvent::SUSPEND };
     const SIGNAL: Self = Self { state: DispatchState::READY, event: DispatchEvent::ROOT_SIGNAL };
+    const SPIN: Self = Self { state: DispatchState::READY, event: DispatchEvent::SPIN };
 }
 
 /// A dispatch under way.
@@ -41,6 +43,7 @@ struct Dispatch<'a, M: Machine> {
     vp: &'a Vp<M>,
     around: Around<'a, M>,
     deadline: u64,
+    flags: DispatchFlags,
     /// What `next_timer` was when the root was told, or was last found not to be before the deadline.
     timer_seen: u64,
 }
@@ -73,9 +76,7 @@ impl<M: Machine> Hypervisor<M> {
         root: &mut M::Backend,
         call: DispatchVp,
     ) -> HvResult<DispatchVpOutput> {
-        if call.flags != 0 {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
+        let flags = DispatchFlags::from_bits(call.flags).ok_or(HvStatus::INVALID_PARAMETER)?;
         let processor = self.processors.get(number).ok_or(HvStatus::INVALID_PARAMETER)?;
         let partition =
             self.partitions.get(self.machine, call.partition_id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
@@ -98,6 +99,7 @@ impl<M: Machine> Hypervisor<M> {
             vp: &vp,
             around,
             deadline: call.deadline,
+            flags,
             timer_seen: u64::MAX,
         };
         root.unload();
@@ -219,9 +221,9 @@ impl<M: Machine> Dispatch<'_, M> {
                 Exit::Nmi | Exit::Handled => continue,
                 exit => handle_exit(&mut running, &self.around, &exit),
             };
-            if next == Next::Hypercall {
-                self.hypercall(running.backend);
-            } else if let Some(end) = Self::ends(next) {
+            let end =
+                if next == Next::Hypercall { self.hypercall(running.backend) } else { Self::ends(next) };
+            if let Some(end) = end {
                 return end;
             }
         }
@@ -262,9 +264,10 @@ impl<M: Machine> Dispatch<'_, M> {
         }
     }
 
-    fn hypercall(&self, backend: &mut M::Backend) {
+    fn hypercall(&self, backend: &mut M::Backend) -> Option<End> {
         if backend.cpl() != 0 || !self.around.platform().hypercalls_enabled() {
-            return backend.inject(Event::UNDEFINED_INSTRUCTION);
+            backend.inject(Event::UNDEFINED_INSTRUCTION);
+            return None;
         }
         let (hv, partition, vp_index) = (self.hv, self.partition, self.vp.index);
         let status = hypercall(&mut Caller { hv, partition, vp_index, backend });
@@ -272,5 +275,7 @@ impl<M: Machine> Dispatch<'_, M> {
             self.vp.stats.add(counter::HYPERCALL_ERRORS, 1);
         }
         backend.advance();
+        let spins = || HypercallInput::from(backend.gprs().rcx).code() == CallCode::NOTIFY_LONG_SPIN_WAIT;
+        (self.flags.contains(DispatchFlags::SPIN_ENDS) && spins()).then_some(End::SPIN)
     }
 }

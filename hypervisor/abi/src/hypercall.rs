@@ -102,7 +102,8 @@ open_enum! {
     pub struct CallCode(u16) {
         FLUSH_VIRTUAL_ADDRESS_SPACE = 0x0002,
         FLUSH_VIRTUAL_ADDRESS_LIST = 0x0003,
-        /// Own: does nothing and answers success. What an empty call costs.
+        /// The caller has spun for a lock for as long as CPUID recommends (leaf 0x40000004, EBX). Always succeeds; the VP may
+        /// have to wait for others then.
         NOTIFY_LONG_SPIN_WAIT = 0x0008,
         SEND_SYNTHETIC_CLUSTER_IPI = 0x000B,
         FLUSH_VIRTUAL_ADDRESS_SPACE_EX = 0x0013,

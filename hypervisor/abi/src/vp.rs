@@ -1,5 +1,6 @@
 //! Calls that make, run, read and write a virtual processor (TLFS 7 and 8).
 
+use bitflags::bitflags;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::partition::HvPartitionId;
@@ -299,7 +300,7 @@ const _: () = assert!(size_of::<UnmapVpStatePage>() == 16);
 /// | Register | In | Out |
 /// |---|---|---|
 /// | RCX | 0x1_00C2 | undefined |
-/// | RDX | partition id 31:0, VP index 47:32, flags 63:48 (0) | [`DispatchState`] 31:0, [`DispatchEvent`] 63:32 |
+/// | RDX | partition id 31:0, VP index 47:32, [`DispatchFlags`] 63:48 | [`DispatchState`] 31:0, [`DispatchEvent`] 63:32 |
 /// | R8 | deadline: root reference time, 100 ns | root reference time of the VP's next timer, `u64::MAX`: none |
 /// | RAX | – | result |
 ///
@@ -313,10 +314,19 @@ pub struct DispatchVp {
     pub partition_id: HvPartitionId,
     /// Which; below 65536.
     pub vp_index: HvVpIndex,
-    /// 0.
+    /// [`DispatchFlags`]; others must be 0.
     pub flags: u16,
     /// Root reference time at which to come back, 100 ns.
     pub deadline: u64,
+}
+
+bitflags! {
+    /// What the root wants of a dispatch.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    pub struct DispatchFlags: u16 {
+        /// Come back when the guest says that it spins for a lock.
+        const SPIN_ENDS = 1 << 0;
+    }
 }
 
 impl DispatchVp {
@@ -382,6 +392,8 @@ open_enum! {
         INTERCEPT = 2,
         /// Own: a message or an event flag arrived in the caller's own SynIC pages; no interrupt was raised for it.
         ROOT_SIGNAL = 3,
+        /// Own: the VP spins for a lock that another VP of its partition may hold ([`DispatchFlags::SPIN_ENDS`]).
+        SPIN = 4,
     }
 }
 

@@ -9,8 +9,10 @@ pub const COUNT: usize = 7;
 
 /// Build and version (0.1) that leaf 0x40000002 shows.
 const VERSION: [u32; 4] = [1, 1, 0, 0];
-/// Leaf 0x40000004, EBX: never notify the hypervisor of a long spin.
-const SPIN_RETRIES: u32 = u32::MAX;
+/// Leaf 0x40000004, EBX: after so many tries a guest that spins for a lock tells the hypervisor.
+const SPIN_RETRIES: u32 = 0xFFF;
+/// "Never": there is nobody who could hold it.
+const NEVER: u32 = u32::MAX;
 /// Leaf 0x40000006: MSR bitmaps, second-level translation.
 const HARDWARE: u32 = 1 << 1 | 1 << 3;
 
@@ -18,12 +20,13 @@ const HARDWARE: u32 = 1 << 1 | 1 << 3;
 pub fn leaves(privileges: HvPrivileges, max_vps: u32) -> [[u32; 4]; COUNT] {
     let [ebx, ecx, edx] = VENDOR;
     let bits = privileges.bits();
+    let spin_retries = if max_vps > 1 { SPIN_RETRIES } else { NEVER };
     [
         [0x4000_0006, ebx, ecx, edx],
         [INTERFACE, 0, 0, 0],
         VERSION,
         [bits as u32, (bits >> 32) as u32, 0, HvFeatures::ALL.bits()],
-        [HvRecommendations::GUEST.bits(), SPIN_RETRIES, 0, 0],
+        [HvRecommendations::GUEST.bits(), spin_retries, 0, 0],
         [max_vps, max_vps, 0, 0],
         [HARDWARE, 0, 0, 0],
     ]

@@ -49,7 +49,8 @@ fn hyper_v_leaves_are_those_of_the_contract() {
     assert_eq!(answer(0x4000_0000), [0x4000_0006, 0x7263_694D, 0x666F_736F, 0x7648_2074]);
     assert_eq!(answer(0x4000_0001)[0], 0x3123_7648);
     assert_eq!(answer(0x4000_0003), [0x0000_8E7F, 0x20_0030, 0, 0x0008_0500]);
-    assert_eq!(answer(0x4000_0004), [0xE24, u32::MAX, 0, 0]);
+    assert_eq!(answer(0x4000_0004), [0xE24, 0xFFF, 0, 0]);
+    assert_eq!(Cpuid::new(&config(1), rich).answer(0x4000_0004, 0, &VP)[1], u32::MAX, "alone: no spinning");
     assert_eq!(answer(0x4000_0005), [4, 4, 0, 0]);
     assert_eq!(answer(0x4000_0081)[0], 0x3123_5356);
     assert_eq!(answer(0x4000_0082), [0; 4]);

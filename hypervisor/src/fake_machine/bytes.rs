@@ -77,7 +77,7 @@ fn one(root: &mut Root, guest: HvPartitionId, head: &[u8; 34], input: &[u8]) {
         }
         1 => {
             let call = DispatchVp::from_registers(id(rdx), r8);
-            let call = DispatchVp { vp_index: HvVpIndex(call.vp_index.0 % 2), flags: 0, ..call };
+            let call = DispatchVp { vp_index: HvVpIndex(call.vp_index.0 % 2), flags: call.flags & 1, ..call };
             // Whatever it answers.
             let _ = root.hv.dispatch(0, &mut root.backend, call);
         }

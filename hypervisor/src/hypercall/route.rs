@@ -23,6 +23,7 @@ pub fn hypercall<M: Machine>(by: &mut Caller<'_, M>) -> HvStatus {
 #[inline]
 fn route<M: Machine>(by: &mut Caller<'_, M>, control: HypercallInput) -> HypercallOutput {
     let result = match control.code() {
+        // Who dispatches the caller looks at the code too.
         CallCode::NOTIFY_LONG_SPIN_WAIT => fast(by, control, Needs::empty(), |_, _spins: u64| Ok(())),
         CallCode::SIGNAL_EVENT => fast(by, control, Needs::SIGNAL_EVENTS, send::signal_event),
         CallCode::POST_MESSAGE => simple(by, control, Needs::POST_MESSAGES, send::post_message),

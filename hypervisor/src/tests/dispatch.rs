@@ -4,14 +4,14 @@ use core::sync::atomic::Ordering;
 
 use hv_abi::hypercall::HypercallInput;
 use hv_abi::memory::MapGpaFlags;
-use hv_abi::msr::HV_X64_MSR_VP_RUNTIME;
+use hv_abi::msr::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_VP_RUNTIME};
 use hv_abi::partition::{PropertyCode, SetPartitionProperty};
 use hv_abi::register_page::HvRegisterPageDirty;
 use hv_abi::registers::{HvInterruptState, HvRegisterName, HvRegisterValue};
 use hv_abi::stats::{ExitReason, MapStatsPageOutput, StatsObjectType, StatsPage};
 use hv_abi::vp::{
-    DispatchEvent, DispatchState, DispatchVp, DispatchVpOutput, MapVpStatePage, MapVpStatePageOutput,
-    VpStatePageType,
+    DispatchEvent, DispatchFlags, DispatchState, DispatchVp, DispatchVpOutput, MapVpStatePage,
+    MapVpStatePageOutput, VpStatePageType,
 };
 use hv_abi::{CallCode, HvPartitionId, HvResult, HvStatus, HvVpIndex, SpaPage};
 
@@ -167,7 +167,7 @@ fn what_cannot_be_dispatched_says_so() {
     assert_eq!(try_it(call(HvPartitionId::ROOT, 0, 0)), HvStatus::INVALID_PARTITION_ID);
     assert_eq!(try_it(call(id, 1, 0)), HvStatus::INVALID_VP_INDEX);
     assert_eq!(try_it(call(id, 70_000, 0)), HvStatus::INVALID_VP_INDEX);
-    assert_eq!(try_it(call(id, 0, 1)), HvStatus::INVALID_PARAMETER);
+    assert_eq!(try_it(call(id, 0, 2)), HvStatus::INVALID_PARAMETER);
 }
 
 #[test]
@@ -234,6 +234,49 @@ fn guests_call_with_what_they_have_and_no_more() {
     dispatch(&mut root, id, NEVER).unwrap();
     let stub = root.hv.machine.memory.physical(SpaPage::new(page).unwrap()).read(0);
     assert_eq!(stub & 0xFFFF_FFFF, 0xC3D9_010F);
+}
+
+#[test]
+fn a_guest_that_spins_gives_way_to_who_waits() {
+    let mut root = Root::new();
+    let id = guest(&mut root);
+    let page = root.page();
+    assert_eq!(map(&mut root, id, 0, &[page], MapGpaFlags::RAM).status(), HvStatus::SUCCESS);
+    for (msr, value) in [(HV_X64_MSR_GUEST_OS_ID, 0x8100), (HV_X64_MSR_HYPERCALL, 1)] {
+        script(move |vp| {
+            (vp.gprs.rcx, vp.gprs.rax, vp.gprs.rdx) = (msr.into(), value, 0);
+            Exit::MsrWrite
+        });
+    }
+    let spins = |code| {
+        script(move |vp| {
+            vp.gprs.rcx = HypercallInput::fast_call(code).into();
+            Exit::Hypercall
+        });
+    };
+    let mut event = |flags: DispatchFlags| {
+        let vp_index = HvVpIndex(0);
+        let call = DispatchVp { partition_id: id, vp_index, flags: flags.bits(), deadline: NEVER };
+        root.hv.dispatch(0, &mut root.backend, call).map(|out| (out.state, out.event))
+    };
+    // Nobody waits: it goes on.
+    spins(CallCode::NOTIFY_LONG_SPIN_WAIT);
+    script(|vp| {
+        assert_eq!(vp.gprs.rax, 0);
+        Exit::PhysicalInterrupt
+    });
+    assert_eq!(event(DispatchFlags::empty()), Ok((DispatchState::READY, DispatchEvent::NONE)));
+    // Another call ends nothing.
+    spins(CallCode::CREATE_PARTITION);
+    spins(CallCode::NOTIFY_LONG_SPIN_WAIT);
+    script(|_| panic!("it was to give way"));
+    assert_eq!(event(DispatchFlags::SPIN_ENDS), Ok((DispatchState::READY, DispatchEvent::SPIN)));
+    end_script();
+    script(|vp| {
+        assert_eq!(vp.gprs.rax, 0, "the call is complete");
+        Exit::PhysicalInterrupt
+    });
+    assert_eq!(event(DispatchFlags::SPIN_ENDS), Ok((DispatchState::READY, DispatchEvent::NONE)));
 }
 
 #[test]

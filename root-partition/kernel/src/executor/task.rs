@@ -208,6 +208,19 @@ pub fn slice_ended(account: &Account) {
     LOCAL.this().ready.lock().sharing.ran(account);
 }
 
+/// Whoever has `account` can do nothing until another of its group has run: others run first, that one before all.
+/// `false`: nobody waits for this processor.
+pub fn give_up_slice(account: &Account) -> bool {
+    LOCAL.this().change(|ready| {
+        let awaited = !ready.sharing.is_empty();
+        if awaited {
+            account.end_slice();
+            ready.sharing.let_others_go_first(account);
+        }
+        awaited
+    })
+}
+
 /// Takes interrupts for a moment before the processor is halted: a fast disk answers sooner than a processor has gone to
 /// sleep and come back. Whether a task is ready.
 ///

@@ -14,7 +14,8 @@ use hv_abi::partition::{
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 use hv_abi::stats::{MapStatsPageOutput, StatsObjectType, StatsPage};
 use hv_abi::vp::{
-    CreateVp, DispatchVp, HvRegisterAssoc, MapVpStatePage, MapVpStatePageOutput, VpRegisters, VpStatePageType,
+    CreateVp, DispatchFlags, DispatchVp, HvRegisterAssoc, MapVpStatePage, MapVpStatePageOutput, VpRegisters,
+    VpStatePageType,
 };
 use hv_abi::{CallCode, HvPartitionId, HvResult, HvStatus, HvVpIndex};
 use syscall::{Error, InterruptRequest};
@@ -273,10 +274,11 @@ impl Partition {
         Ok(())
     }
 
-    /// What names VP `vp` in [`call::dispatch`].
+    /// What names VP `vp` in [`call::dispatch`]; `among_others`: there are others, which it may have to wait for.
     #[must_use]
-    pub fn dispatch_target(&self, vp: u32) -> u64 {
-        let input = DispatchVp { partition_id: self.id, vp_index: HvVpIndex(vp), flags: 0, deadline: 0 };
+    pub fn dispatch_target(&self, vp: u32, among_others: bool) -> u64 {
+        let flags = if among_others { DispatchFlags::SPIN_ENDS.bits() } else { 0 };
+        let input = DispatchVp { partition_id: self.id, vp_index: HvVpIndex(vp), flags, deadline: 0 };
         input.into_registers().0
     }
 }

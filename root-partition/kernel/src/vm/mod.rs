@@ -60,7 +60,7 @@ pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     let group = Arc::new(Group::new(Shares::of_weight(WEIGHT_DEFAULT), create.vps));
     let mut vps = Vec::with_capacity(create.vps as usize);
     for index in 0..create.vps {
-        vps.push(create_vp(&partition, index, Arc::clone(&group))?);
+        vps.push(create_vp(&partition, index, create.vps > 1, Arc::clone(&group))?);
     }
     map_memory(&partition, &memory)?;
     partition.intercept_everything()?;
@@ -76,14 +76,14 @@ pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     Ok(Arc::new(Vm { inner, bus, _ports: ports }))
 }
 
-fn create_vp(partition: &Partition, index: u32, group: Arc<Group>) -> Result<Vp, Error> {
+fn create_vp(partition: &Partition, index: u32, among_others: bool, group: Arc<Group>) -> Result<Vp, Error> {
     partition.create_vp(index)?;
     let pages = VpPages {
         registers: partition.map_state_page(index, VpStatePageType::REGISTERS)?,
         message: partition.map_state_page(index, VpStatePageType::INTERCEPT_MESSAGE)?,
         stats: partition.map_vp_stats(index)?,
     };
-    Ok(Vp::new(partition.dispatch_target(index), pages, group))
+    Ok(Vp::new(partition.dispatch_target(index, among_others), pages, group))
 }
 
 fn map_memory(partition: &Partition, memory: &GuestMemory) -> Result<(), Error> {

@@ -225,6 +225,7 @@ impl Vp {
             match output.event {
                 DispatchEvent::INTERCEPT => return (Turn::Intercept, now),
                 DispatchEvent::ROOT_SIGNAL => synic::serve(),
+                DispatchEvent::SPIN if executor::give_up_slice(&self.account) => return (Turn::Yield, now),
                 DispatchEvent::SUSPEND => return (Turn::Failed(HvStatus::INVALID_VP_STATE), now),
                 _ => {}
             }

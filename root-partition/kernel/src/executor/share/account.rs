@@ -18,6 +18,8 @@ pub struct Account {
     pub(super) key: AtomicU64,
     /// Its place among those that wait at the same time; kept until its slice is over.
     pub(super) place: AtomicU64,
+    /// Where it waits at least when it waits next: it lets others go first.
+    pub(super) behind: AtomicU64,
     /// What it has run of its slice, in 100 ns.
     slice: AtomicU64,
     /// Since when it waits; 0: it does not.
@@ -36,6 +38,7 @@ impl Account {
             joined: Once::new(),
             key: AtomicU64::new(0),
             place: AtomicU64::new(0),
+            behind: AtomicU64::new(0),
             slice: AtomicU64::new(0),
             since: AtomicU64::new(0),
             waited: AtomicU64::new(0),

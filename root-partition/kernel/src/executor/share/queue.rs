@@ -132,6 +132,21 @@ impl<T> Queue<T> {
         self.bound(group);
     }
 
+    /// `account`, whose slice is over, waits for something that another of its group has to do first. If such a one waits here
+    /// it is next, and then whoever would be next otherwise. These others are let go first only as long as the group is not
+    /// far behind them: it keeps its share.
+    pub fn let_others_go_first(&mut self, account: &Account) {
+        let Some(first) = self.first() else { return };
+        let group = account.group();
+        let mut all = self.waiting.iter().take(LOOK);
+        let sibling = all.find(|(_, it)| Arc::ptr_eq(it.account.group(), group)).map(|(&at, _)| at);
+        if let Some(it) = sibling.and_then(|at| self.remove(at)) {
+            it.account.place.store(0, Ordering::Relaxed);
+            self.place(first, it);
+        }
+        account.behind.store(first.min(group.had() + group.lag() / 2), Ordering::Relaxed);
+    }
+
     /// Keeps the virtual time of a group that runs near that of those that wait here.
     ///
     /// It may have run for long beside others of greater weight without being able to use its share: then it is behind, and
@@ -164,7 +179,8 @@ impl<T> Queue<T> {
         if account.slice_begins() {
             self.next += 1;
             account.place.store(self.next, Ordering::Relaxed);
-            account.key.store(account.group().had(), Ordering::Relaxed);
+            let behind = account.behind.swap(0, Ordering::Relaxed);
+            account.key.store(account.group().had().max(behind), Ordering::Relaxed);
         }
         let key = account.waits_at();
         let reserved_from = account.group().reserved_from();
@@ -398,6 +414,49 @@ mod tests {
         // For good: what belongs to one VM never becomes another's.
         worker.join(account(WEIGHT).group());
         assert!(Arc::ptr_eq(worker.group(), vp.group()));
+    }
+
+    #[test]
+    fn who_spins_for_another_of_its_group_lets_it_go_first() {
+        let spins = account(WEIGHT);
+        let holds = Arc::new(Account::of(Arc::clone(spins.group()), 0));
+        let other = account(WEIGHT);
+        let mut queue = Queue::new();
+        queue.push_woken(Arc::clone(&spins), 1);
+        assert_eq!(queue.pop(|| 0), Some(1));
+        queue.push_woken(Arc::clone(&other), 2);
+        queue.push_woken(Arc::clone(&holds), 3);
+        spins.charge(SLICE / 2);
+        spins.end_slice();
+        queue.let_others_go_first(&spins);
+        queue.push(Arc::clone(&spins), 1);
+        assert_eq!((queue.pop(|| 0), queue.pop(|| 0), queue.pop(|| 0)), (Some(3), Some(2), Some(1)));
+        assert!(spins.group().had() == spins.group().virtual_time(SLICE / 2), "charged for what it ran");
+    }
+
+    #[test]
+    fn who_spins_for_nobody_here_lets_others_go_first_and_keeps_its_share() {
+        let (spins, other) = (account(WEIGHT), account(WEIGHT));
+        let mut queue = Queue::new();
+        queue.push_woken(Arc::clone(&spins), 1);
+        queue.push_woken(Arc::clone(&other), 2);
+        assert_eq!(queue.pop(|| 0), Some(1));
+        let (mut ran, mut turns) = ([0, 0], Vec::new());
+        let mut index = 1;
+        for _ in 0..2000 {
+            let (account, turn) = if index == 1 { (&spins, SLICE / 10) } else { (&other, SLICE) };
+            account.charge(turn);
+            ran[index - 1] += turn;
+            turns.push(index);
+            if index == 1 {
+                spins.end_slice();
+                queue.let_others_go_first(&spins);
+            }
+            queue.push(Arc::clone(account), index);
+            index = queue.pop(|| 0).unwrap();
+        }
+        assert_eq!(turns[..4], [1, 2, 1, 2]);
+        assert!(ran[0].abs_diff(ran[1]) <= 4 * SLICE, "{ran:?}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod flushes;
 mod hypercalls;
 mod interrupts;
+mod spin;
 mod times;
 
 use core::arch::{asm, global_asm};
@@ -42,6 +43,7 @@ const TIME: u64 = 1;
 const READ: u64 = 2;
 const FLUSH: u64 = 3;
 const INTERRUPT: u64 = 4;
+const SPIN: u64 = 5;
 
 static mut STACKS: [Stack; COUNT] = [const { Stack::new() }; COUNT];
 static INPUTS: [Page; COUNT] = [const { Page::new() }; COUNT];
@@ -156,6 +158,7 @@ extern "C" fn other(id: usize) -> ! {
 fn obey(id: usize, order: u64) {
     match order {
         TIME => times::read(),
+        SPIN => spin::wait(),
         READ => flushes::read_until_told(),
         FLUSH => (0..STORM).for_each(|_| {
             call(0x0002, id, &[0, 2, 0b1111]);
@@ -214,6 +217,7 @@ pub fn run(spared: Spared) {
     interrupts::run(counter);
     hypercalls::run(counter);
     times::run();
+    spin::run();
     flushes::run();
     probe!("several interrupt each other", "{}", {
         all_do(INTERRUPT);
