@@ -176,6 +176,17 @@ pub trait VirtualProcessorBackend: Sized {
     fn flush_second_level(&mut self);
     /// Puts the state after INIT or SIPI.
     fn reset(&mut self, reset: Reset);
+    /// What follows RDMSR, of the register that RCX names: its value or #GP.
+    fn finish_rdmsr<E>(&mut self, value: Result<u64, E>) {
+        if let Ok(value) = value {
+            self.gprs_mut().set_edx_eax(value);
+        }
+        self.finish(value.is_ok());
+    }
+    /// Completes the instruction that exited, or #GP.
+    fn finish(&mut self, done: bool) {
+        if done { self.advance() } else { self.inject(Event::GENERAL_PROTECTION) }
+    }
     /// Validates and sets XCR0 (XSETBV); false: #GP.
     fn set_xcr0(&mut self, value: u64) -> bool;
 }

@@ -215,14 +215,12 @@ impl<M: Machine> Dispatch<'_, M> {
             let exit = running.backend.run();
             self.processor.mode.leave();
             self.vp.stats.count_exit(reason(&exit));
-            let next = match exit {
-                Exit::Hypercall => Next::Hypercall,
+            let end = match exit {
+                Exit::Hypercall => self.hypercall(running.backend),
                 Exit::PhysicalInterrupt => return End::READY,
                 Exit::Nmi | Exit::Handled => continue,
-                exit => handle_exit(&mut running, &self.around, &exit),
+                exit => Self::ends(handle_exit(&mut running, &self.around, &exit)),
             };
-            let end =
-                if next == Next::Hypercall { self.hypercall(running.backend) } else { Self::ends(next) };
             if let Some(end) = end {
                 return end;
             }
@@ -257,10 +255,9 @@ impl<M: Machine> Dispatch<'_, M> {
     #[inline]
     fn ends(next: Next) -> Option<End> {
         match next {
-            Next::Enter | Next::Recalled | Next::Hypercall => None,
+            Next::Enter | Next::Recalled => None,
             Next::Blocked => Some(End::BLOCKED),
             Next::Intercept => Some(End::INTERCEPT),
-            Next::PhysicalInterrupt => Some(End::READY),
         }
     }
 

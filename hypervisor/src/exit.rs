@@ -24,10 +24,6 @@ pub enum Next {
     Blocked,
     /// The intercept-message page holds what the root has to answer.
     Intercept,
-    /// The caller does the hypercall, completes the instruction and enters.
-    Hypercall,
-    /// A physical interrupt is pending: back to the root.
-    PhysicalInterrupt,
     /// [`VpInbox::recall`](crate::platform::VpInbox::recall): look whether the VP may go on.
     Recalled,
 }
@@ -49,7 +45,7 @@ pub fn before_entry<B: VirtualProcessorBackend>(
     if vp.platform.activity == Activity::Running { Next::Enter } else { Next::Blocked }
 }
 
-/// After each exit.
+/// After each exit but those that whoever dispatches deals with itself: hypercalls and physical interrupts.
 #[inline]
 pub fn handle_exit<B: VirtualProcessorBackend>(
     vp: &mut Running<'_, B>,
@@ -60,10 +56,8 @@ pub fn handle_exit<B: VirtualProcessorBackend>(
         Exit::Cpuid => cpuid(vp, env),
         Exit::MsrWrite => return write_msr(vp, env),
         Exit::MsrRead => read_msr(vp, env),
-        Exit::Hypercall => return hypercall(vp, env),
         Exit::InterruptWindow => vp.inbox.posted.raise(hazard::INTERRUPT),
-        Exit::PhysicalInterrupt => return Next::PhysicalInterrupt,
-        Exit::Nmi | Exit::Handled => {}
+        Exit::Hypercall | Exit::PhysicalInterrupt | Exit::Nmi | Exit::Handled => {}
         Exit::IoPort(access) => return port(vp, env, access),
         Exit::SecondLevelFault(fault) => {
             intercept::memory(vp, env.partition_id(), fault);
@@ -115,42 +109,21 @@ fn cpuid<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroun
 
 fn read_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
     let number = vp.backend.gprs().rcx as u32;
-    match msr::read(vp, env, number) {
-        Ok(value) => {
-            vp.backend.gprs_mut().set_edx_eax(value);
-            vp.backend.advance();
-        }
-        Err(_) => vp.backend.inject(Event::GENERAL_PROTECTION),
-    }
+    let value = msr::read(vp, env, number);
+    vp.backend.finish_rdmsr(value);
 }
 
 fn write_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) -> Next {
     let gprs = vp.backend.gprs();
     let (number, value) = (gprs.rcx as u32, gprs.edx_eax());
-    match msr::write(vp, env, number, value) {
-        Ok(followup) => {
-            vp.backend.advance();
-            match followup {
-                Followup::None => return Next::Enter,
-                Followup::LevelEoi(vector) => intercept::apic_eoi(vp, env.partition_id(), vector),
-                Followup::Reset => intercept::unrecoverable(vp, env.partition_id()),
-            }
-            Next::Intercept
-        }
-        Err(_) => {
-            vp.backend.inject(Event::GENERAL_PROTECTION);
-            Next::Enter
-        }
+    let followup = msr::write(vp, env, number, value);
+    vp.backend.finish(followup.is_ok());
+    match followup.unwrap_or(Followup::None) {
+        Followup::None => return Next::Enter,
+        Followup::LevelEoi(vector) => intercept::apic_eoi(vp, env.partition_id(), vector),
+        Followup::Reset => intercept::unrecoverable(vp, env.partition_id()),
     }
-}
-
-/// The hypercall instruction: the guest's kernel only, and only once it has placed the page.
-fn hypercall<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) -> Next {
-    if vp.backend.cpl() != 0 || !env.platform().hypercalls_enabled() {
-        vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
-        return Next::Enter;
-    }
-    Next::Hypercall
+    Next::Intercept
 }
 
 /// A port: the root's, or nobody's, where reads give all ones and writes vanish. String operations touch memory, so
@@ -191,12 +164,10 @@ fn xsetbv<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     let gprs = vp.backend.gprs();
     let (index, value) = (gprs.rcx as u32, gprs.edx_eax());
     if register(vp.backend, HvRegisterName::Cr4) & CR4_OSXSAVE == 0 {
-        vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
-    } else if vp.backend.cpl() != 0 || index != 0 || !vp.backend.set_xcr0(value) {
-        vp.backend.inject(Event::GENERAL_PROTECTION);
-    } else {
-        vp.backend.advance();
+        return vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
     }
+    let done = vp.backend.cpl() == 0 && index == 0 && vp.backend.set_xcr0(value);
+    vp.backend.finish(done);
 }
 
 /// Delivers an interrupt to all that it reaches, and wakes them. `sender` is the VP that sends it, if one

@@ -66,36 +66,19 @@ pub struct StatePage {
 #[derive(Debug)]
 pub struct Stats(pub StatePage);
 
-/// Words of [`hv_abi::stats::VpStats`].
+/// Words of [`VpStats`](hv_abi::stats::VpStats).
 pub mod counter {
-    /// `dispatches`.
-    pub const DISPATCHES: usize = 0;
-    /// `guest_run_ticks`.
-    pub const GUEST_RUN_TICKS: usize = 1;
-    /// `exits`.
-    pub const EXITS: usize = 2;
-    /// `intercepts`.
-    pub const INTERCEPTS: usize = 34;
-    /// `interrupts`.
-    pub const INTERRUPTS: usize = 35;
-    /// `hypercall_errors`.
-    pub const HYPERCALL_ERRORS: usize = 36;
-    /// `timers`.
-    pub const TIMERS: usize = 37;
-    /// `hypervisor_run_ticks`.
-    pub const HYPERVISOR_RUN_TICKS: usize = 38;
-}
-
-const _: () = {
     use core::mem::offset_of;
     use hv_abi::stats::VpStats;
-    assert!(offset_of!(VpStats, guest_run_ticks) == counter::GUEST_RUN_TICKS * 8);
-    assert!(offset_of!(VpStats, exits) == counter::EXITS * 8);
-    assert!(offset_of!(VpStats, intercepts) == counter::INTERCEPTS * 8);
-    assert!(offset_of!(VpStats, interrupts) == counter::INTERRUPTS * 8);
-    assert!(offset_of!(VpStats, timers) == counter::TIMERS * 8);
-    assert!(offset_of!(VpStats, hypervisor_run_ticks) == counter::HYPERVISOR_RUN_TICKS * 8);
-};
+    pub const DISPATCHES: usize = offset_of!(VpStats, dispatches) / 8;
+    pub const GUEST_RUN_TICKS: usize = offset_of!(VpStats, guest_run_ticks) / 8;
+    pub const EXITS: usize = offset_of!(VpStats, exits) / 8;
+    pub const INTERCEPTS: usize = offset_of!(VpStats, intercepts) / 8;
+    pub const INTERRUPTS: usize = offset_of!(VpStats, interrupts) / 8;
+    pub const HYPERCALL_ERRORS: usize = offset_of!(VpStats, hypercall_errors) / 8;
+    pub const TIMERS: usize = offset_of!(VpStats, timers) / 8;
+    pub const HYPERVISOR_RUN_TICKS: usize = offset_of!(VpStats, hypervisor_run_ticks) / 8;
+}
 
 impl StatePage {
     /// Takes it from the pool.

@@ -5,7 +5,7 @@ use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 
 use HvRegisterName as Name;
 
-/// Bits 63:32 of CR0, CR4, DR6, DR7 and SFMASK are zero.
+/// Bits 63:32 of CR0, CR4, DR6, DR7 and SFMASK, TSC_AUX are zero.
 const HIGH: u64 = 0xFFFF_FFFF << 32;
 /// RFLAGS: bit 1 is one, 3, 5, 15 and 22 up are zero.
 const RFLAGS_ZERO: u64 = !0x3F_7FD7;
@@ -18,7 +18,7 @@ pub fn is_acceptable(name: HvRegisterName, value: HvRegisterValue) -> bool {
         Name::Rflags => v & RFLAGS_ZERO == 0,
         Name::Cr3 => v >> 52 == 0,
         Name::Cr8 => v <= 0xF,
-        Name::Sfmask => v & HIGH == 0,
+        Name::Sfmask | Name::TscAux => v & HIGH == 0,
         // Each byte is one of UC, WC, WT, WP, WB, UC-.
         Name::Pat => v.to_le_bytes().iter().all(|memory_type| matches!(memory_type, 0 | 1 | 4..=7)),
         Name::SysenterEip | Name::SysenterEsp | Name::Lstar | Name::Cstar | Name::KernelGsBase => {

@@ -205,13 +205,13 @@ impl LocalApic {
     /// Requests the interrupt of an LVT entry.
     pub fn local_interrupt(&mut self, entry: LvtEntry, posted: &Posted) {
         if let Some(vector) = self.lvt.vector(entry) {
-            self.request(vector, posted);
+            self.request(vector, error::RECEIVED_ILLEGAL_VECTOR, posted);
         }
     }
-    /// Requests `vector` in this APIC itself; one below 16 is an error.
-    fn request(&mut self, vector: u8, posted: &Posted) {
+    /// Requests `vector` in this APIC itself; one below 16 is this error.
+    fn request(&mut self, vector: u8, illegal: u32, posted: &Posted) {
         if vector < 16 {
-            self.record(error::RECEIVED_ILLEGAL_VECTOR, posted);
+            self.record(illegal, posted);
         } else {
             posted.request(vector, false);
         }

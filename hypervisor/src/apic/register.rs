@@ -106,7 +106,9 @@ impl LocalApic {
                 self.timer.set_divide(value, now, self.lvt.timer_mode());
                 return Ok(Effect::Timer);
             }
-            number::SELF_IPI if value & !0xFF == 0 => self.send_to_self(value as u8, posted),
+            number::SELF_IPI if value & !0xFF == 0 => {
+                self.request(value as u8, error::SEND_ILLEGAL_VECTOR, posted);
+            }
             _ => return Err(Fault),
         }
         Ok(Effect::Reconsider)
@@ -130,14 +132,6 @@ impl LocalApic {
             }
         }
         Ok(Effect::Send(ipi))
-    }
-
-    fn send_to_self(&mut self, vector: u8, posted: &Posted) {
-        if vector < 16 {
-            self.record(error::SEND_ILLEGAL_VECTOR, posted);
-        } else {
-            posted.request(vector, false);
-        }
     }
 
     fn write_svr(&mut self, value: u32, posted: &Posted) {

@@ -11,16 +11,16 @@ use x86_64::instructions::tables::lidt;
 use x86_64::structures::DescriptorTablePointer;
 
 use crate::address_space::Stack;
-use crate::arch::panic::Registers;
 use crate::arch::vmx::world_switch;
 use crate::arch::{per_cpu, vendor};
+use crate::backend::Gprs;
 
 /// What the entry code leaves on the stack.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Frame {
-    /// General registers.
-    pub registers: Registers,
+    /// General registers; RSP is that of the entry code.
+    pub registers: Gprs,
     /// Which exception.
     pub vector: u64,
     /// Its error code, or 0.
@@ -62,13 +62,16 @@ exception_stubs:
     .endr
 
 exception_entry:
-    .irp register, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax
+    .irp register, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rsp, rbx, rdx, rcx, rax
     push \register
     .endr
     cld
     mov rdi, rsp
+    sub rsp, 8
     call {handle}
-    .irp register, rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
+    add rsp, 8
+    /* RBP twice: the first is RSP's. */
+    .irp register, rax, rcx, rdx, rbx, rbp, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
     pop \register
     .endr
     add rsp, 16

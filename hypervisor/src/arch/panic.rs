@@ -2,43 +2,14 @@
 #![expect(unsafe_code, reason = "walks the chain of frames")]
 
 use core::arch::asm;
-use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
+
+use x86_64::structures::idt::ExceptionVector;
 
 use crate::arch::exception::Frame;
 use crate::arch::{cpu, log};
+use crate::backend::Gprs;
 use crate::say;
-
-/// General registers in the order in which the entry code leaves them.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct Registers {
-    pub rax: u64,
-    pub rcx: u64,
-    pub rdx: u64,
-    pub rbx: u64,
-    pub rbp: u64,
-    pub rsi: u64,
-    pub rdi: u64,
-    pub r8: u64,
-    pub r9: u64,
-    pub r10: u64,
-    pub r11: u64,
-    pub r12: u64,
-    pub r13: u64,
-    pub r14: u64,
-    pub r15: u64,
-}
-
-impl fmt::Display for Registers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rax, rcx, rdx, rbx, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15 } = self;
-        writeln!(f, "  rax {rax:016x} rcx {rcx:016x} rdx {rdx:016x} rbx {rbx:016x}")?;
-        writeln!(f, "  rbp {rbp:016x} rsi {rsi:016x} rdi {rdi:016x} r8  {r8:016x}")?;
-        writeln!(f, "  r9  {r9:016x} r10 {r10:016x} r11 {r11:016x} r12 {r12:016x}")?;
-        write!(f, "  r13 {r13:016x} r14 {r14:016x} r15 {r15:016x}")
-    }
-}
 
 /// Set by the first processor that comes here.
 static ENDING: AtomicBool = AtomicBool::new(false);
@@ -58,15 +29,14 @@ pub fn exception(frame: &Frame) -> ! {
     let (cr2, cr3): (u64, u64);
     // SAFETY: reads two control registers.
     unsafe { asm!("mov {}, cr2", "mov {}, cr3", out(reg) cr2, out(reg) cr3, options(nomem, nostack)) };
-    say!("\nBulkhead: the hypervisor stopped: {}, error code {:#x}", name(frame.vector), frame.error_code);
-    say!(
-        "  rip {:016x} rsp {:016x} rflags {:x} cr2 {cr2:016x} cr3 {cr3:x}",
-        frame.rip,
-        frame.rsp,
-        frame.rflags
-    );
-    say!("{}", frame.registers);
-    backtrace(frame.registers.rbp);
+    let Frame { registers, vector, error_code, rip, rflags, rsp, .. } = *frame;
+    match ExceptionVector::try_from(vector as u8) {
+        Ok(name) => say!("\nBulkhead: the hypervisor stopped: {name:?}, error code {error_code:#x}"),
+        Err(_) => say!("\nBulkhead: the hypervisor stopped: exception {vector}, error code {error_code:#x}"),
+    }
+    say!("  rip {rip:016x} rflags {rflags:x} cr2 {cr2:016x} cr3 {cr3:x}");
+    show(&Gprs { rsp, ..registers });
+    backtrace(registers.rbp);
     cpu::stop()
 }
 
@@ -106,26 +76,15 @@ fn backtrace(mut rbp: u64) {
     }
 }
 
-fn name(vector: u64) -> &'static str {
-    match vector {
-        0 => "#DE",
-        1 => "#DB",
-        3 => "#BP",
-        4 => "#OF",
-        5 => "#BR",
-        6 => "#UD",
-        7 => "#NM",
-        8 => "#DF",
-        10 => "#TS",
-        11 => "#NP",
-        12 => "#SS",
-        13 => "#GP",
-        14 => "#PF",
-        16 => "#MF",
-        17 => "#AC",
-        18 => "#MC, the hardware reports a failure",
-        19 => "#XF",
-        30 => "#SX",
-        _ => "an exception",
+/// General registers, four a line.
+fn show(registers: &Gprs) {
+    const NAMES: [[&str; 4]; 4] = [
+        ["rax", "rcx", "rdx", "rbx"],
+        ["rsp", "rbp", "rsi", "rdi"],
+        ["r8 ", "r9 ", "r10", "r11"],
+        ["r12", "r13", "r14", "r15"],
+    ];
+    for ([a, b, c, d], [v, w, x, y]) in NAMES.iter().zip(registers.as_array().as_chunks().0) {
+        say!("  {a} {v:016x} {b} {w:016x} {c} {x:016x} {d} {y:016x}");
     }
 }

@@ -348,20 +348,6 @@ fn a_triple_fault_is_the_guests_end_only() {
 }
 
 #[test]
-fn hypercalls_need_the_page_and_the_kernel() {
-    let partition = Partition::new(1);
-    let mut vp = running(&partition, 0);
-    assert_eq!(partition.exit(&mut vp, Exit::Hypercall), Next::Enter);
-    assert_eq!(vp.backend.enter(), Some(Event::UNDEFINED_INSTRUCTION));
-    partition.wrmsr(&mut vp, 0x4000_0000, 0x8100 << 48).unwrap();
-    partition.wrmsr(&mut vp, 0x4000_0001, 0x5001).unwrap();
-    assert_eq!(partition.exit(&mut vp, Exit::Hypercall), Next::Hypercall);
-    vp.backend.cpl = 3;
-    partition.exit(&mut vp, Exit::Hypercall);
-    assert_eq!(vp.backend.enter(), Some(Event::UNDEFINED_INSTRUCTION));
-}
-
-#[test]
 fn xsetbv_is_checked() {
     let partition = Partition::new(1);
     let mut vp = running(&partition, 0);
@@ -457,7 +443,6 @@ fn exit() -> impl Strategy<Value = Exit> {
         1 => Just(Exit::Cpuid),
         4 => Just(Exit::MsrRead),
         8 => Just(Exit::MsrWrite),
-        1 => Just(Exit::Hypercall),
         1 => Just(Exit::Halt),
         1 => Just(Exit::InterruptWindow),
         1 => Just(Exit::Xsetbv),

@@ -16,6 +16,8 @@ use hv_abi::registers::{
 };
 use hv_abi::{HvResult, HvStatus, SpaPage};
 
+use extension::acceptable::is_acceptable;
+
 use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
 use crate::machine::{MappedPage, Page};
 
@@ -231,6 +233,9 @@ impl VirtualProcessorBackend for FakeBackend {
         }
     }
     fn write_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> HvResult<()> {
+        if !is_acceptable(name, value) {
+            return Err(HvStatus::INVALID_PARAMETER);
+        }
         let mut gprs = *self.gprs.as_array();
         if let Some(register) = general(&mut gprs, name) {
             *register = value.low;

@@ -31,7 +31,7 @@ fn with<M: Machine>(
 
 /// The guest whose memory is changed: initialized, and not the root.
 fn guest<'a, M: Machine>(by: &'a Caller<'_, M>, id: HvPartitionId) -> HvResult<PartitionRef<'a, M>> {
-    let guest = by.hv.partition(by.partition, id)?;
+    let guest = by.named(id)?;
     if guest.is_root() {
         Err(HvStatus::OPERATION_DENIED)
     } else if guest.state() != State::Active {
@@ -43,14 +43,12 @@ fn guest<'a, M: Machine>(by: &'a Caller<'_, M>, id: HvPartitionId) -> HvResult<P
 
 /// `DEPOSIT_MEMORY`.
 pub fn deposit<M: Machine>(by: &mut Caller<'_, M>, call: &DepositMemory, reps: Reps<'_, u64, ()>) -> Batch {
-    with(by.hv.machine, by.hv.partition(by.partition, call.partition_id), |to| by.hv.deposit(to, reps.items))
+    with(by.hv.machine, by.named(call.partition_id), |to| by.hv.deposit(to, reps.items))
 }
 
 /// `WITHDRAW_MEMORY`.
 pub fn withdraw<M: Machine>(by: &mut Caller<'_, M>, call: &WithdrawMemory, reps: Reps<'_, (), u64>) -> Batch {
-    with(by.hv.machine, by.hv.partition(by.partition, call.partition_id), |from| {
-        by.hv.withdraw(from, reps.results)
-    })
+    with(by.hv.machine, by.named(call.partition_id), |from| by.hv.withdraw(from, reps.results))
 }
 
 /// `MAP_GPA_PAGES`.

@@ -18,11 +18,12 @@ mod vp;
 pub use route::hypercall;
 
 use hv_abi::cpuid::HvPrivileges;
-use hv_abi::{HvResult, HvStatus};
+use hv_abi::{HvPartitionId, HvResult, HvStatus};
 
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
 use crate::partition::Partition;
+use crate::partition_table::PartitionRef;
 
 /// Reps that are copied in, done and answered together.
 pub const REPS_AT_A_TIME: usize = 32;
@@ -74,7 +75,16 @@ pub struct Reps<'a, I, R> {
     pub results: &'a mut [R],
 }
 
-impl<M: Machine> Caller<'_, M> {
+/// `INVALID_PARAMETER` unless what is reserved in a call is as it must be.
+fn reserved(is_zero: bool) -> HvResult<()> {
+    if is_zero { Ok(()) } else { Err(HvStatus::INVALID_PARAMETER) }
+}
+
+impl<'a, M: Machine> Caller<'a, M> {
+    /// The partition that a call names.
+    pub fn named(&self, id: HvPartitionId) -> HvResult<PartitionRef<'a, M>> {
+        self.hv.partition(self.partition, id)
+    }
     /// `ACCESS_DENIED` unless the caller has all of these.
     pub fn needs(&self, privileges: HvPrivileges) -> HvResult<()> {
         if self.partition.privileges().contains(privileges) { Ok(()) } else { Err(HvStatus::ACCESS_DENIED) }

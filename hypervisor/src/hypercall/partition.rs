@@ -9,7 +9,7 @@ use hv_abi::partition::{
 };
 use hv_abi::{HvResult, HvStatus};
 
-use super::Caller;
+use super::{Caller, reserved};
 use crate::guest::Around;
 use crate::hypervisor::Hypervisor;
 use crate::layout::MAX_VPS;
@@ -35,7 +35,7 @@ pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreatePartition) -> HvRe
 
 /// `INITIALIZE_PARTITION`.
 pub fn initialize<M: Machine>(by: &mut Caller<'_, M>, call: PartitionOnly) -> HvResult<()> {
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let partition = by.named(call.partition_id)?;
     by.hv.initialize(&partition)?;
     partition.count_pages(by.hv.machine);
     Ok(())
@@ -43,7 +43,7 @@ pub fn initialize<M: Machine>(by: &mut Caller<'_, M>, call: PartitionOnly) -> Hv
 
 /// `FINALIZE_PARTITION`.
 pub fn finalize<M: Machine>(by: &mut Caller<'_, M>, call: PartitionOnly) -> HvResult<()> {
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let partition = by.named(call.partition_id)?;
     by.hv.finalize(&partition)
 }
 
@@ -64,11 +64,9 @@ fn platform<M: Machine>(partition: &Partition<M>) -> HvResult<&PartitionPlatform
 
 /// `GET_PARTITION_PROPERTY`.
 pub fn get_property<M: Machine>(by: &mut Caller<'_, M>, call: GetPartitionProperty) -> HvResult<ValueOutput> {
-    if call.padding != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
+    reserved(call.padding == 0)?;
     let hv = by.hv;
-    let partition = hv.partition(by.partition, call.partition_id)?;
+    let partition = by.named(call.partition_id)?;
     let value = match call.property_code {
         PropertyCode::PRIVILEGE_FLAGS => partition.privileges().bits(),
         PropertyCode::SUSPEND => u64::from(partition.suspended.load(Ordering::Acquire)),
@@ -88,10 +86,8 @@ pub fn get_property<M: Machine>(by: &mut Caller<'_, M>, call: GetPartitionProper
 
 /// `SET_PARTITION_PROPERTY`.
 pub fn set_property<M: Machine>(by: &mut Caller<'_, M>, call: SetPartitionProperty) -> HvResult<()> {
-    if call.padding != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    reserved(call.padding == 0)?;
+    let partition = by.named(call.partition_id)?;
     if partition.is_root() {
         return Err(HvStatus::OPERATION_DENIED);
     }

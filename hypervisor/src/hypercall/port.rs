@@ -5,9 +5,9 @@ use hv_abi::port::{
     ID_MASK,
 };
 use hv_abi::synic::{EVENT_FLAGS_PER_SINT, SINT_COUNT};
-use hv_abi::{HvResult, HvStatus, HvVpIndex};
+use hv_abi::{HvPartitionId, HvResult, HvStatus, HvVpIndex};
 
-use super::Caller;
+use super::{Caller, reserved};
 use crate::connection::Connection;
 use crate::layout::{ROOT_SLOT, connection_table, port_table, queue};
 use crate::machine::Machine;
@@ -33,6 +33,11 @@ fn check_port(info: &HvPortInfo, processors: u32) -> HvResult<()> {
     if any || info.target_vp.0 < processors { Ok(()) } else { Err(HvStatus::INVALID_VP_INDEX) }
 }
 
+/// All ports are the root's.
+fn check_owner<M: Machine>(by: &Caller<'_, M>, id: HvPartitionId) -> HvResult<()> {
+    if by.named(id)?.is_root() { Ok(()) } else { Err(HvStatus::OPERATION_DENIED) }
+}
+
 fn check_port_id(id: HvPortId) -> HvResult<()> {
     if id.0 & !ID_MASK == 0 { Ok(()) } else { Err(HvStatus::INVALID_PORT_ID) }
 }
@@ -46,14 +51,10 @@ pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreatePort) -> HvResult<
     let hv = by.hv;
     check_port_id(call.port_id)?;
     check_port(&call.port_info, hv.processor_count())?;
-    if call.vtls != 0 || call.proximity_domain_info != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
+    reserved(call.vtls == 0 && call.proximity_domain_info == 0)?;
     // Ports are the root's; a guest is reached directly.
-    if !hv.partition(by.partition, call.port_partition_id)?.is_root() {
-        return Err(HvStatus::OPERATION_DENIED);
-    }
-    let connection_partition = hv.partition(by.partition, call.connection_partition_id)?.id;
+    check_owner(by, call.port_partition_id)?;
+    let connection_partition = by.named(call.connection_partition_id)?.id;
     let is_message = call.port_info.port_type == HvPortType::MESSAGE;
     let mut ports = hv.ports.lock(hv.machine);
     if is_message && ports.count(|port| port.queue.is_some()) >= MAX_MESSAGE_PORTS {
@@ -79,12 +80,8 @@ pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreatePort) -> HvResult<
 /// `DELETE_PORT`.
 pub fn delete<M: Machine>(by: &mut Caller<'_, M>, call: DeletePort) -> HvResult<()> {
     let hv = by.hv;
-    if call.reserved != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    if !hv.partition(by.partition, call.port_partition_id)?.is_root() {
-        return Err(HvStatus::OPERATION_DENIED);
-    }
+    reserved(call.reserved == 0)?;
+    check_owner(by, call.port_partition_id)?;
     let mut ports = hv.ports.lock(hv.machine);
     let (number, port) = ports.find(call.port_id.0).ok_or(HvStatus::INVALID_PORT_ID)?;
     if let Some(synic) = hv.root_synic(port.info.target_vp.0) {
@@ -103,18 +100,10 @@ pub fn delete<M: Machine>(by: &mut Caller<'_, M>, call: DeletePort) -> HvResult<
 pub fn connect<M: Machine>(by: &mut Caller<'_, M>, call: ConnectPort) -> HvResult<()> {
     let hv = by.hv;
     check_connection_id(call.connection_id)?;
-    let reserved = call.connection_vtl != 0
-        || call.reserved != 0
-        || call.padding != 0
-        || call.connection_info != [0; 3]
-        || call.proximity_domain_info != 0;
-    if reserved {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    if !hv.partition(by.partition, call.port_partition_id)?.is_root() {
-        return Err(HvStatus::OPERATION_DENIED);
-    }
-    let from = hv.partition(by.partition, call.connection_partition_id)?;
+    let rest = call.connection_vtl | call.reserved | call.padding;
+    reserved(rest == 0 && call.proximity_domain_info == 0 && call.connection_info == [0; 3])?;
+    check_owner(by, call.port_partition_id)?;
+    let from = by.named(call.connection_partition_id)?;
     {
         let mut ports = hv.ports.lock(hv.machine);
         let (_, port) = ports.find(call.port_id.0).ok_or(HvStatus::INVALID_PORT_ID)?;
@@ -135,10 +124,8 @@ pub fn connect<M: Machine>(by: &mut Caller<'_, M>, call: ConnectPort) -> HvResul
 
 /// `DISCONNECT_PORT`.
 pub fn disconnect<M: Machine>(by: &mut Caller<'_, M>, call: DisconnectPort) -> HvResult<()> {
-    if call.is_doorbell != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let from = by.hv.partition(by.partition, call.connection_partition_id)?;
+    reserved(call.is_doorbell == 0)?;
+    let from = by.named(call.connection_partition_id)?;
     let mut connections = from.connections.lock(by.hv.machine);
     connections.remove(call.connection_id.0).ok_or(HvStatus::INVALID_CONNECTION_ID)?;
     connections.trim(by.hv.machine, &mut from.pool.lock());

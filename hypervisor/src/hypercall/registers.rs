@@ -7,7 +7,7 @@ use hv_abi::vp::{HvRegisterAssoc, VpRegisters};
 use hv_abi::{HvResult, HvStatus};
 
 use super::vp::is_self;
-use super::{Batch, Caller, Reps};
+use super::{Batch, Caller, Reps, reserved};
 use crate::backend::VirtualProcessorBackend;
 use crate::guest::Around;
 use crate::machine::Machine;
@@ -71,10 +71,8 @@ fn with_target<M: Machine>(
     f: impl FnOnce(&Target<'_, M>) -> Batch,
 ) -> Batch {
     let found = (|| {
-        if header.input_vtl != 0 || header.padding != [0; 3] {
-            return Err(HvStatus::INVALID_PARAMETER);
-        }
-        let partition = by.hv.partition(by.partition, header.partition_id)?;
+        reserved(header.input_vtl == 0 && header.padding == [0; 3])?;
+        let partition = by.named(header.partition_id)?;
         let around = Around::new(by.hv, &partition)?;
         let vp = partition.vp(by.hv.machine, header.vp_index.0)?;
         Ok(f(&Target { around, vp: &vp }))

@@ -5,7 +5,7 @@ use hv_abi::message::{HvMessage, HvMessageType, MESSAGE_PAYLOAD_MAX};
 use hv_abi::port::{PostMessage, PostMessageDirect, SignalEvent, SignalEventDirect, SignalEventDirectOutput};
 use hv_abi::{HvResult, HvStatus};
 
-use super::Caller;
+use super::{Caller, reserved};
 use crate::guest::Around;
 use crate::machine::Machine;
 use crate::platform::Surroundings;
@@ -27,9 +27,7 @@ pub fn post_message<M: Machine>(by: &mut Caller<'_, M>, call: PostMessage) -> Hv
 /// `SIGNAL_EVENT`.
 #[inline]
 pub fn signal_event<M: Machine>(by: &mut Caller<'_, M>, call: SignalEvent) -> HvResult<()> {
-    if call.reserved != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
+    reserved(call.reserved == 0)?;
     by.hv.signal_through(by.partition, call.connection_id, call.flag_number)
 }
 
@@ -38,10 +36,8 @@ pub fn signal_event_direct<M: Machine>(
     by: &mut Caller<'_, M>,
     call: SignalEventDirect,
 ) -> HvResult<SignalEventDirectOutput> {
-    if call.target_vtl != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let partition = by.hv.partition(by.partition, call.target_partition)?;
+    reserved(call.target_vtl == 0)?;
+    let partition = by.named(call.target_partition)?;
     let around = Around::new(by.hv, &partition)?;
     let vp = partition.vp(by.hv.machine, call.target_vp.0)?;
     let (newly, wake) = vp.inbox.signal_event(call.target_sint.into(), call.flag_number, &around)?;
@@ -59,7 +55,7 @@ pub fn post_message_direct<M: Machine>(by: &mut Caller<'_, M>, call: PostMessage
     if call.vtl != 0 || call.padding != 0 || kind == HvMessageType::NONE || !fits {
         return Err(HvStatus::INVALID_PARAMETER);
     }
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let partition = by.named(call.partition_id)?;
     let around = Around::new(by.hv, &partition)?;
     let vp = partition.vp(by.hv.machine, call.vp_index.0)?;
     if vp.inbox.post_message(call.sint_index, &call.message, &around)? {
@@ -70,7 +66,7 @@ pub fn post_message_direct<M: Machine>(by: &mut Caller<'_, M>, call: PostMessage
 
 /// `INSTALL_INTERCEPT`.
 pub fn install_intercept<M: Machine>(by: &mut Caller<'_, M>, call: InstallIntercept) -> HvResult<()> {
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let partition = by.named(call.partition_id)?;
     let around = Around::new(by.hv, &partition)?;
     let _lifecycle = partition.lifecycle.lock();
     let intercepts = &around.platform().intercepts;
@@ -79,10 +75,8 @@ pub fn install_intercept<M: Machine>(by: &mut Caller<'_, M>, call: InstallInterc
 
 /// `ASSERT_VIRTUAL_INTERRUPT`.
 pub fn assert_interrupt<M: Machine>(by: &mut Caller<'_, M>, call: AssertVirtualInterrupt) -> HvResult<()> {
-    if call.target_vtl != 0 || call.reserved != [0; 3] {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    reserved(call.target_vtl == 0 && call.reserved == [0; 3])?;
+    let partition = by.named(call.partition_id)?;
     let around = Around::new(by.hv, &partition)?;
     let (control, address, vector) =
         (call.interrupt_control, call.destination_address, call.requested_vector);
@@ -94,6 +88,6 @@ pub fn assert_interrupt<M: Machine>(by: &mut Caller<'_, M>, call: AssertVirtualI
 /// `CLEAR_VIRTUAL_INTERRUPT`.
 /// There is never one to take back: external interrupts of a legacy controller are not offered.
 pub fn clear_interrupt<M: Machine>(by: &mut Caller<'_, M>, call: ClearVirtualInterrupt) -> HvResult<()> {
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    let partition = by.named(call.partition_id)?;
     Around::new(by.hv, &partition).map(|_| ())
 }

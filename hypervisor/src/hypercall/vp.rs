@@ -7,31 +7,30 @@ use hv_abi::vp::{
 };
 use hv_abi::{HvPartitionId, HvResult, HvStatus, HvVpIndex};
 
-use super::Caller;
+use super::{Caller, reserved};
 use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::translate;
 use crate::vp::{Stats, VpState};
 
-/// Holds a VP of a guest that does not run while `f` looks at it; `INVALID_VP_STATE` when it runs.
-pub fn with_vp<M: Machine, R>(
-    machine: &M,
-    partition: &Partition<M>,
+/// Does `f` with a VP that does not run.
+fn with_vp<M: Machine, R>(
+    by: &Caller<'_, M>,
+    id: HvPartitionId,
     index: HvVpIndex,
-    f: impl FnOnce(&mut VpState<M>) -> HvResult<R>,
+    f: impl FnOnce(&Partition<M>, &mut VpState<M>) -> HvResult<R>,
 ) -> HvResult<R> {
-    let vp = partition.vp(machine, index.0)?;
+    let partition = by.named(id)?;
+    let vp = partition.vp(by.hv.machine, index.0)?;
     let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
-    f(&mut state)
+    f(&partition, &mut state)
 }
 
 /// `CREATE_VP`.
 pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreateVp) -> HvResult<()> {
     let rest = call.subnode_id | call.proximity_domain_info | call.flags | u64::from(call.subnode_type);
-    if rest != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    reserved(rest == 0)?;
+    let partition = by.named(call.partition_id)?;
     by.hv.create_vp(&partition, call.vp_index.0)?;
     partition.count_pages(by.hv.machine);
     Ok(())
@@ -39,10 +38,8 @@ pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreateVp) -> HvResult<()
 
 /// `DELETE_VP`.
 pub fn delete<M: Machine>(by: &mut Caller<'_, M>, call: DeleteVp) -> HvResult<()> {
-    if call.padding != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let partition = by.hv.partition(by.partition, call.partition_id)?;
+    reserved(call.padding == 0)?;
+    let partition = by.named(call.partition_id)?;
     by.hv.delete_vp(&partition, call.vp_index.0)?;
     partition.count_pages(by.hv.machine);
     Ok(())
@@ -53,25 +50,17 @@ pub fn map_state_page<M: Machine>(
     by: &mut Caller<'_, M>,
     call: MapVpStatePage,
 ) -> HvResult<MapVpStatePageOutput> {
-    if call.input_vtl != 0 || call.flags != 0 || call.requested_map_location != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let hv = by.hv;
-    let partition = hv.partition(by.partition, call.partition_id)?;
-    with_vp(hv.machine, &partition, call.vp_index, |vp| {
-        vp.page(call.page_type)?.show(hv, true).map(|gpa_page| MapVpStatePageOutput { gpa_page })
+    reserved(call.input_vtl == 0 && call.flags == 0 && call.requested_map_location == 0)?;
+    with_vp(by, call.partition_id, call.vp_index, |_, vp| {
+        vp.page(call.page_type)?.show(by.hv, true).map(|gpa_page| MapVpStatePageOutput { gpa_page })
     })
 }
 
 /// `UNMAP_VP_STATE_PAGE`.
 pub fn unmap_state_page<M: Machine>(by: &mut Caller<'_, M>, call: UnmapVpStatePage) -> HvResult<()> {
-    if call.input_vtl != 0 || call.reserved != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let hv = by.hv;
-    let partition = hv.partition(by.partition, call.partition_id)?;
-    with_vp(hv.machine, &partition, call.vp_index, |vp| {
-        vp.page(call.page_type)?.hide(hv);
+    reserved(call.input_vtl == 0 && call.reserved == 0)?;
+    with_vp(by, call.partition_id, call.vp_index, |_, vp| {
+        vp.page(call.page_type)?.hide(by.hv);
         Ok(())
     })
 }
@@ -81,14 +70,10 @@ pub fn translate<M: Machine>(
     by: &mut Caller<'_, M>,
     call: TranslateVirtualAddress,
 ) -> HvResult<TranslateVirtualAddressOutput> {
-    if call.padding != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let hv = by.hv;
-    let partition = hv.partition(by.partition, call.partition_id)?;
-    with_vp(hv.machine, &partition, call.vp_index, |vp| {
+    reserved(call.padding == 0)?;
+    with_vp(by, call.partition_id, call.vp_index, |partition, vp| {
         let address = call.gva_page.checked_shl(12).unwrap_or(0);
-        translate::translate(hv.machine, &partition.memory, &vp.backend, address, call.control_flags)
+        translate::translate(by.hv.machine, &partition.memory, &vp.backend, address, call.control_flags)
     })
 }
 
@@ -98,10 +83,8 @@ fn with_stats<M: Machine, R>(
     of: StatsPage,
     f: impl FnOnce(&Stats) -> HvResult<R>,
 ) -> HvResult<R> {
-    if of.padding0 != 0 || of.padding1 != 0 {
-        return Err(HvStatus::INVALID_PARAMETER);
-    }
-    let partition = by.hv.partition(by.partition, of.partition_id)?;
+    reserved(of.padding0 == 0 && of.padding1 == 0)?;
+    let partition = by.named(of.partition_id)?;
     match of.object_type {
         StatsObjectType::VP => f(&partition.vp(by.hv.machine, of.vp_index.0)?.stats),
         StatsObjectType::PARTITION if of.vp_index == HvVpIndex(0) => {

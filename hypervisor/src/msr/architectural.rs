@@ -95,7 +95,7 @@ pub fn write<B: VirtualProcessorBackend>(
     value: u64,
 ) -> Result<(), Fault> {
     if let Some(name) = backend_register(number) {
-        let value = checked(vp, number, value)?;
+        let value = if number == msr::EFER { efer(vp, value)? } else { value };
         return vp.backend.write_register(name, HvRegisterValue::from_u64(value)).map_err(|_| Fault);
     }
     match number {
@@ -114,26 +114,12 @@ pub fn write<B: VirtualProcessorBackend>(
         // An update of the microcode starts with it.
         msr::BIOS_SIGN_ID => Ok(()),
         _ if fixed::<B>(number).is_some_and(|fixed| fixed.ignores_writes) => Ok(()),
-        _ => vp.platform.stored.mtrrs.write(number, value).unwrap_or(Err(Fault)),
+        _ => vp.platform.stored.mtrrs.write(number, value),
     }
 }
 
 fn fixed<B: VirtualProcessorBackend>(number: u32) -> Option<&'static FixedMsr> {
     B::fixed_msrs().iter().find(|fixed| fixed.number == number)
-}
-
-/// What the backend gets, if the processor would take `value`.
-fn checked<B: VirtualProcessorBackend>(vp: &Running<'_, B>, number: u32, value: u64) -> Result<u64, Fault> {
-    let valid = match number {
-        msr::EFER => return efer(vp, value),
-        msr::PAT => value.to_le_bytes().iter().all(|kind| matches!(kind, 0 | 1 | 4 | 5 | 6 | 7)),
-        msr::SYSENTER_ESP | msr::SYSENTER_EIP | msr::LSTAR | msr::CSTAR | msr::KERNEL_GS_BASE => {
-            Gva::new(value).is_some()
-        }
-        msr::TSC_AUX => value >> 32 == 0,
-        _ => true,
-    };
-    if valid { Ok(value) } else { Err(Fault) }
 }
 
 /// EFER: LMA is the processor's own, LME changes with paging off only.

@@ -9,7 +9,7 @@ pub mod synthetic;
 
 pub use crate::platform::registers::{read as read_register, write as write_register};
 pub use architectural::{Stored, register};
-pub use synthetic::refresh_reference_page;
+pub use synthetic::{refresh_reference_page, write_hypercall_page, write_reference_page};
 
 use hv_abi::msr;
 

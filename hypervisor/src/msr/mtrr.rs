@@ -30,7 +30,7 @@ const fn fixed(msr: u32) -> Option<usize> {
         0x250 => Some(0),
         0x258 => Some(1),
         0x259 => Some(2),
-        0x268..=0x26F => Some((msr & 7) as usize | 8),
+        0x268..=0x26F => Some((msr as usize & 7).wrapping_add(3)),
         _ => None,
     }
 }
@@ -43,41 +43,35 @@ impl Mtrrs {
     /// As firmware leaves them.
     pub const RESET: Self = Self { default_type: DEFAULT_VALUE, fixed: [WRITE_BACK; 11], variable: [0; 16] };
 
-    /// Fixed registers 8 to 15 (0x268 to 0x26F) are behind the first three.
-    const fn place(index: usize) -> usize {
-        if index < 8 { index } else { index.saturating_sub(5) }
-    }
-
     /// `None`: not one of them.
     pub fn read(&self, msr: u32) -> Option<u64> {
         match msr {
             CAPABILITY => Some(CAPABILITY_VALUE),
             DEFAULT_TYPE => Some(self.default_type),
             VARIABLE_FIRST..=VARIABLE_LAST => self.variable.get((msr & 0xF) as usize).copied(),
-            _ => self.fixed.get(Self::place(fixed(msr)?)).copied(),
+            _ => self.fixed.get(fixed(msr)?).copied(),
         }
     }
 
-    /// `None`: not one of them.
-    pub fn write(&mut self, msr: u32, value: u64) -> Option<Result<(), Fault>> {
+    /// Sets one that can be written, to a value that it takes.
+    pub fn write(&mut self, msr: u32, value: u64) -> Result<(), Fault> {
         let (register, valid) = match msr {
-            CAPABILITY => return Some(Err(Fault)),
             DEFAULT_TYPE => (&mut self.default_type, value & !0xCFF == 0 && is_type(value)),
             VARIABLE_FIRST..=VARIABLE_LAST => {
                 let mask = msr & 1 != 0;
                 let valid = value >> 52 == 0
                     && (mask && value & 0x7FF == 0 || !mask && is_type(value) && value & 0xF00 == 0);
-                (self.variable.get_mut((msr & 0xF) as usize)?, valid)
+                (self.variable.get_mut((msr & 0xF) as usize).ok_or(Fault)?, valid)
             }
             _ => {
                 let valid = value.to_le_bytes().iter().all(|byte| is_type(u64::from(*byte)));
-                (self.fixed.get_mut(Self::place(fixed(msr)?))?, valid)
+                (fixed(msr).and_then(|index| self.fixed.get_mut(index)).ok_or(Fault)?, valid)
             }
         };
         if valid {
             *register = value;
         }
-        Some(if valid { Ok(()) } else { Err(Fault) })
+        valid.then_some(()).ok_or(Fault)
     }
 }
 
@@ -93,14 +87,17 @@ mod tests {
         for (index, msr) in fixed.into_iter().enumerate() {
             assert_eq!(mtrrs.read(msr), Some(WRITE_BACK));
             let value = [0, 1, 4, 5, 6][index % 5] | (index as u64 % 2) << 8;
-            assert_eq!(mtrrs.write(msr, value), Some(Ok(())));
+            assert_eq!(mtrrs.write(msr, value), Ok(()));
             assert_eq!(mtrrs.read(msr), Some(value), "{msr:#x}");
         }
         let firsts = fixed.map(|msr| mtrrs.read(msr).unwrap() & 0xFF);
         assert_eq!(firsts, [0, 1, 4, 5, 6, 0, 1, 4, 5, 6, 0]);
-        assert_eq!(mtrrs.write(0x201, 0xF_FFFF_F800), Some(Ok(())));
+        assert_eq!(mtrrs.write(0x201, 0xF_FFFF_F800), Ok(()));
         assert_eq!(mtrrs.read(0x201), Some(0xF_FFFF_F800));
-        assert_eq!((mtrrs.read(0x210), mtrrs.read(0x26F + 1), mtrrs.write(0x251, 0)), (None, None, None));
+        assert_eq!(
+            (mtrrs.read(0x210), mtrrs.read(0x26F + 1), mtrrs.write(0x251, 0)),
+            (None, None, Err(Fault))
+        );
     }
 
     #[test]
@@ -109,7 +106,7 @@ mod tests {
         for (msr, value) in
             [(0xFE, 0x508), (0x2FF, 2), (0x2FF, 0x1000), (0x200, 3), (0x201, 1), (0x250, 0x07)]
         {
-            assert_eq!(mtrrs.write(msr, value), Some(Err(Fault)), "{msr:#x}");
+            assert_eq!(mtrrs.write(msr, value), Err(Fault), "{msr:#x}");
         }
     }
 }

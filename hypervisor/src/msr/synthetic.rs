@@ -2,7 +2,7 @@
 
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::msr;
-use hv_abi::synic::{HvPageMsr, SVERSION};
+use hv_abi::synic::HvPageMsr;
 use hv_abi::{GpaPage, HvResult, HvStatus};
 
 use super::{Followup, X2APIC_TPR, write_apic};
@@ -10,7 +10,9 @@ use crate::apic::{Fault, hazard};
 use crate::atomic::Ordering;
 use crate::backend::VirtualProcessorBackend;
 use crate::inject::{deliver_waiting, sync_task_priority};
+use crate::machine::Page;
 use crate::platform::{Activity, PartitionPlatform, Running, Surroundings};
+use crate::reference_time::ReferenceTime;
 use crate::synic::GuestPages;
 
 const X2APIC_EOI: u32 = 0x80B;
@@ -89,13 +91,8 @@ pub fn get<B: VirtualProcessorBackend>(
             u64::from(vp.platform.apic.tpr())
         }
         msr::HV_X64_MSR_VP_ASSIST_PAGE => vp.platform.stored.vp_assist,
-        msr::HV_X64_MSR_SCONTROL => synic.scontrol(),
-        msr::HV_X64_MSR_SVERSION => SVERSION,
-        msr::HV_X64_MSR_SIEFP => synic.siefp(),
-        msr::HV_X64_MSR_SIMP => synic.simp(),
-        msr::HV_X64_MSR_EOM => 0,
-        msr::HV_X64_MSR_SINT0..=msr::HV_X64_MSR_SINT15 => {
-            synic.sint(index(number, msr::HV_X64_MSR_SINT0)).into_bits()
+        msr::HV_X64_MSR_SCONTROL..=msr::HV_X64_MSR_EOM | msr::HV_X64_MSR_SINT0..=msr::HV_X64_MSR_SINT15 => {
+            synic.registers.read(number).ok_or(Fault)?
         }
         msr::HV_X64_MSR_STIMER0_CONFIG..=msr::HV_X64_MSR_STIMER3_COUNT => {
             let index = index(number, msr::HV_X64_MSR_STIMER0_CONFIG);
@@ -216,14 +213,10 @@ fn write_synic<B: VirtualProcessorBackend>(
     number: u32,
     value: u64,
 ) -> Result<(), Fault> {
-    let synic = &vp.inbox.synic;
-    match number {
-        msr::HV_X64_MSR_SCONTROL => synic.set_scontrol(value),
-        msr::HV_X64_MSR_SIEFP => synic.set_siefp(page_register(value)?),
-        msr::HV_X64_MSR_SIMP => synic.set_simp(page_register(value)?),
-        msr::HV_X64_MSR_EOM => {}
-        msr::HV_X64_MSR_SVERSION => return Err(Fault),
-        _ => return synic.set_sint(index(number, msr::HV_X64_MSR_SINT0), value).ok_or(Fault),
+    let places_page = matches!(number, msr::HV_X64_MSR_SIEFP | msr::HV_X64_MSR_SIMP);
+    let value = if places_page { page_register(value)? } else { value };
+    if number != msr::HV_X64_MSR_EOM {
+        vp.inbox.synic.write(number, value).ok_or(Fault)?;
     }
     deliver_waiting(vp, env);
     Ok(())
@@ -243,13 +236,7 @@ fn place_hypercall_page<B: VirtualProcessorBackend>(
     let value = if named { value } else { value & !ENABLE };
     if value & ENABLE != 0 {
         let page = GpaPage::new(HvPageMsr::from(value).gpa_page()).ok_or(Fault)?;
-        let [a, b, c] = B::hypercall_instruction();
-        let code = u64::from_le_bytes([a, b, c, RET, 0xCC, 0xCC, 0xCC, 0xCC]);
-        let written = env.with_guest_page(page, |page| {
-            (1..512).for_each(|word| page.write(word, INT3));
-            page.write(0, code);
-        });
-        written.ok_or(Fault)?;
+        env.with_guest_page(page, write_hypercall_page::<B>).ok_or(Fault)?;
     }
     platform.hypercall.store(value, Ordering::Relaxed);
     Ok(())
@@ -277,13 +264,22 @@ pub fn refresh_reference_page(platform: &PartitionPlatform, memory: &impl GuestP
         return Ok(());
     }
     let page = GpaPage::new(register.gpa_page()).ok_or(HvStatus::INVALID_PARAMETER)?;
-    let content = platform.time.page();
-    let written = memory.with_guest_page(page, |page| {
-        // Sequence 0 while the rest changes: a reader then asks the MSR.
-        page.write(0, 0);
-        page.write(1, content.tsc_scale);
-        page.write(2, content.tsc_offset);
-        page.write(0, u64::from(content.tsc_sequence));
-    });
+    let written = memory.with_guest_page(page, |page| write_reference_page(page, &platform.time));
     written.ok_or(HvStatus::INVALID_PARAMETER)
+}
+
+/// Fills a page with the code of a hypercall, and traps behind it.
+pub fn write_hypercall_page<B: VirtualProcessorBackend>(page: &Page) {
+    let [a, b, c] = B::hypercall_instruction();
+    (1..512).for_each(|word| page.write(word, INT3));
+    page.write(0, u64::from_le_bytes([a, b, c, RET, 0xCC, 0xCC, 0xCC, 0xCC]));
+}
+
+/// Fills a page with what the guest computes the reference time from; while it changes the sequence says not to.
+pub fn write_reference_page(page: &Page, time: &ReferenceTime) {
+    let content = time.page();
+    page.write(0, 0);
+    page.write(1, content.tsc_scale);
+    page.write(2, content.tsc_offset);
+    page.write(0, u64::from(content.tsc_sequence));
 }

@@ -4,15 +4,12 @@ use core::sync::atomic::Ordering;
 
 use hv_abi::GpaPage;
 use hv_abi::msr::*;
-use hv_abi::synic::{HvPageMsr, SVERSION};
+use hv_abi::synic::HvPageMsr;
 
-use crate::backend::VirtualProcessorBackend;
+use crate::apic::Fault;
 use crate::hypervisor::Hypervisor;
-use crate::machine::Machine;
-
-/// What an MSR that does not exist, or a value that it refuses, leads to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct GeneralProtection;
+use crate::machine::{Machine, Page};
+use crate::msr::{write_hypercall_page, write_reference_page};
 
 /// Registers of a root VP that only it uses.
 #[derive(Debug, Default)]
@@ -29,8 +26,8 @@ impl RootMsrs {
         Self { stats_page, ..Self::default() }
     }
     /// RDMSR.
-    pub fn read<M: Machine>(&self, hv: &Hypervisor<M>, vp: u32, msr: u32) -> Result<u64, GeneralProtection> {
-        let synic = hv.root_synic(vp).ok_or(GeneralProtection)?;
+    pub fn read<M: Machine>(&self, hv: &Hypervisor<M>, vp: u32, msr: u32) -> Result<u64, Fault> {
+        let synic = hv.root_synic(vp).ok_or(Fault)?;
         Ok(match msr {
             HV_X64_MSR_GUEST_OS_ID => hv.root.guest_os_id.load(Ordering::Relaxed),
             HV_X64_MSR_HYPERCALL => self.hypercall,
@@ -40,13 +37,7 @@ impl RootMsrs {
             HV_X64_MSR_REFERENCE_TSC => self.reference_tsc,
             HV_X64_MSR_TSC_FREQUENCY => hv.machine.tsc_hz(),
             HV_X64_MSR_VP_ASSIST_PAGE => self.vp_assist,
-            HV_X64_MSR_SCONTROL => synic.control(),
-            HV_X64_MSR_SVERSION => SVERSION,
-            HV_X64_MSR_SIEFP => synic.event_flags_page(),
-            HV_X64_MSR_SIMP => synic.message_page(),
-            HV_X64_MSR_EOM => 0,
-            HV_X64_MSR_SINT0..=HV_X64_MSR_SINT15 => synic.sint(msr.wrapping_sub(HV_X64_MSR_SINT0)),
-            _ => return Err(GeneralProtection),
+            _ => synic.registers.read(msr).ok_or(Fault)?,
         })
     }
 
@@ -57,53 +48,38 @@ impl RootMsrs {
         vp: u32,
         msr: u32,
         value: u64,
-    ) -> Result<(), GeneralProtection> {
-        let synic = hv.root_synic(vp).ok_or(GeneralProtection)?;
+    ) -> Result<(), Fault> {
+        let synic = hv.root_synic(vp).ok_or(Fault)?;
         match msr {
             HV_X64_MSR_GUEST_OS_ID => hv.root.guest_os_id.store(value, Ordering::Relaxed),
             HV_X64_MSR_HYPERCALL => {
-                if HvPageMsr::from(value).enable() {
-                    write_hypercall_page(hv, HvPageMsr::from(value))?;
-                }
+                fill_page(hv, value, write_hypercall_page::<M::Backend>)?;
                 self.hypercall = value;
             }
             HV_X64_MSR_REFERENCE_TSC => {
-                if HvPageMsr::from(value).enable() {
-                    write_time_page(hv, HvPageMsr::from(value))?;
-                }
+                let time = hv.clock.get().ok_or(Fault)?;
+                fill_page(hv, value, |page| write_reference_page(page, time))?;
                 self.reference_tsc = value;
             }
             HV_X64_MSR_VP_ASSIST_PAGE => self.vp_assist = value,
-            HV_X64_MSR_SCONTROL => synic.set_control(value),
-            HV_X64_MSR_SIEFP => hv.place_root_page(vp, true, value).map_err(|_| GeneralProtection)?,
-            HV_X64_MSR_SIMP => hv.place_root_page(vp, false, value).map_err(|_| GeneralProtection)?,
+            HV_X64_MSR_SIEFP => hv.place_root_page(vp, true, value).map_err(|_| Fault)?,
+            HV_X64_MSR_SIMP => hv.place_root_page(vp, false, value).map_err(|_| Fault)?,
             HV_X64_MSR_EOM => hv.root_end_of_message(vp),
-            HV_X64_MSR_SINT0..=HV_X64_MSR_SINT15 => {
-                synic.set_sint(msr.wrapping_sub(HV_X64_MSR_SINT0), value);
+            _ => {
+                synic.registers.write(msr, value).ok_or(Fault)?;
                 hv.root_end_of_message(vp);
             }
-            _ => return Err(GeneralProtection),
         }
         Ok(())
     }
 }
 
-/// The instruction, then RET.
-fn write_hypercall_page<M: Machine>(hv: &Hypervisor<M>, msr: HvPageMsr) -> Result<(), GeneralProtection> {
-    let [a, b, c] = M::Backend::hypercall_instruction();
-    let stub = u64::from_le_bytes([a, b, c, 0xC3, 0xCC, 0xCC, 0xCC, 0xCC]);
-    let page = GpaPage::new(msr.gpa_page()).ok_or(GeneralProtection)?;
-    let written = hv.root.memory.with_page(hv.machine, page, true, |p| p.write(0, stub));
-    written.ok_or(GeneralProtection)
-}
-
-fn write_time_page<M: Machine>(hv: &Hypervisor<M>, msr: HvPageMsr) -> Result<(), GeneralProtection> {
-    let time = hv.clock.get().ok_or(GeneralProtection)?.page();
-    let page = GpaPage::new(msr.gpa_page()).ok_or(GeneralProtection)?;
-    let written = hv.root.memory.with_page(hv.machine, page, true, |p| {
-        p.write(1, time.tsc_scale);
-        p.write(2, time.tsc_offset);
-        p.write(0, u64::from(time.tsc_sequence));
-    });
-    written.ok_or(GeneralProtection)
+/// Fills the page that a register of this value places, if it places one.
+fn fill_page<M: Machine>(hv: &Hypervisor<M>, value: u64, fill: impl FnOnce(&Page)) -> Result<(), Fault> {
+    let register = HvPageMsr::from(value);
+    if !register.enable() {
+        return Ok(());
+    }
+    let page = GpaPage::new(register.gpa_page()).ok_or(Fault)?;
+    hv.root.memory.with_page(hv.machine, page, true, fill).ok_or(Fault)
 }

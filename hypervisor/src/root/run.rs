@@ -139,32 +139,21 @@ impl<'a, M: Machine> RootVp<'a, M> {
 
     fn read_msr(&mut self) {
         let msr = self.backend.gprs().rcx as u32;
-        match self.msrs.read(self.hv, self.number, msr) {
-            Ok(value) => {
-                self.backend.gprs_mut().set_edx_eax(value);
-                self.backend.advance();
-            }
-            Err(_) => self.backend.inject(Event::GENERAL_PROTECTION),
-        }
+        self.backend.finish_rdmsr(self.msrs.read(self.hv, self.number, msr));
     }
 
     fn write_msr(&mut self) {
         let gprs = self.backend.gprs();
         let (msr, value) = (gprs.rcx as u32, gprs.edx_eax());
-        match self.msrs.write(self.hv, self.number, msr, value) {
-            Ok(()) => self.backend.advance(),
-            Err(_) => self.backend.inject(Event::GENERAL_PROTECTION),
-        }
+        let written = self.msrs.write(self.hv, self.number, msr, value);
+        self.backend.finish(written.is_ok());
     }
 
     fn set_xcr0(&mut self) {
         let gprs = self.backend.gprs();
         let value = gprs.edx_eax();
-        if gprs.rcx as u32 == 0 && self.backend.set_xcr0(value) {
-            self.backend.advance();
-        } else {
-            self.backend.inject(Event::GENERAL_PROTECTION);
-        }
+        let done = gprs.rcx as u32 == 0 && self.backend.set_xcr0(value);
+        self.backend.finish(done);
     }
 }
 

@@ -6,6 +6,7 @@
 
 use core::sync::atomic::Ordering;
 
+use hv_abi::msr::{HV_X64_MSR_SIEFP, HV_X64_MSR_SIMP};
 use hv_abi::synic::HvPageMsr;
 use hv_abi::{GpaPage, HvResult, HvStatus};
 use paging::{InputPage, PageSize};
@@ -43,6 +44,7 @@ impl<M: Machine> Hypervisor<M> {
     /// SIMP or SIEFP of a root VP: pins the new page and lets go of the old one.
     pub fn place_root_page(&self, vp: u32, event_flags: bool, value: u64) -> HvResult<()> {
         let synic = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?;
+        let number = if event_flags { HV_X64_MSR_SIEFP } else { HV_X64_MSR_SIMP };
         let old = {
             let mut pages = synic.pages.lock(self.machine);
             if event_flags { pages.event_flags.take() } else { pages.messages.take() }
@@ -50,7 +52,7 @@ impl<M: Machine> Hypervisor<M> {
         if let Some(page) = old.and_then(|window| window.remove(self.machine)) {
             self.pin(GpaPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?, false)?;
         }
-        synic.set_page(event_flags, value & !1);
+        synic.registers.write(number, value & !1);
         let msr = HvPageMsr::from(value);
         if !msr.enable() {
             return Ok(());
@@ -69,7 +71,7 @@ impl<M: Machine> Hypervisor<M> {
         let mut pages = synic.pages.lock(self.machine);
         *(if event_flags { &mut pages.event_flags } else { &mut pages.messages }) = Some(window);
         drop(pages);
-        synic.set_page(event_flags, value);
+        synic.registers.write(number, value);
         self.root_end_of_message(vp);
         Ok(())
     }

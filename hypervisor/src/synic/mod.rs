@@ -11,19 +11,22 @@
 //!    missed.
 
 mod queue;
-mod slot;
+mod registers;
+pub mod slot;
 
 use hv_abi::GpaPage;
 use hv_abi::message::HvMessage;
+use hv_abi::msr;
 use hv_abi::status::{HvResult, HvStatus};
 use hv_abi::synic::{EVENT_FLAGS_PER_SINT, HvPageMsr, HvSint, SINT_COUNT};
 use spin::Mutex;
 
 use crate::apic::AtomicVectors;
-use crate::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::atomic::{AtomicU32, Ordering};
 use crate::machine::Page;
 use queue::Queue;
-use slot::Slot;
+pub use registers::Registers;
+use slot::{Slot, set_flag};
 
 /// SCONTROL: the controller is on.
 pub const SCONTROL_ENABLE: u64 = 1;
@@ -48,10 +51,8 @@ pub enum Placed {
 
 /// One VP's controller.
 pub struct Synic {
-    scontrol: AtomicU64,
-    siefp: AtomicU64,
-    simp: AtomicU64,
-    sints: [AtomicU64; SINT_COUNT],
+    /// Written with [`Synic::write`].
+    pub registers: Registers,
     /// Vectors that end by themselves.
     auto_eoi: AtomicVectors,
     /// Vectors of SINTs, whose EOI looks at the queues.
@@ -65,10 +66,7 @@ impl Synic {
     /// After RESET: off, all masked.
     pub fn new() -> Self {
         Self {
-            scontrol: AtomicU64::new(0),
-            siefp: AtomicU64::new(0),
-            simp: AtomicU64::new(0),
-            sints: core::array::from_fn(|_| AtomicU64::new(HvSint::RESET.into_bits())),
+            registers: Registers::new(),
             auto_eoi: AtomicVectors::new(),
             vectors: AtomicVectors::new(),
             waiting: AtomicU32::new(0),
@@ -76,42 +74,16 @@ impl Synic {
         }
     }
 
-    /// SCONTROL.
-    pub fn scontrol(&self) -> u64 {
-        self.scontrol.load(Ordering::Acquire)
-    }
-    /// SIEFP.
-    pub fn siefp(&self) -> u64 {
-        self.siefp.load(Ordering::Acquire)
-    }
-    /// SIMP.
-    pub fn simp(&self) -> u64 {
-        self.simp.load(Ordering::Acquire)
-    }
-    /// SINTx; as after reset for an `index` above 15.
-    pub fn sint(&self, index: usize) -> HvSint {
-        self.sints.get(index).map_or(HvSint::RESET, |sint| HvSint::from(sint.load(Ordering::Acquire)))
-    }
-    /// Sets SCONTROL; bits other than the enable bit are kept as written.
-    pub fn set_scontrol(&self, value: u64) {
-        self.scontrol.store(value, Ordering::Release);
-    }
-    /// Sets SIEFP.
-    pub fn set_siefp(&self, value: u64) {
-        self.siefp.store(value, Ordering::Release);
-    }
-    /// Sets SIMP.
-    pub fn set_simp(&self, value: u64) {
-        self.simp.store(value, Ordering::Release);
-    }
-    /// Sets SINTx. `None`: a vector below 16 that is not masked, or no such SINT.
-    pub fn set_sint(&self, index: usize, value: u64) -> Option<()> {
-        let sint = HvSint::from(value);
-        if sint.vector() < 16 && !sint.masked() && !sint.polling() {
+    /// Writes a register. `None`: one that is not there or keeps nothing, or a vector below 16 that is not masked.
+    pub fn write(&self, number: u32, value: u64) -> Option<()> {
+        let (is_sint, sint) = (number >= msr::HV_X64_MSR_SINT0, HvSint::from(value));
+        if is_sint && sint.vector() < 16 && !sint.masked() && !sint.polling() {
             return None;
         }
-        self.sints.get(index)?.store(value, Ordering::Release);
-        self.note_vectors();
+        self.registers.write(number, value)?;
+        if is_sint {
+            self.note_vectors();
+        }
         Some(())
     }
 
@@ -119,7 +91,7 @@ impl Synic {
     fn note_vectors(&self) {
         self.vectors.clear();
         self.auto_eoi.clear();
-        for sint in self.sints.iter().map(|sint| HvSint::from(sint.load(Ordering::Acquire))) {
+        for sint in self.registers.sints() {
             if !sint.masked() {
                 self.vectors.insert(sint.vector());
                 if sint.auto_eoi() {
@@ -145,16 +117,11 @@ impl Synic {
         self.waiting.load(Ordering::Acquire) != 0
     }
 
-    /// What an arrival at `sint` asserts.
-    fn assertion(&self, sint: usize) -> Assertion {
-        let sint = self.sint(sint);
-        (!sint.masked() && !sint.polling() && sint.vector() >= 16).then_some(sint.vector())
-    }
-
     /// The page that a register places, when it and the controller are on.
-    fn page(&self, register: &AtomicU64) -> HvResult<GpaPage> {
-        let register = HvPageMsr::from(register.load(Ordering::Acquire));
-        if self.scontrol() & SCONTROL_ENABLE == 0 || !register.enable() {
+    fn page(&self, register: u32) -> HvResult<GpaPage> {
+        let read = |number| self.registers.read(number).unwrap_or(0);
+        let register = HvPageMsr::from(read(register));
+        if read(msr::HV_X64_MSR_SCONTROL) & SCONTROL_ENABLE == 0 || !register.enable() {
             return Err(HvStatus::INVALID_SYNIC_STATE);
         }
         GpaPage::new(register.gpa_page()).ok_or(HvStatus::INVALID_SYNIC_STATE)
@@ -167,7 +134,7 @@ impl Synic {
         memory: &impl GuestPages,
         f: impl FnOnce(Slot<'_>) -> R,
     ) -> HvResult<R> {
-        let page = self.page(&self.simp)?;
+        let page = self.page(msr::HV_X64_MSR_SIMP)?;
         memory.with_guest_page(page, |page| f(Slot::new(page, sint))).ok_or(HvStatus::INVALID_SYNIC_STATE)
     }
 
@@ -189,11 +156,11 @@ impl Synic {
         let mut queue = self.queue.lock();
         if queue.is_empty(sint) {
             match self.with_slot(sint, memory, |slot| slot.put(message, false))? {
-                true => return Ok(self.assertion(sint)),
+                true => return Ok(self.registers.vector(sint)),
                 false => queue.push(sint, message)?,
             }
         } else {
-            self.page(&self.simp)?;
+            self.page(msr::HV_X64_MSR_SIMP)?;
             queue.push(sint, message)?;
         }
         self.waiting.fetch_or(1 << sint, Ordering::AcqRel);
@@ -212,7 +179,7 @@ impl Synic {
         if queue.is_empty(sint) {
             self.waiting.fetch_and(!(1 << sint), Ordering::AcqRel);
         }
-        Ok(self.assertion(sint))
+        Ok(self.registers.vector(sint))
     }
 
     /// EOM, or the EOI of a SINT's vector: delivers what waits, one message a SINT; `assert` gets each vector.
@@ -236,7 +203,7 @@ impl Synic {
             return Ok(Placed::Occupied);
         }
         Ok(match self.with_slot(sint, memory, |slot| slot.put(message, false))? {
-            true => Placed::Delivered(self.assertion(sint)),
+            true => Placed::Delivered(self.registers.vector(sint)),
             false => Placed::Occupied,
         })
     }
@@ -255,15 +222,10 @@ impl Synic {
         if sint >= SINT_COUNT || flag >= EVENT_FLAGS_PER_SINT {
             return Err(HvStatus::INVALID_PARAMETER);
         }
-        let page = self.page(&self.siefp)?;
-        let index = (sint << 5) | usize::from(flag >> 6);
-        let bit = 1 << (flag & 63);
-        let newly = memory.with_guest_page(page, |page| {
-            page.word(index)
-                .is_some_and(|word| word.fetch_or(bit, core::sync::atomic::Ordering::AcqRel) & bit == 0)
-        });
+        let page = self.page(msr::HV_X64_MSR_SIEFP)?;
+        let newly = memory.with_guest_page(page, |page| set_flag(page, sint, flag));
         match newly.ok_or(HvStatus::INVALID_SYNIC_STATE)? {
-            true => Ok((true, self.assertion(sint))),
+            true => Ok((true, self.registers.vector(sint))),
             false => Ok((false, None)),
         }
     }

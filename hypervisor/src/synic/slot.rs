@@ -46,3 +46,10 @@ impl<'a> Slot<'a> {
         true
     }
 }
+
+/// Sets a flag of a SINT in an event-flags page; whether it was clear.
+pub fn set_flag(page: &Page, sint: usize, flag: u16) -> bool {
+    let bit = 1 << (flag & 63);
+    let word = page.word((sint << 5) | usize::from(flag >> 6));
+    word.is_some_and(|word| word.fetch_or(bit, Ordering::AcqRel) & bit == 0)
+}

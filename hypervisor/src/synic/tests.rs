@@ -49,10 +49,10 @@ fn message(tag: u8) -> HvMessage {
 
 fn on() -> (Synic, Memory) {
     let synic = Synic::new();
-    synic.set_scontrol(1);
-    synic.set_simp(0x1001);
-    synic.set_siefp(0x2001);
-    synic.set_sint(2, 0xF3).unwrap();
+    synic.write(msr::HV_X64_MSR_SCONTROL, 1).unwrap();
+    synic.write(msr::HV_X64_MSR_SIMP, 0x1001).unwrap();
+    synic.write(msr::HV_X64_MSR_SIEFP, 0x2001).unwrap();
+    synic.write(msr::HV_X64_MSR_SINT0 + 2, 0xF3).unwrap();
     (synic, Memory::new())
 }
 
@@ -62,13 +62,13 @@ fn off_masked_or_without_a_page_nothing_arrives() {
     let synic = Synic::new();
     let post = |synic: &Synic| synic.post_message(2, &message(1), &memory);
     assert_eq!(post(&synic), Err(HvStatus::INVALID_SYNIC_STATE));
-    synic.set_scontrol(1);
+    synic.write(msr::HV_X64_MSR_SCONTROL, 1).unwrap();
     assert_eq!(post(&synic), Err(HvStatus::INVALID_SYNIC_STATE));
-    synic.set_simp(0x9001);
+    synic.write(msr::HV_X64_MSR_SIMP, 0x9001).unwrap();
     assert_eq!(post(&synic), Err(HvStatus::INVALID_SYNIC_STATE), "the page is not there");
-    synic.set_simp(u64::MAX);
+    synic.write(msr::HV_X64_MSR_SIMP, u64::MAX).unwrap();
     assert_eq!(post(&synic), Err(HvStatus::INVALID_SYNIC_STATE), "nor can it be");
-    synic.set_simp(0x1001);
+    synic.write(msr::HV_X64_MSR_SIMP, 0x1001).unwrap();
     assert_eq!(post(&synic), Ok(None), "masked: arrives without an interrupt");
     assert_eq!(synic.post_message(16, &message(1), &memory), Err(HvStatus::INVALID_PARAMETER));
     assert_eq!(synic.post_message(2, &HvMessage::EMPTY, &memory), Err(HvStatus::INVALID_PARAMETER));
@@ -96,7 +96,7 @@ fn events_assert_once() {
     let mut flags = [0u8; 256];
     memory.flags.copy_out(0x200, &mut flags);
     assert_eq!(flags[8], 1 << 3);
-    synic.set_sint(2, 0x4_00F3).unwrap();
+    synic.write(msr::HV_X64_MSR_SINT0 + 2, 0x4_00F3).unwrap();
     assert_eq!(synic.signal_event(2, 1, &memory), Ok((true, None)), "polled");
 }
 
@@ -104,12 +104,12 @@ fn events_assert_once() {
 fn auto_eoi_follows_the_sints() {
     let (synic, _) = on();
     assert!(!synic.is_auto_eoi(0xF3) && synic.is_sint_vector(0xF3));
-    synic.set_sint(2, 0x2_00F3).unwrap();
+    synic.write(msr::HV_X64_MSR_SINT0 + 2, 0x2_00F3).unwrap();
     assert!(synic.is_auto_eoi(0xF3));
-    synic.set_sint(2, 0x1_0000).unwrap();
+    synic.write(msr::HV_X64_MSR_SINT0 + 2, 0x1_0000).unwrap();
     assert!(!synic.is_auto_eoi(0xF3) && !synic.is_sint_vector(0xF3));
-    assert_eq!(synic.set_sint(3, 0xF), None, "no vector below 16");
-    assert_eq!(synic.set_sint(16, 0xF3), None);
+    assert_eq!(synic.write(msr::HV_X64_MSR_SINT0 + 3, 0xF), None, "no vector below 16");
+    assert_eq!(synic.write(msr::HV_X64_MSR_SINT0 + 16, 0xF3), None);
 }
 
 #[test]

@@ -217,8 +217,15 @@ fn guests_call_with_what_they_have_and_no_more() {
         vp.gprs.rcx = HypercallInput::fast_call(CallCode::NOTIFY_LONG_SPIN_WAIT).into();
         Exit::Hypercall
     });
+    // Nor is it for programs.
     script(|vp| {
         assert_eq!(vp.gprs.rax, 0);
+        (vp.cpl, vp.rip) = (3, 0x5000);
+        Exit::Hypercall
+    });
+    script(|vp| {
+        assert_eq!(vp.rip, 0x5000, "not completed");
+        vp.cpl = 0;
         vp.gprs.rcx = HypercallInput::simple(CallCode::CREATE_PARTITION).into();
         Exit::Hypercall
     });
