@@ -40,11 +40,11 @@ pub const STACK_PAGES: u64 = 16;
 /// Pages of a stack that only an exception uses.
 pub const EXCEPTION_STACK_PAGES: u64 = 2;
 
-/// The stacks of a processor.
+/// The stacks of a processor; the number says where its top is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Stack {
     /// What it runs on.
-    Run,
+    Run = 2,
     /// #DF.
     DoubleFault,
     /// NMI.
@@ -66,13 +66,7 @@ impl Stack {
     }
     /// One above its last byte. What is below its first page is never mapped.
     pub const fn top(self, processor: usize) -> u64 {
-        let number: u64 = match self {
-            Self::Run => 2,
-            Self::DoubleFault => 3,
-            Self::Nmi => 4,
-            Self::MachineCheck => 5,
-        };
-        processor_base(processor).wrapping_add(number.wrapping_mul(STACK_STRIDE))
+        processor_base(processor).wrapping_add((self as u64).wrapping_mul(STACK_STRIDE))
     }
 }
 

@@ -5,9 +5,9 @@
 
 use hv_abi::registers::HvRegisterName;
 
-use crate::apic::{Destination, Ipi, IpiKind, Shorthand, hazard, targets};
+use crate::apic::{Destination, Ipi, IpiKind, hazard, targets};
 use crate::backend::{Event, Exit, PortAccess, VirtualProcessorBackend};
-use crate::cpuid::VpState;
+use crate::cpuid::Asking;
 use crate::inject::{expire_timers, take_requests};
 use crate::intercept;
 use crate::msr::{self, Followup, register};
@@ -76,31 +76,11 @@ pub fn handle_exit<B: VirtualProcessorBackend>(
     Next::Enter
 }
 
-/// What CPUID may ask of the VP that executes it.
-struct Asking<'a, B> {
-    index: u32,
-    backend: &'a B,
-    invariant: bool,
-}
-
-impl<B: VirtualProcessorBackend> VpState for Asking<'_, B> {
-    fn index(&self) -> u32 {
-        self.index
-    }
-    #[inline(always)]
-    fn register(&self, name: HvRegisterName) -> u64 {
-        register(self.backend, name)
-    }
-    fn tsc_is_invariant(&self) -> bool {
-        self.invariant
-    }
-}
-
 fn cpuid<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
     let platform = env.platform();
-    let invariant = platform.tsc_is_invariant();
     let (leaf, subleaf) = (vp.backend.gprs().rax as u32, vp.backend.gprs().rcx as u32);
-    let asking = Asking { index: vp.index, backend: &*vp.backend, invariant };
+    let register = |name| register(vp.backend, name);
+    let asking = Asking { index: vp.index, invariant: platform.tsc_is_invariant(), register };
     let [eax, ebx, ecx, edx] = platform.cpuid.answer(leaf, subleaf, &asking).map(u64::from);
     let gprs = vp.backend.gprs_mut();
     (gprs.rax, gprs.rbx, gprs.rcx, gprs.rdx) = (eax, ebx, ecx, edx);
@@ -175,7 +155,7 @@ fn xsetbv<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
 pub fn deliver(ipi: Ipi, sender: Option<u32>, env: &impl Surroundings) -> bool {
     // INIT and start-up have no effect on the sender itself.
     let to_self = !matches!(ipi.kind, IpiKind::Init | IpiKind::Startup)
-        || !matches!(ipi.destination, Destination::Shorthand(Shorthand::ToSelf));
+        || !matches!(ipi.destination, Destination::ToSelf);
     let mut taken = false;
     for vp in targets(ipi.destination, sender.unwrap_or(u32::MAX), env.vp_count()).filter(|_| to_self) {
         taken |= env.post(vp, Some(vp) != sender, |inbox| ipi.post(&inbox.posted));

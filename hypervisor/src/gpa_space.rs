@@ -85,7 +85,7 @@ impl<M: Machine> GpaSpace<M> {
     /// Copies bytes out of one page. `INVALID_PARAMETER` where nothing is mapped.
     pub fn read(&self, machine: &M, at: Gpa, into: &mut [u8]) -> HvResult<()> {
         within_page(at, into.len())?;
-        self.with_page(machine, at.page(), false, |page| copy_out(page, at.offset(), into))
+        self.with_page(machine, at.page(), false, |page| page.copy_out(at.offset(), into))
             .ok_or(HvStatus::INVALID_PARAMETER)
     }
 
@@ -112,21 +112,7 @@ impl<M: Machine> GpaSpace<M> {
     }
 }
 
-fn within_page(at: Gpa, length: usize) -> HvResult<()> {
+pub fn within_page(at: Gpa, length: usize) -> HvResult<()> {
     let end = at.offset().saturating_add(length);
     if end <= PAGE_SIZE as usize { Ok(()) } else { Err(HvStatus::INVALID_ALIGNMENT) }
-}
-
-/// [`Page::copy_out`] for any offset.
-fn copy_out(page: &Page, offset: usize, into: &mut [u8]) {
-    let skip = offset % 8;
-    if skip == 0 {
-        return page.copy_out(offset, into);
-    }
-    let first = page.read(offset / 8).to_le_bytes();
-    let (head, rest) = into.split_at_mut(into.len().min(8_usize.saturating_sub(skip)));
-    for (to, from) in head.iter_mut().zip(first.iter().skip(skip)) {
-        *to = *from;
-    }
-    page.copy_out(offset.saturating_sub(skip).saturating_add(8), rest);
 }

@@ -8,7 +8,6 @@ use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 use crate::apic::hazard;
 use crate::backend::{Event, Reset, VirtualProcessorBackend};
 use crate::platform::{Activity, Running, Surroundings};
-use crate::synic::Placed;
 use crate::timer::Expired;
 use crate::vp::counter;
 
@@ -128,7 +127,7 @@ fn place_timer_message<B: VirtualProcessorBackend>(
     now: u64,
 ) {
     let Some(message) = vp.platform.timers.message(timer, now) else { return };
-    if let Ok(Placed::Delivered(assertion)) = vp.inbox.synic.place(sint, &message, env) {
+    if let Ok(Some(assertion)) = vp.inbox.synic.place(sint, &message, env) {
         vp.platform.timers.delivered(timer);
         if let Some(vector) = assertion {
             vp.inbox.posted.request(vector, false);

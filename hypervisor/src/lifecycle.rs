@@ -21,17 +21,11 @@ impl<M: Machine> Hypervisor<M> {
     /// `INITIALIZE_PARTITION`.
     pub fn initialize(&self, partition: &Partition<M>) -> HvResult<()> {
         let _lifecycle = partition.lifecycle.lock();
-        if partition.state() != State::Created {
-            return Err(HvStatus::INVALID_PARTITION_STATE);
-        }
-        let stats = {
-            let mut pool = partition.pool.lock();
-            StatePage::new(self.machine, &mut pool, partition_stats(partition.slot))?
-        };
-        let table = {
-            let mut pool = partition.pool.lock();
-            PageTable::new(&mut TableFrames::new(self.machine, &mut pool))
-        };
+        partition.must_be(State::Created)?;
+        let mut pool = partition.pool.lock();
+        let stats = StatePage::new(self.machine, &mut pool, partition_stats(partition.slot))?;
+        let table = PageTable::new(&mut TableFrames::new(self.machine, &mut pool));
+        drop(pool);
         let Ok(table) = table else {
             stats.remove(self, &partition.pool);
             return Err(HvStatus::INSUFFICIENT_MEMORY);
@@ -103,9 +97,7 @@ impl<M: Machine> Hypervisor<M> {
         if partition.is_root() {
             return Err(HvStatus::OPERATION_DENIED);
         }
-        if partition.state() != State::Active {
-            return Err(HvStatus::INVALID_PARTITION_STATE);
-        }
+        partition.must_be(State::Active)?;
         if index >= partition.max_vps.load(Ordering::Relaxed) {
             return Err(HvStatus::INVALID_VP_INDEX);
         }

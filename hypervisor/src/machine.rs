@@ -46,13 +46,17 @@ impl Page {
             word.store(word.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
         }
     }
-    /// Copies bytes from `offset` (8-aligned) on; what is past the end stays untouched.
-    pub fn copy_out(&self, offset: usize, into: &mut [u8]) {
-        for (chunk, word) in into.chunks_mut(8).zip(self.0.iter().skip(offset / 8)) {
+    /// Copies bytes from `offset` on; what is past the end stays untouched.
+    pub fn copy_out(&self, offset: usize, mut into: &mut [u8]) {
+        let mut skip = offset % 8;
+        for word in self.0.iter().skip(offset / 8) {
+            let length = into.len().min(8_usize.saturating_sub(skip));
+            let Some(chunk) = into.split_off_mut(..length).filter(|chunk| !chunk.is_empty()) else { return };
             let bytes = word.load(Ordering::Relaxed).to_le_bytes();
-            for (to, from) in chunk.iter_mut().zip(bytes) {
-                *to = from;
+            for (to, from) in chunk.iter_mut().zip(bytes.iter().skip(skip)) {
+                *to = *from;
             }
+            skip = 0;
         }
     }
     /// Copies bytes to `offset` (8-aligned) on, a whole number of words.

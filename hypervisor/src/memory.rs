@@ -49,7 +49,7 @@ impl<M: Machine> Hypervisor<M> {
         let taken = self.with_root_table(true, |root| {
             Batch::each(pages, |number| root.take(SpaPage::new(*number).ok_or(HvStatus::INVALID_PARAMETER)?))
         });
-        let batch = taken.unwrap_or_else(|status| Batch { done: 0, result: Err(status) });
+        let batch = taken.unwrap_or_else(Batch::refused);
         let mut pool = to.pool.lock();
         for page in pages.iter().take(batch.done).filter_map(|n| SpaPage::new(*n)) {
             pool.deposit(self.machine, page);
@@ -71,7 +71,7 @@ impl<M: Machine> Hypervisor<M> {
                 Ok(())
             })
         });
-        given.unwrap_or_else(|status| Batch { done: 0, result: Err(status) })
+        given.unwrap_or_else(Batch::refused)
     }
 
     /// Lets the root see a page of the hypervisor's at the page's own address, unless `shown` says that it does; it can
@@ -164,7 +164,7 @@ impl<M: Machine> Hypervisor<M> {
         let mut space = guest.memory.lock();
         let table = match space.table() {
             Ok(table) => table,
-            Err(status) => return Batch { done: 0, result: Err(status) },
+            Err(status) => return Batch::refused(status),
         };
         let mut leaves = [None; REPS_AT_A_TIME];
         let mut pool = guest.pool.lock();

@@ -100,6 +100,10 @@ impl<M: Machine> Partition<M> {
             _ => State::Finalized,
         }
     }
+    /// `INVALID_PARTITION_STATE` unless it is in this one.
+    pub fn must_be(&self, state: State) -> HvResult<()> {
+        if self.state() == state { Ok(()) } else { Err(HvStatus::INVALID_PARTITION_STATE) }
+    }
 
     /// Moves from one state to the next; `INVALID_PARTITION_STATE` when it is in another.
     pub fn advance_state(&self, from: State, to: State) -> HvResult<()> {

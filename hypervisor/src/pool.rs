@@ -6,7 +6,7 @@
 use hv_abi::SpaPage;
 use paging::{FrameAllocator, TableMemory};
 
-use crate::machine::Machine;
+use crate::machine::{Machine, Page};
 
 /// A chain of free pages.
 #[derive(Debug, Default)]
@@ -57,22 +57,14 @@ impl Pool {
 
     /// Puts back a page that was taken, whatever it holds.
     pub fn put_back<M: Machine>(&mut self, machine: &M, page: SpaPage) {
-        let next = encode(self.first);
-        machine.with_page(page, |p| {
-            p.zero();
-            p.write(0, next);
-        });
-        self.push(page);
+        machine.with_page(page, Page::zero);
+        self.put_back_zeroed(machine, page);
     }
 
     /// Puts back a page that is all zeros.
     fn put_back_zeroed<M: Machine>(&mut self, machine: &M, page: SpaPage) {
         let next = encode(self.first);
         machine.with_page(page, |p| p.write(0, next));
-        self.push(page);
-    }
-
-    fn push(&mut self, page: SpaPage) {
         self.first = Some(page);
         self.free = self.free.saturating_add(1);
     }

@@ -13,6 +13,7 @@ use crate::object::{map_page, unmap_page};
 use crate::partition::State;
 use crate::pool::{TableFrames, Tables};
 use crate::reference_time::ReferenceTime;
+use crate::root_table::status;
 
 /// What the root may do with RAM that is its own. `EXECUTE` is what tells such RAM from everything else in its table:
 /// devices and pages of the hypervisor that it may see are never executable.
@@ -35,7 +36,7 @@ impl<M: Machine> Hypervisor<M> {
         self.root.advance_state(State::Created, State::Active)?;
         {
             let mut pool = self.root_tables.lock();
-            for page in boot.pages {
+            for page in &mut *boot.pages {
                 pool.deposit(self.machine, page);
             }
             for place in layout::permanent_tables() {
@@ -43,32 +44,25 @@ impl<M: Machine> Hypervisor<M> {
                 unmap_page(self.machine, &mut pool, place);
             }
         }
-        self.map_root(boot.ram, boot.hypervisor, boot.physical_bits, boot.gigabyte_pages)
+        self.map_root(&boot)
     }
 
-    fn map_root(
-        &self,
-        ram: &[(SpaPage, u64)],
-        own: &[(SpaPage, u64)],
-        physical_bits: u32,
-        gigabyte_pages: bool,
-    ) -> HvResult<()> {
+    fn map_root(&self, boot: &BootInfo<'_>) -> HvResult<()> {
         let mut pool = self.root_tables.lock();
-        let mut map = Mapper {
-            machine: self.machine,
-            frames: TableFrames::new(self.machine, &mut pool),
-            table: None,
-            largest: if gigabyte_pages { PageSize::Size1G } else { PageSize::Size2M },
-        };
-        let ram_end = ram.iter().map(|(first, pages)| first.get().saturating_add(*pages)).max().unwrap_or(0);
-        let width = 1_u64 << physical_bits.saturating_sub(12).min(36);
+        let mut frames = TableFrames::new(self.machine, &mut pool);
+        let table = PageTable::new(&mut frames).map_err(status)?;
+        let largest = if boot.gigabyte_pages { PageSize::Size1G } else { PageSize::Size2M };
+        let mut map = Mapper { machine: self.machine, frames, table, largest };
+        let ram_end =
+            boot.ram.iter().map(|(first, pages)| first.get().saturating_add(*pages)).max().unwrap_or(0);
+        let width = 1_u64 << boot.physical_bits.saturating_sub(12).min(36);
         // Without large pages the tables of a far end would cost too much.
-        let highest = if gigabyte_pages { HIGHEST } else { 1 << 24 };
+        let highest = if boot.gigabyte_pages { HIGHEST } else { 1 << 24 };
         let end = highest.max(ram_end).min(width);
         self.far.call_once(|| Far { from: end, to: width, size: map.largest });
         let mut at = 0;
         while at < end {
-            let (kind, next) = kind_at(at, end, ram, own);
+            let (kind, next) = kind_at(at, end, boot.ram, boot.hypervisor);
             match kind {
                 Kind::Own => {}
                 Kind::Ram => map.range(at, next, ROOT_RAM)?,
@@ -76,7 +70,7 @@ impl<M: Machine> Hypervisor<M> {
             }
             at = next;
         }
-        self.root.memory.lock().table = map.table;
+        self.root.memory.lock().table = Some(map.table);
         Ok(())
     }
 }
@@ -142,27 +136,22 @@ fn kind_at(at: u64, end: u64, ram: &[(SpaPage, u64)], own: &[(SpaPage, u64)]) ->
 struct Mapper<'a, M: Machine> {
     machine: &'a M,
     frames: TableFrames<'a, M>,
-    table: Option<PageTable<Format<M>>>,
+    table: PageTable<Format<M>>,
     largest: PageSize,
 }
 
 impl<M: Machine> Mapper<'_, M> {
     /// Maps pages `at..end` to themselves with the largest pages that fit.
     fn range(&mut self, mut at: u64, end: u64, attributes: Attributes) -> HvResult<()> {
-        let table = match self.table {
-            Some(table) => table,
-            None => PageTable::new(&mut self.frames).map_err(|_| HvStatus::INSUFFICIENT_MEMORY)?,
-        };
-        self.table = Some(table);
         while at < end {
             let size = [self.largest, PageSize::Size2M, PageSize::Size4K]
                 .into_iter()
                 .find(|s| at.is_multiple_of(s.pages()) && end.saturating_sub(at) >= s.pages())
                 .unwrap_or(PageSize::Size4K);
             let (Some(input), Some(page)) = (InputPage::new(at), SpaPage::new(at)) else { break };
-            table
-                .map(&mut Tables(self.machine), &mut self.frames, input, page, size, attributes)
-                .map_err(|_| HvStatus::INSUFFICIENT_MEMORY)?;
+            let mut tables = Tables(self.machine);
+            let mapped = self.table.map(&mut tables, &mut self.frames, input, page, size, attributes);
+            mapped.map_err(status)?;
             at = at.saturating_add(size.pages());
         }
         Ok(())

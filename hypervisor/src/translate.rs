@@ -63,13 +63,9 @@ pub fn translate<M: Machine>(
     let register = |name| backend.read_register(name).unwrap_or_default().as_u64();
     let cr0 = register(HvRegisterName::Cr0);
     let (cr4, efer) = (register(HvRegisterName::Cr4), register(HvRegisterName::Efer));
-    let walk = if cr0 & CR0_PG == 0 {
-        Walk::Found { gpa: address & 0xFFFF_FFFF, rights: WRITABLE | USER }
-    } else {
-        let mut word =
-            |gpa: Gpa| memory.with_page(machine, gpa.page(), false, |page| page.read(gpa.offset() / 8));
-        walk(&mut word, register(HvRegisterName::Cr3), address, cr4, efer)
-    };
+    let mut word =
+        |gpa: Gpa| memory.with_page(machine, gpa.page(), false, |page| page.read(gpa.offset() / 8));
+    let walk = walk(&mut word, [cr0, register(HvRegisterName::Cr3), cr4, efer], address);
     let (gpa, rights) = match walk {
         Walk::Failed(code) => return Ok(failed(code)),
         Walk::Found { gpa, rights } => (gpa, rights),
@@ -122,20 +118,20 @@ fn mode(cr4: u64, efer: u64) -> Mode {
 /// address in it. Rights are not looked at.
 pub fn physical_address(
     word: &mut dyn FnMut(Gpa) -> Option<u64>,
-    [cr0, cr3, cr4, efer]: [u64; 4],
+    controls: [u64; 4],
     address: u64,
 ) -> Option<Gpa> {
-    if cr0 & CR0_PG == 0 {
-        return Gpa::new(address & 0xFFFF_FFFF);
-    }
-    match walk(word, cr3, address, cr4, efer) {
+    match walk(word, controls, address) {
         Walk::Found { gpa, .. } => Gpa::new(gpa),
         Walk::Failed(_) => None,
     }
 }
 
 /// One copy for all callers: it is long, and the words cost more than the calls.
-fn walk(word: &mut dyn FnMut(Gpa) -> Option<u64>, cr3: u64, address: u64, cr4: u64, efer: u64) -> Walk {
+fn walk(word: &mut dyn FnMut(Gpa) -> Option<u64>, [cr0, cr3, cr4, efer]: [u64; 4], address: u64) -> Walk {
+    if cr0 & CR0_PG == 0 {
+        return Walk::Found { gpa: address & 0xFFFF_FFFF, rights: WRITABLE | USER };
+    }
     let mode = mode(cr4, efer);
     // The root of PAE's three levels is 32-byte aligned and holds four entries, without rights.
     let pae = mode.levels == 3;

@@ -57,7 +57,8 @@ pub struct VpState<M: Machine> {
 pub struct StatePage {
     /// Where the hypervisor sees it.
     pub window: Window,
-    page: SpaPage,
+    /// Which page it is.
+    pub page: SpaPage,
     /// Changed with the root's space locked.
     shown: AtomicBool,
 }
@@ -90,10 +91,6 @@ impl StatePage {
     pub fn show<M: Machine>(&self, hv: &Hypervisor<M>, write: bool) -> HvResult<u64> {
         hv.show_to_root(self.page, write, &self.shown)?;
         Ok(self.page.get())
-    }
-    /// Where the root sees it when it does.
-    pub const fn page(&self) -> SpaPage {
-        self.page
     }
     /// Takes it from the root's sight.
     pub fn hide<M: Machine>(&self, hv: &Hypervisor<M>) {

@@ -21,6 +21,9 @@ pub const DEBUG: u8 = 1;
 /// #MC.
 pub const MACHINE_CHECK: u8 = 18;
 
+/// Exceptions of a guest that exit, a bit each: those that can raise themselves for ever, and the machine's own.
+pub const GUEST_EXCEPTIONS: u32 = 1 << DEBUG | 1 << 17 | 1 << MACHINE_CHECK;
+
 /// Types.
 const NMI: u8 = 2;
 const EXCEPTION: u8 = 3;

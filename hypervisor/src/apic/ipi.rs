@@ -21,17 +21,6 @@ pub enum IpiKind {
     Nothing,
 }
 
-/// Shorthands of the ICR.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shorthand {
-    /// The sender.
-    ToSelf,
-    /// All.
-    All,
-    /// All but the sender.
-    Others,
-}
-
 /// To whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -39,8 +28,12 @@ pub enum Destination {
     Physical(u32),
     /// Those in a cluster whose bits are set; all ones: every one.
     Logical(u32),
-    /// Without a destination.
-    Shorthand(Shorthand),
+    /// The sender itself.
+    ToSelf,
+    /// All VPs.
+    All,
+    /// All VPs but the sender.
+    Others,
 }
 
 /// An interrupt under way.
@@ -82,9 +75,9 @@ impl Ipi {
         let destination = match (icr >> 18) & 3 {
             0 if icr & (1 << 11) == 0 => Destination::Physical(address),
             0 => Destination::Logical(address),
-            1 => Destination::Shorthand(Shorthand::ToSelf),
-            2 => Destination::Shorthand(Shorthand::All),
-            _ => Destination::Shorthand(Shorthand::Others),
+            1 => Destination::ToSelf,
+            2 => Destination::All,
+            _ => Destination::Others,
         };
         // The trigger mode counts for the de-assertion of INIT only: interrupts between processors are edges.
         Ok(Self { kind, vector: (icr & 0xFF) as u8, level: false, destination })
@@ -131,15 +124,16 @@ pub fn targets(destination: Destination, sender: u32, count: u32) -> impl Iterat
     let (first, end, mask) = match destination {
         Destination::Physical(u32::MAX)
         | Destination::Logical(u32::MAX)
-        | Destination::Shorthand(Shorthand::All | Shorthand::Others) => (0, count, u32::MAX),
+        | Destination::All
+        | Destination::Others => (0, count, u32::MAX),
         Destination::Physical(id) => (id, id.saturating_add(1), u32::MAX),
         Destination::Logical(id) => {
             let first = (id >> 16) << 4;
             (first, first.saturating_add(16), id & 0xFFFF)
         }
-        Destination::Shorthand(Shorthand::ToSelf) => (sender, sender.saturating_add(1), u32::MAX),
+        Destination::ToSelf => (sender, sender.saturating_add(1), u32::MAX),
     };
-    let skip = matches!(destination, Destination::Shorthand(Shorthand::Others)).then_some(sender);
+    let skip = matches!(destination, Destination::Others).then_some(sender);
     (first..end.min(count))
         .filter(move |id| mask == u32::MAX || mask & (1 << (id & 15)) != 0)
         .filter(move |id| skip != Some(*id))

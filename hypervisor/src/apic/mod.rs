@@ -15,7 +15,7 @@ mod register;
 mod timer;
 mod vectors;
 
-pub use ipi::{Destination, Ipi, IpiKind, Shorthand, targets};
+pub use ipi::{Destination, Ipi, IpiKind, targets};
 pub use lvt::{Lvt, LvtEntry};
 pub use posted::{Posted, hazard};
 pub use timer::ApicTimer;

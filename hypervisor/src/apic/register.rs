@@ -1,7 +1,7 @@
 //! The APIC's registers as MSRs 0x800 to 0x8FF (SDM vol. 3A 11.12.1.2, table 11-6).
 
 use super::lvt::LvtEntry;
-use super::{Destination, Effect, Fault, Ipi, IpiKind, LocalApic, Posted, SVR_ENABLE, Shorthand, error};
+use super::{Destination, Effect, Fault, Ipi, IpiKind, LocalApic, Posted, SVR_ENABLE, error};
 
 /// Version 0x14, six LVT entries.
 const VERSION: u32 = 0x0005_0014;
@@ -124,7 +124,7 @@ impl LocalApic {
                 return Ok(Effect::Reconsider);
             }
             // To itself it goes without looking for destinations.
-            let to_self = matches!(ipi.destination, Destination::Shorthand(Shorthand::ToSelf))
+            let to_self = matches!(ipi.destination, Destination::ToSelf)
                 || ipi.destination == Destination::Physical(self.id);
             if to_self {
                 posted.request(ipi.vector, false);

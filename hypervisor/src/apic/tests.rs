@@ -157,13 +157,13 @@ fn icr_is_decoded() {
     assert_eq!(ipi(0x0001_0002_0000_0841).destination, Destination::Logical(0x1_0002));
     assert_eq!(ipi(0x141).kind, IpiKind::LowestPriority);
     assert_eq!(ipi(0xC_4400).kind, IpiKind::Nmi);
-    assert_eq!(ipi(0xC_4400).destination, Destination::Shorthand(Shorthand::Others));
-    assert_eq!(ipi(0x8_4500).destination, Destination::Shorthand(Shorthand::All));
+    assert_eq!(ipi(0xC_4400).destination, Destination::Others);
+    assert_eq!(ipi(0x8_4500).destination, Destination::All);
     assert_eq!(ipi(0x4500).kind, IpiKind::Init);
     assert_eq!(ipi(0x8500).kind, IpiKind::Nothing, "INIT level de-assert");
     let startup = ipi(0x2_0000_469A);
     assert_eq!((startup.kind, startup.vector), (IpiKind::Startup, 0x9A));
-    assert_eq!(ipi(0x4_0041).destination, Destination::Shorthand(Shorthand::ToSelf));
+    assert_eq!(ipi(0x4_0041).destination, Destination::ToSelf);
 }
 
 #[test]
@@ -231,9 +231,9 @@ fn reaches(destination: Destination, sender: u32, id: u32) -> bool {
     match destination {
         Destination::Physical(to) => to == u32::MAX || to == id,
         Destination::Logical(to) => to == u32::MAX || (to >> 16 == id >> 4 && to & (1 << (id % 16)) != 0),
-        Destination::Shorthand(Shorthand::ToSelf) => id == sender,
-        Destination::Shorthand(Shorthand::All) => true,
-        Destination::Shorthand(Shorthand::Others) => id != sender,
+        Destination::ToSelf => id == sender,
+        Destination::All => true,
+        Destination::Others => id != sender,
     }
 }
 
@@ -293,9 +293,9 @@ proptest! {
         logical in any::<bool>(), high in 0u32..4, low in any::<u16>(), sender in 0u32..70, shorthand in 0u8..5
     ) {
         let destination = match shorthand {
-            0 => Destination::Shorthand(Shorthand::ToSelf),
-            1 => Destination::Shorthand(Shorthand::All),
-            2 => Destination::Shorthand(Shorthand::Others),
+            0 => Destination::ToSelf,
+            1 => Destination::All,
+            2 => Destination::Others,
             3 if logical => Destination::Logical(u32::MAX),
             3 => Destination::Physical(u32::MAX),
             _ if logical => Destination::Logical(high << 16 | u32::from(low)),

@@ -9,22 +9,10 @@ use x86_64::structures::DescriptorTablePointer;
 use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector};
 pub use x86_64::structures::tss::TaskStateSegment as Tss;
 
-use crate::address_space::Stack;
+use crate::arch::exception::OWN_STACK;
 
 /// The table of segments.
 pub type Gdt = GlobalDescriptorTable<6>;
-
-impl Stack {
-    /// Its place in the task state, for those that an exception uses.
-    pub const fn index(self) -> Option<u16> {
-        match self {
-            Self::Run => None,
-            Self::DoubleFault => Some(0),
-            Self::Nmi => Some(1),
-            Self::MachineCheck => Some(2),
-        }
-    }
-}
 
 /// Where a processor's segments are.
 #[derive(Clone, Copy, Debug)]
@@ -38,7 +26,7 @@ pub struct Selectors {
 pub fn fill(gdt: &mut Gdt, tss: &'static mut Tss, processor: usize) -> Selectors {
     // The structure is packed: no reference into it.
     let mut stacks = tss.interrupt_stack_table;
-    for (slot, stack) in stacks.iter_mut().zip([Stack::DoubleFault, Stack::Nmi, Stack::MachineCheck]) {
+    for (slot, (_, stack)) in stacks.iter_mut().zip(OWN_STACK) {
         *slot = VirtAddr::new(stack.top(processor));
     }
     tss.interrupt_stack_table = stacks;

@@ -126,13 +126,10 @@ fn recovery(rip: u64) -> Option<u64> {
     place.map(|(_, failed)| failed.addr() as u64)
 }
 
-/// NMIs taken in the hypervisor.
-pub static NMIS: AtomicU64 = AtomicU64::new(0);
-
 /// Bytes of an entry of the code above.
 const STUB: u64 = 16;
-/// The vectors that have their own stack.
-const OWN_STACK: [(u8, Stack); 3] = [(8, Stack::DoubleFault), (2, Stack::Nmi), (18, Stack::MachineCheck)];
+/// The vectors that have their own stack, in the order of the task state.
+pub const OWN_STACK: [(u8, Stack); 3] = [(8, Stack::DoubleFault), (2, Stack::Nmi), (18, Stack::MachineCheck)];
 
 /// The gates of all exceptions: two words each, the same on every processor.
 static GATES: [AtomicU64; 2 * EXCEPTIONS] = [const { AtomicU64::new(0) }; 2 * EXCEPTIONS];
@@ -145,9 +142,8 @@ pub fn load() {
     let stubs = (&raw const exception_stubs).addr() as u64;
     let selector = u64::from(CS::get_reg().0);
     for (vector, words) in (0_u8..).zip(GATES.as_chunks::<2>().0) {
-        let own = OWN_STACK.iter().find(|(number, _)| *number == vector);
-        let stack =
-            own.and_then(|(_, stack)| stack.index()).map_or(0, |index| u64::from(index).wrapping_add(1));
+        let own = (1_u64..).zip(OWN_STACK).find(|(_, (number, _))| *number == vector);
+        let stack = own.map_or(0, |(place, _)| place);
         let address = stubs.wrapping_add(u64::from(vector).wrapping_mul(STUB));
         for (word, value) in words.iter().zip(gate(address, selector, stack)) {
             word.store(value, Ordering::Relaxed);
@@ -177,7 +173,6 @@ extern "C" fn handle(frame: &mut Frame) {
         return;
     }
     if frame.vector == NMI {
-        NMIS.fetch_add(1, Ordering::Relaxed);
         if vendor::is_vmx() {
             per_cpu::this().kicked.store(true, Ordering::Relaxed);
             frame.rip = world_switch::after_nmi(frame.rip).unwrap_or(frame.rip);

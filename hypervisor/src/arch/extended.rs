@@ -11,6 +11,7 @@ use x86_64::registers::debug::{DebugAddressRegister, Dr0, Dr1, Dr2, Dr3};
 use x86_64::registers::xcontrol::XCr0;
 
 use crate::arch::cpu;
+use crate::arch::live::{Live, OnProcessor};
 
 /// Bytes of the save area: enough for AVX-512 and PKRU in the standard form.
 const AREA: usize = 2752;
@@ -31,9 +32,36 @@ static HAS_TSC_AUX: AtomicU64 = AtomicU64::new(0);
 pub struct Extended {
     area: [u8; AREA],
     xcr0: u64,
-    dr: [u64; 4],
-    tsc_aux: u64,
     loaded: bool,
+    /// Registers that no component of XSAVE holds.
+    pub registers: Live<Registers>,
+}
+
+/// DR0 to DR3, which mean nothing to the hypervisor, whose DR7 is clear; and TSC_AUX.
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    pub dr: [u64; 4],
+    pub tsc_aux: u64,
+}
+
+impl OnProcessor for Registers {
+    fn read() -> Self {
+        let dr = [Dr0::read(), Dr1::read(), Dr2::read(), Dr3::read()];
+        let has_tsc_aux = HAS_TSC_AUX.load(Ordering::Relaxed) != 0;
+        // SAFETY: the register exists.
+        Self { dr, tsc_aux: if has_tsc_aux { unsafe { cpu::rdmsr(cpu::TSC_AUX) } } else { 0 } }
+    }
+    fn write(&self) {
+        let [a, b, c, d] = self.dr;
+        Dr0::write(a);
+        Dr1::write(b);
+        Dr2::write(c);
+        Dr3::write(d);
+        if HAS_TSC_AUX.load(Ordering::Relaxed) != 0 {
+            // SAFETY: the register exists, the hypervisor does not use it, and the upper half is 0.
+            unsafe { cpu::wrmsr(cpu::TSC_AUX, self.tsc_aux) };
+        }
+    }
 }
 
 /// Finds out what the machine has, and enables it for the hypervisor on this processor.
@@ -77,7 +105,8 @@ impl Extended {
         area[1] = 0x03;
         area[24] = 0x80;
         area[25] = 0x1F;
-        Self { area, xcr0: X87, dr: [0; 4], tsc_aux: 0, loaded: false }
+        let registers = Live::new(Registers { dr: [0; 4], tsc_aux: 0 });
+        Self { area, xcr0: X87, loaded: false, registers }
     }
 
     /// Puts it on the processor.
@@ -97,11 +126,7 @@ impl Extended {
             }
             xsetbv(self.xcr0);
         }
-        write_debug_registers(self.dr);
-        if HAS_TSC_AUX.load(Ordering::Relaxed) != 0 {
-            // SAFETY: the register exists, and the hypervisor does not use it.
-            unsafe { cpu::wrmsr(cpu::TSC_AUX, self.tsc_aux) };
-        }
+        self.registers.load();
     }
 
     /// Takes it off the processor.
@@ -121,8 +146,7 @@ impl Extended {
                     options(nostack));
             }
         }
-        self.dr = read_debug_registers();
-        self.tsc_aux = read_tsc_aux();
+        self.registers.unload();
     }
 
     /// XCR0.
@@ -146,51 +170,4 @@ impl Extended {
         }
         valid
     }
-
-    /// DR0 to DR3.
-    pub fn debug_registers(&self) -> [u64; 4] {
-        if self.loaded { read_debug_registers() } else { self.dr }
-    }
-
-    /// Sets DR0 to DR3.
-    pub fn set_debug_registers(&mut self, value: [u64; 4]) {
-        self.dr = value;
-        if self.loaded {
-            write_debug_registers(value);
-        }
-    }
-
-    /// TSC_AUX.
-    pub fn tsc_aux(&self) -> u64 {
-        if self.loaded { read_tsc_aux() } else { self.tsc_aux }
-    }
-
-    /// Sets TSC_AUX, of which 32 bits exist.
-    pub fn set_tsc_aux(&mut self, value: u64) {
-        self.tsc_aux = value & 0xFFFF_FFFF;
-        if self.loaded && HAS_TSC_AUX.load(Ordering::Relaxed) != 0 {
-            // SAFETY: the register exists, and the hypervisor does not use it.
-            unsafe { cpu::wrmsr(cpu::TSC_AUX, self.tsc_aux) };
-        }
-    }
-}
-
-fn read_tsc_aux() -> u64 {
-    if HAS_TSC_AUX.load(Ordering::Relaxed) == 0 {
-        return 0;
-    }
-    // SAFETY: the register exists.
-    unsafe { cpu::rdmsr(cpu::TSC_AUX) }
-}
-
-fn read_debug_registers() -> [u64; 4] {
-    [Dr0::read(), Dr1::read(), Dr2::read(), Dr3::read()]
-}
-
-/// The hypervisor's DR7 is clear, so they mean nothing to it.
-fn write_debug_registers([a, b, c, d]: [u64; 4]) {
-    Dr0::write(a);
-    Dr1::write(b);
-    Dr2::write(c);
-    Dr3::write(d);
 }

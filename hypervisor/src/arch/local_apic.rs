@@ -48,17 +48,14 @@ impl Message {
     }
 }
 
-/// Where the registers are in physical memory.
-pub fn base() -> u64 {
+fn mode_and_base() -> u64 {
     // SAFETY: the register exists on every processor with a local APIC.
-    let value = unsafe { cpu::rdmsr(cpu::APIC_BASE) };
-    value & 0x000F_FFFF_FFFF_F000
+    unsafe { cpu::rdmsr(cpu::APIC_BASE) }
 }
 
-fn is_x2apic() -> bool {
-    // SAFETY: as above.
-    let value = unsafe { cpu::rdmsr(cpu::APIC_BASE) };
-    value & X2APIC != 0
+/// Where the registers are in physical memory.
+pub fn base() -> u64 {
+    mode_and_base() & 0x000F_FFFF_FFFF_F000
 }
 
 fn register(offset: u64) -> &'static AtomicU32 {
@@ -73,7 +70,7 @@ fn register(offset: u64) -> &'static AtomicU32 {
 /// The root uses the same registers: between its two writes of ICR an exit may come here, so the high half is put
 /// back.
 pub fn send(target: u32, message: Message) {
-    if is_x2apic() {
+    if mode_and_base() & X2APIC != 0 {
         let value = u64::from(target) << 32 | u64::from(message.command());
         // SAFETY: the register exists in this mode; what is sent is the caller's business.
         unsafe { cpu::wrmsr(X2APIC_ICR, value) };

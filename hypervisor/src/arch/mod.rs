@@ -13,6 +13,7 @@ mod descriptor;
 mod exception;
 mod extended;
 mod image;
+mod live;
 mod local_apic;
 mod log;
 mod memory;

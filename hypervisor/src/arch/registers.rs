@@ -16,9 +16,9 @@ fn number(name: HvRegisterName, first: HvRegisterName) -> usize {
 pub fn read(name: HvRegisterName, gprs: &Gprs, extended: &Extended) -> Option<u64> {
     match name {
         Name::Xfem => Some(extended.xcr0()),
-        Name::TscAux => Some(extended.tsc_aux()),
+        Name::TscAux => Some(extended.registers.get().tsc_aux),
         Name::Dr0 | Name::Dr1 | Name::Dr2 | Name::Dr3 => {
-            extended.debug_registers().get(number(name, Name::Dr0)).copied()
+            extended.registers.get().dr.get(number(name, Name::Dr0)).copied()
         }
         _ => gprs.as_array().get(number(name, Name::Rax)).copied(),
     }
@@ -28,11 +28,13 @@ pub fn read(name: HvRegisterName, gprs: &Gprs, extended: &Extended) -> Option<u6
 pub fn write(name: HvRegisterName, v: u64, extended: &mut Extended) -> Option<bool> {
     match name {
         Name::Xfem => return Some(extended.set_xcr0(v)),
-        Name::TscAux => extended.set_tsc_aux(v),
+        Name::TscAux => extended.registers.change(|registers| registers.tsc_aux = v),
         Name::Dr0 | Name::Dr1 | Name::Dr2 | Name::Dr3 => {
-            let mut all = extended.debug_registers();
-            *all.get_mut(number(name, Name::Dr0))? = v;
-            extended.set_debug_registers(all);
+            extended.registers.change(|registers| {
+                if let Some(dr) = registers.dr.get_mut(number(name, Name::Dr0)) {
+                    *dr = v;
+                }
+            });
         }
         _ => return None,
     }

@@ -41,6 +41,12 @@ impl X86Machine {
     fn found(&self) -> &Found {
         self.found.get().expect("set at boot, before anything else can call")
     }
+
+    fn send(&self, processor: u32, message: Message) {
+        if processor < self.found().processors {
+            local_apic::send(processors::page(processor as usize).apic_id, message);
+        }
+    }
 }
 
 impl Machine for X86Machine {
@@ -95,15 +101,13 @@ impl Machine for X86Machine {
     }
 
     fn kick(&self, processor: u32) {
-        if processor < self.found().processors && processor != self.processor() {
-            local_apic::send(processors::page(processor as usize).apic_id, Message::Nmi);
+        if processor != self.processor() {
+            self.send(processor, Message::Nmi);
         }
     }
 
     fn interrupt_root(&self, processor: u32, vector: u8) {
-        if processor < self.found().processors {
-            local_apic::send(processors::page(processor as usize).apic_id, Message::Fixed(vector));
-        }
+        self.send(processor, Message::Fixed(vector));
     }
 
     #[inline]

@@ -141,11 +141,17 @@ impl VirtualProcessorBackend for X86Processor {
 impl X86Processor {
     #[inline]
     fn outside(&self) -> &Outside {
-        on!(self, outside())
+        match self {
+            Self::Svm(processor) => &processor.outside,
+            Self::Vmx(processor) => &processor.outside,
+        }
     }
     #[inline]
     fn outside_mut(&mut self) -> &mut Outside {
-        on!(self, outside_mut())
+        match self {
+            Self::Svm(processor) => &mut processor.outside,
+            Self::Vmx(processor) => &mut processor.outside,
+        }
     }
 
     /// A register that is alike on both.

@@ -7,7 +7,7 @@ mod features;
 mod hypervisor;
 mod xsave;
 
-use hv_abi::registers::HvRegisterName;
+use hv_abi::registers::HvRegisterName as Name;
 
 use crate::platform::PlatformConfig;
 use features::filter;
@@ -38,14 +38,14 @@ pub struct Cpuid {
     id_bits: u32,
 }
 
-/// What an answer may depend on.
-pub trait VpState {
-    /// Index of the VP.
-    fn index(&self) -> u32;
-    /// A register of 64 bits.
-    fn register(&self, name: HvRegisterName) -> u64;
-    /// Whether the guest has asked for an invariant counter.
-    fn tsc_is_invariant(&self) -> bool;
+/// The VP that asks.
+pub struct Asking<R> {
+    /// Its index.
+    pub index: u32,
+    /// It has been told that the time stamp counter is invariant.
+    pub invariant: bool,
+    /// Reads CR4 and XCR0.
+    pub register: R,
 }
 
 impl Cpuid {
@@ -111,7 +111,7 @@ impl Cpuid {
 
     /// EAX, EBX, ECX, EDX of a leaf.
     #[inline]
-    pub fn answer(&self, leaf: u32, subleaf: u32, vp: &impl VpState) -> [u32; 4] {
+    pub fn answer<R: Fn(Name) -> u64>(&self, leaf: u32, subleaf: u32, vp: &Asking<R>) -> [u32; 4] {
         match leaf {
             0x8000_0000..=0x8000_0021 => self.extended(leaf, subleaf, vp),
             0x4000_0000..=0x4000_0006 => self.hypervisor.get((leaf & 7) as usize).copied().unwrap_or([0; 4]),
@@ -121,33 +121,33 @@ impl Cpuid {
         }
     }
 
-    fn basic(&self, leaf: u32, subleaf: u32, vp: &impl VpState) -> [u32; 4] {
+    fn basic<R: Fn(Name) -> u64>(&self, leaf: u32, subleaf: u32, vp: &Asking<R>) -> [u32; 4] {
         let [eax, ebx, ecx, edx] = self.basic.get(leaf as usize).copied().unwrap_or([0; 4]);
         match leaf {
             1 => {
                 let has_xsave = ecx & (1 << 26) != 0;
-                let osxsave = has_xsave && vp.register(HvRegisterName::Cr4) & CR4_OSXSAVE != 0;
-                [eax, ebx | (vp.index() << 24), ecx | (u32::from(osxsave) << 27), edx]
+                let osxsave = has_xsave && (vp.register)(Name::Cr4) & CR4_OSXSAVE != 0;
+                [eax, ebx | (vp.index << 24), ecx | (u32::from(osxsave) << 27), edx]
             }
             4 if eax & 0x1F != 0 => self.caches.get(subleaf as usize).copied().unwrap_or([0; 4]),
             7 if subleaf != 0 => [0; 4],
             7 => {
-                let ospke = ecx & (1 << 3) != 0 && vp.register(HvRegisterName::Cr4) & CR4_PKE != 0;
+                let ospke = ecx & (1 << 3) != 0 && (vp.register)(Name::Cr4) & CR4_PKE != 0;
                 [0, ebx, ecx | (u32::from(ospke) << 4), edx]
             }
-            0xB => self.topology(subleaf, vp.index()),
-            0xD => self.xsave.answer(subleaf, vp.register(HvRegisterName::Xfem)),
+            0xB => self.topology(subleaf, vp.index),
+            0xD => self.xsave.answer(subleaf, (vp.register)(Name::Xfem)),
             _ => [eax, ebx, ecx, edx],
         }
     }
 
-    fn extended(&self, leaf: u32, subleaf: u32, vp: &impl VpState) -> [u32; 4] {
+    fn extended<R: Fn(Name) -> u64>(&self, leaf: u32, subleaf: u32, vp: &Asking<R>) -> [u32; 4] {
         let answer = self.extended.get((leaf & 0xFF) as usize).copied().unwrap_or([0; 4]);
         let [eax, ebx, ecx, edx] = answer;
         match leaf {
-            0x8000_0007 => [eax, ebx, ecx, edx | (u32::from(vp.tsc_is_invariant()) << 8)],
+            0x8000_0007 => [eax, ebx, ecx, edx | (u32::from(vp.invariant) << 8)],
             0x8000_001D if eax & 0x1F != 0 => self.caches.get(subleaf as usize).copied().unwrap_or([0; 4]),
-            0x8000_001E if self.has_extended_topology() => [vp.index(), vp.index() & 0xFF, 0, 0],
+            0x8000_001E if self.has_extended_topology() => [vp.index, vp.index & 0xFF, 0, 0],
             _ => answer,
         }
     }

@@ -11,15 +11,10 @@ struct Vp {
     invariant: bool,
 }
 
-impl VpState for Vp {
-    fn index(&self) -> u32 {
-        self.index
-    }
-    fn register(&self, name: HvRegisterName) -> u64 {
-        if name == HvRegisterName::Cr4 { self.cr4 } else { self.xcr0 }
-    }
-    fn tsc_is_invariant(&self) -> bool {
-        self.invariant
+impl Cpuid {
+    fn answer_to(&self, leaf: u32, subleaf: u32, vp: &Vp) -> [u32; 4] {
+        let register = |name| if name == Name::Cr4 { vp.cr4 } else { vp.xcr0 };
+        self.answer(leaf, subleaf, &Asking { index: vp.index, invariant: vp.invariant, register })
     }
 }
 
@@ -45,12 +40,16 @@ fn rich(leaf: u32, subleaf: u32) -> [u32; 4] {
 #[test]
 fn hyper_v_leaves_are_those_of_the_contract() {
     let cpuid = Cpuid::new(&config(4), rich);
-    let answer = |leaf| cpuid.answer(leaf, 0, &VP);
+    let answer = |leaf| cpuid.answer_to(leaf, 0, &VP);
     assert_eq!(answer(0x4000_0000), [0x4000_0006, 0x7263_694D, 0x666F_736F, 0x7648_2074]);
     assert_eq!(answer(0x4000_0001)[0], 0x3123_7648);
     assert_eq!(answer(0x4000_0003), [0x0000_8E7F, 0x20_0030, 0, 0x0008_0500]);
     assert_eq!(answer(0x4000_0004), [0xE24, 0xFFF, 0, 0]);
-    assert_eq!(Cpuid::new(&config(1), rich).answer(0x4000_0004, 0, &VP)[1], u32::MAX, "alone: no spinning");
+    assert_eq!(
+        Cpuid::new(&config(1), rich).answer_to(0x4000_0004, 0, &VP)[1],
+        u32::MAX,
+        "alone: no spinning"
+    );
     assert_eq!(answer(0x4000_0005), [4, 4, 0, 0]);
     assert_eq!(answer(0x4000_0081)[0], 0x3123_5356);
     assert_eq!(answer(0x4000_0082), [0; 4]);
@@ -60,7 +59,7 @@ fn hyper_v_leaves_are_those_of_the_contract() {
 #[test]
 fn what_a_guest_may_not_have_is_hidden() {
     let cpuid = Cpuid::new(&config(1), rich);
-    let answer = |leaf| cpuid.answer(leaf, 0, &VP);
+    let answer = |leaf| cpuid.answer_to(leaf, 0, &VP);
     let [_, _, ecx, edx] = answer(1);
     assert_eq!(ecx & (1 << 3 | 1 << 5 | 1 << 15 | 1 << 18), 0, "MONITOR VMX PDCM DCA");
     assert_eq!(ecx & (1 << 21 | 1 << 24 | 1 << 31), 1 << 21 | 1 << 24 | 1 << 31);
@@ -76,7 +75,7 @@ fn what_a_guest_may_not_have_is_hidden() {
     assert_eq!(answer(0x8000_000A), [0; 4], "SVM");
     assert_eq!(answer(0x8000_001F), [0; 4], "memory encryption");
     assert_eq!(answer(0xD), [7, 576, 832, 0]);
-    assert_eq!(cpuid.answer(0xD, 1, &VP)[0] & 8, 0, "XSAVES");
+    assert_eq!(cpuid.answer_to(0xD, 1, &VP)[0] & 8, 0, "XSAVES");
     assert_eq!((answer(0)[0], answer(0x8000_0000)[0]), (0xD, 0x8000_0021));
 }
 
@@ -84,44 +83,44 @@ fn what_a_guest_may_not_have_is_hidden() {
 fn answers_follow_the_registers() {
     let cpuid = Cpuid::new(&config(1), rich);
     let vp = Vp { cr4: CR4_OSXSAVE | CR4_PKE, xcr0: 7, invariant: true, index: 0 };
-    assert_eq!((cpuid.answer(1, 0, &VP)[2] >> 27 & 1, cpuid.answer(1, 0, &vp)[2] >> 27 & 1), (0, 1));
-    assert_eq!((cpuid.answer(7, 0, &VP)[2] >> 4 & 1, cpuid.answer(7, 0, &vp)[2] >> 4 & 1), (0, 1));
-    assert_eq!(cpuid.answer(0x8000_0007, 0, &VP), [0; 4]);
-    assert_eq!(cpuid.answer(0x8000_0007, 0, &vp), [0, 0, 0, 0x100]);
-    assert_eq!(cpuid.answer(0xD, 0, &vp), [7, 832, 832, 0]);
-    assert_eq!(cpuid.answer(0xD, 1, &vp), [7, 832, 0, 0]);
-    assert_eq!(cpuid.answer(0xD, 2, &vp), [256, 576, 0, 0]);
+    assert_eq!((cpuid.answer_to(1, 0, &VP)[2] >> 27 & 1, cpuid.answer_to(1, 0, &vp)[2] >> 27 & 1), (0, 1));
+    assert_eq!((cpuid.answer_to(7, 0, &VP)[2] >> 4 & 1, cpuid.answer_to(7, 0, &vp)[2] >> 4 & 1), (0, 1));
+    assert_eq!(cpuid.answer_to(0x8000_0007, 0, &VP), [0; 4]);
+    assert_eq!(cpuid.answer_to(0x8000_0007, 0, &vp), [0, 0, 0, 0x100]);
+    assert_eq!(cpuid.answer_to(0xD, 0, &vp), [7, 832, 832, 0]);
+    assert_eq!(cpuid.answer_to(0xD, 1, &vp), [7, 832, 0, 0]);
+    assert_eq!(cpuid.answer_to(0xD, 2, &vp), [256, 576, 0, 0]);
 }
 
 #[test]
 fn topology_is_one_core_a_vp() {
     let cpuid = Cpuid::new(&config(6), rich);
-    let [_, ebx, _, edx] = cpuid.answer(1, 0, &VP);
+    let [_, ebx, _, edx] = cpuid.answer_to(1, 0, &VP);
     assert_eq!((ebx >> 16, edx >> 28 & 1), (0x0306, 1));
-    assert_eq!(cpuid.answer(0xB, 0, &VP), [0, 1, 0x100, 3]);
-    assert_eq!(cpuid.answer(0xB, 1, &VP), [3, 6, 0x201, 3]);
-    assert_eq!(cpuid.answer(0xB, 2, &VP), [0, 0, 2, 3]);
-    assert_eq!(cpuid.answer(0x8000_0008, 0, &VP)[2], 0x3005);
-    assert_eq!(cpuid.answer(0x8000_001E, 0, &VP), [3, 3, 0, 0]);
-    assert_eq!(cpuid.answer(0x8000_001D, 0, &VP)[0], 0x21, "its own");
-    assert_eq!(cpuid.answer(0x8000_001D, 2, &VP)[0], 5 << 14 | 0x61, "shared by all");
-    assert_eq!(cpuid.answer(0x8000_001D, 3, &VP), [0; 4]);
-    assert_eq!(cpuid.answer(0x8000_001D, u32::MAX, &VP), [0; 4]);
+    assert_eq!(cpuid.answer_to(0xB, 0, &VP), [0, 1, 0x100, 3]);
+    assert_eq!(cpuid.answer_to(0xB, 1, &VP), [3, 6, 0x201, 3]);
+    assert_eq!(cpuid.answer_to(0xB, 2, &VP), [0, 0, 2, 3]);
+    assert_eq!(cpuid.answer_to(0x8000_0008, 0, &VP)[2], 0x3005);
+    assert_eq!(cpuid.answer_to(0x8000_001E, 0, &VP), [3, 3, 0, 0]);
+    assert_eq!(cpuid.answer_to(0x8000_001D, 0, &VP)[0], 0x21, "its own");
+    assert_eq!(cpuid.answer_to(0x8000_001D, 2, &VP)[0], 5 << 14 | 0x61, "shared by all");
+    assert_eq!(cpuid.answer_to(0x8000_001D, 3, &VP), [0; 4]);
+    assert_eq!(cpuid.answer_to(0x8000_001D, u32::MAX, &VP), [0; 4]);
 }
 
 #[test]
 fn a_poor_host_gives_a_poor_guest() {
     let cpuid = Cpuid::new(&config(1), |_, _| [0; 4]);
-    assert_eq!(cpuid.answer(0xD, 0, &Vp { cr4: u64::MAX, ..VP }), [0; 4]);
-    assert_eq!(cpuid.answer(1, 0, &Vp { cr4: u64::MAX, ..VP })[2] >> 27 & 1, 0);
-    assert_eq!(cpuid.answer(0x8000_0000, 0, &VP), [0; 4]);
+    assert_eq!(cpuid.answer_to(0xD, 0, &Vp { cr4: u64::MAX, ..VP }), [0; 4]);
+    assert_eq!(cpuid.answer_to(1, 0, &Vp { cr4: u64::MAX, ..VP })[2] >> 27 & 1, 0);
+    assert_eq!(cpuid.answer_to(0x8000_0000, 0, &VP), [0; 4]);
 }
 
 proptest! {
     #[test]
     fn any_leaf_is_answered(leaf in prop_oneof![any::<u32>(), 0u32..0x20, 0x8000_0000u32..0x8000_0040], subleaf in any::<u32>()) {
         let cpuid = Cpuid::new(&config(u32::MAX), rich);
-        let [eax, ..] = cpuid.answer(leaf, subleaf, &VP);
+        let [eax, ..] = cpuid.answer_to(leaf, subleaf, &VP);
         let known = leaf <= 0xD || (0x4000_0000..0x4000_0083).contains(&leaf) || (0x8000_0000..=0x8000_0021).contains(&leaf);
         prop_assert!(known || eax == 0);
     }

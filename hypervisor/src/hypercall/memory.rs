@@ -8,25 +8,18 @@ use crate::machine::Machine;
 use crate::partition::State;
 use crate::partition_table::PartitionRef;
 
-/// A batch of which nothing was done.
-const fn refused(status: HvStatus) -> Batch {
-    Batch { done: 0, result: Err(status) }
-}
-
 /// Does `f` with a partition that was looked up, then brings its counters up to date.
 fn with<M: Machine>(
     machine: &M,
     found: HvResult<PartitionRef<'_, M>>,
     f: impl FnOnce(&PartitionRef<'_, M>) -> Batch,
 ) -> Batch {
-    match found {
-        Ok(partition) => {
-            let batch = f(&partition);
-            partition.count_pages(machine);
-            batch
-        }
-        Err(status) => refused(status),
-    }
+    let done = found.map(|partition| {
+        let batch = f(&partition);
+        partition.count_pages(machine);
+        batch
+    });
+    done.unwrap_or_else(Batch::refused)
 }
 
 /// The guest whose memory is changed: initialized, and not the root.
@@ -55,7 +48,7 @@ pub fn withdraw<M: Machine>(by: &mut Caller<'_, M>, call: &WithdrawMemory, reps:
 pub fn map<M: Machine>(by: &mut Caller<'_, M>, call: &MapGpaPages, reps: Reps<'_, u64, ()>) -> Batch {
     let flags = match MapGpaFlags::from_bits(call.map_flags) {
         Some(flags) if call.padding == 0 && flags.contains(MapGpaFlags::READABLE) => flags,
-        _ => return refused(HvStatus::INVALID_PARAMETER),
+        _ => return Batch::refused(HvStatus::INVALID_PARAMETER),
     };
     with(by.hv.machine, guest(by, call.target_partition_id), |guest| {
         by.hv.map_gpa(guest, call.target_gpa_base, flags, reps.first, reps.items)
@@ -66,7 +59,7 @@ pub fn map<M: Machine>(by: &mut Caller<'_, M>, call: &MapGpaPages, reps: Reps<'_
 pub fn unmap<M: Machine>(by: &mut Caller<'_, M>, call: &UnmapGpaPages, reps: Reps<'_, (), ()>) -> Batch {
     let flags = MapGpaFlags::from_bits_retain(call.unmap_flags);
     if call.padding != 0 || !MapGpaFlags::LARGE_PAGE.contains(flags) {
-        return refused(HvStatus::INVALID_PARAMETER);
+        return Batch::refused(HvStatus::INVALID_PARAMETER);
     }
     with(by.hv.machine, guest(by, call.target_partition_id), |guest| {
         by.hv.unmap_gpa(guest, call.target_gpa_base, flags, reps.first, reps.items.len())

@@ -52,6 +52,10 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Nothing is done.
+    pub const fn refused(status: HvStatus) -> Self {
+        Self { done: 0, result: Err(status) }
+    }
     /// Does `f` for each item until one fails.
     pub fn each<T>(items: impl IntoIterator<Item = T>, mut f: impl FnMut(T) -> HvResult<()>) -> Self {
         let mut done = 0_usize;

@@ -7,6 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 use super::{BATCHES, Batch, Caller, REPS_AT_A_TIME, Reps};
 use crate::backend::VirtualProcessorBackend;
+use crate::gpa_space::within_page;
 use crate::machine::Machine;
 
 /// Most bytes of a rep's input or output.
@@ -50,18 +51,14 @@ impl<M: Machine> Caller<'_, M> {
     /// Copies in the first bytes of an input of `bytes`, which is within a page.
     pub(super) fn input(&self, bytes: usize, into: &mut [u8]) -> HvResult<Gpa> {
         let at = pointer(self.backend.gprs().rdx)?;
-        if at.offset().saturating_add(bytes) > crate::machine::PAGE_BYTES {
-            return Err(HvStatus::INVALID_ALIGNMENT);
-        }
+        within_page(at, bytes)?;
         self.read_input(at, into)?;
         Ok(at)
     }
     /// Where `bytes` of output go; refuses before anything is done what could not be written after.
     fn output(&self, bytes: usize) -> HvResult<Gpa> {
         let at = pointer(self.backend.gprs().r8)?;
-        if at.offset().saturating_add(bytes) > crate::machine::PAGE_BYTES {
-            return Err(HvStatus::INVALID_ALIGNMENT);
-        }
+        within_page(at, bytes)?;
         if self.partition.memory.is_writable(self.hv.machine, at.page()) {
             Ok(at)
         } else {

@@ -142,9 +142,7 @@ fn time_has_changed<M: Machine>(hv: &Hypervisor<M>, partition: &Partition<M>) ->
 /// A guest may have what a guest has, and no more: not what would make it a root.
 fn set_privileges<M: Machine>(partition: &Partition<M>, value: u64) -> HvResult<()> {
     let privileges = HvPrivileges::from_bits_retain(value);
-    if partition.state() != State::Created {
-        return Err(HvStatus::INVALID_PARTITION_STATE);
-    }
+    partition.must_be(State::Created)?;
     if !HvPrivileges::GUEST.contains(privileges) {
         return Err(HvStatus::PROPERTY_VALUE_OUT_OF_RANGE);
     }
@@ -153,9 +151,7 @@ fn set_privileges<M: Machine>(partition: &Partition<M>, value: u64) -> HvResult<
 }
 
 fn set_max_vps<M: Machine>(partition: &Partition<M>, value: u64) -> HvResult<()> {
-    if partition.state() != State::Created {
-        return Err(HvStatus::INVALID_PARTITION_STATE);
-    }
+    partition.must_be(State::Created)?;
     let count = u32::try_from(value).ok().filter(|count| (1..=MAX_VPS).contains(count));
     partition.max_vps.store(count.ok_or(HvStatus::PROPERTY_VALUE_OUT_OF_RANGE)?, Ordering::Relaxed);
     Ok(())

@@ -113,9 +113,7 @@ pub fn connect<M: Machine>(by: &mut Caller<'_, M>, call: ConnectPort) -> HvResul
     }
     let slot = from.slot;
     let mut connections = from.connections.lock(by.hv.machine);
-    if from.state() != State::Active {
-        return Err(HvStatus::INVALID_PARTITION_STATE);
-    }
+    from.must_be(State::Active)?;
     let connection = Connection { id: call.connection_id, port: call.port_id, kind: call.port_type };
     let mut pool = from.pool.lock();
     let place = |page| connection_table(slot, page);

@@ -28,7 +28,7 @@ impl<M: Machine> Target<'_, M> {
         mut f: impl FnMut(&mut Running<'_, M::Backend>, T) -> HvResult<()>,
     ) -> Batch {
         let Some(mut state) = self.vp.state.try_lock() else {
-            return Batch { done: 0, result: Err(HvStatus::INVALID_VP_STATE) };
+            return Batch::refused(HvStatus::INVALID_VP_STATE);
         };
         let state = &mut *state;
         let mut running = Running {
@@ -77,7 +77,7 @@ fn with_target<M: Machine>(
         let vp = partition.vp(by.hv.machine, header.vp_index.0)?;
         Ok(f(&Target { around, vp: &vp }))
     })();
-    found.unwrap_or_else(|status| Batch { done: 0, result: Err(status) })
+    found.unwrap_or_else(Batch::refused)
 }
 
 /// `GET_VP_REGISTERS`.

@@ -10,11 +10,6 @@ use crate::atomic::Ordering;
 use crate::backend::VirtualProcessorBackend;
 use crate::msr::synthetic;
 
-/// Bits of `InternalActivityState` (`HV_INTERNAL_ACTIVITY_REGISTER`).
-const WAIT_FOR_STARTUP: u64 = 1 << 0;
-const HALTED: u64 = 1 << 1;
-const IDLE: u64 = 1 << 2;
-
 /// Registers that are synthetic MSRs: the first of some in a row, how many, and the number of the first.
 const SYNTHETIC: [(Name, u32, u32); 14] = [
     (Name::GuestOsId, 1, msr::HV_X64_MSR_GUEST_OS_ID),
@@ -47,12 +42,7 @@ pub fn read<B: VirtualProcessorBackend>(
     name: Name,
 ) -> Option<HvRegisterValue> {
     let value = match name {
-        Name::InternalActivityState => match vp.platform.activity {
-            Activity::Running => 0,
-            Activity::Halted => HALTED,
-            Activity::Idle => IDLE,
-            Activity::WaitForStartup => WAIT_FOR_STARTUP,
-        },
+        Name::InternalActivityState => vp.platform.activity as u64,
         Name::ApicBase => vp.platform.apic.base(),
         Name::ApicId | Name::InitialApicId => u64::from(vp.platform.apic.id()),
         Name::Hypercall => env.platform().hypercall.load(Ordering::Relaxed),
@@ -76,13 +66,8 @@ pub fn write<B: VirtualProcessorBackend>(
     let refused = HvStatus::INVALID_PARAMETER;
     match name {
         Name::InternalActivityState => {
-            vp.platform.activity = match value {
-                0 => Activity::Running,
-                HALTED => Activity::Halted,
-                IDLE => Activity::Idle,
-                WAIT_FOR_STARTUP => Activity::WaitForStartup,
-                _ => return Err(refused),
-            }
+            let activity = Activity::ALL.into_iter().find(|activity| *activity as u64 == value);
+            vp.platform.activity = activity.ok_or(refused)?;
         }
         Name::ApicBase => vp.platform.apic.set_base(value).map_err(|_| refused)?,
         Name::CrashCtl => env.platform().crashed.store(value >> 63 != 0, Ordering::Release),

@@ -5,17 +5,23 @@ use crate::msr::Stored;
 use crate::reference_time::ReferenceTime;
 use crate::timer::SyntheticTimers;
 
-/// Whether a VP executes.
+/// Whether a VP executes: `HV_INTERNAL_ACTIVITY_REGISTER`, one bit of it or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Activity {
     /// It does.
-    Running,
-    /// HLT: until an interrupt.
-    Halted,
-    /// GUEST_IDLE: until an interrupt is there, whether or not it can be taken (TLFS 8.5).
-    Idle,
+    Running = 0,
     /// Until SIPI.
-    WaitForStartup,
+    WaitForStartup = 1 << 0,
+    /// HLT: until an interrupt.
+    Halted = 1 << 1,
+    /// GUEST_IDLE: until an interrupt is there, whether or not it can be taken (TLFS 8.5).
+    Idle = 1 << 2,
+}
+
+impl Activity {
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Running, Self::WaitForStartup, Self::Halted, Self::Idle];
 }
 
 /// A VP's devices.

@@ -62,7 +62,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
         let at = vp_page(ROOT_SLOT, number, VpPage::Control);
         let (page, address) = map_page(hv.machine, &mut hv.root_tables.lock(), at).ok()?;
         let times = Times::new(hv, number).ok()?;
-        let msrs = RootMsrs::new(times.page.page().base().get());
+        let msrs = RootMsrs::new(times.page.page.base().get());
         let mut backend = M::Backend::new(MappedPage { page, address }, Kind::Root);
         backend.set_second_level_root(hv.root.memory.lock().table?.root());
         backend.reset(Reset::LongMode { rip: entry.rip, rsp: entry.rsp, cr3: entry.cr3 });

@@ -8,15 +8,13 @@ use core::sync::atomic::Ordering;
 
 use hv_abi::msr::{HV_X64_MSR_SIEFP, HV_X64_MSR_SIMP};
 use hv_abi::synic::HvPageMsr;
-use hv_abi::{GpaPage, HvResult, HvStatus};
+use hv_abi::{GpaPage, HvResult, HvStatus, SpaPage};
 use paging::{InputPage, PageSize};
 
 use crate::hypervisor::Hypervisor;
 use crate::layout::root_page;
 use crate::machine::Machine;
 use crate::object::Window;
-use crate::pool::{TableFrames, Tables};
-use crate::start::ROOT_RAM;
 
 impl<M: Machine> Hypervisor<M> {
     /// Tells a root VP that something is in its SynIC pages.
@@ -77,23 +75,16 @@ impl<M: Machine> Hypervisor<M> {
     }
 
     /// Counts (or no longer) a use of a page of the root's RAM, so that it cannot be deposited.
-    fn pin(&self, page: GpaPage, on: bool) -> HvResult<hv_abi::SpaPage> {
+    fn pin(&self, page: GpaPage, on: bool) -> HvResult<SpaPage> {
         let input = InputPage::from_gpa(page).ok_or(HvStatus::INVALID_PARAMETER)?;
-        let space = self.root.memory.lock();
-        let table = space.table()?;
-        let mut tables = Tables(self.machine);
-        let mut pool = self.root_tables.lock();
-        let mut frames = TableFrames::new(self.machine, &mut pool);
-        let (spa, attributes) = table.translate(&mut tables, input).ok_or(HvStatus::INVALID_PARAMETER)?;
-        if attributes != ROOT_RAM {
-            return Err(HvStatus::OPERATION_DENIED);
-        }
-        let counted = if on {
-            table.share(&mut tables, &mut frames, input, PageSize::Size4K)
-        } else {
-            table.unshare(&mut tables, &mut frames, input, PageSize::Size4K)
-        };
-        counted.map_err(|_| HvStatus::INSUFFICIENT_MEMORY)?;
-        Ok(spa)
+        let page = SpaPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?;
+        self.with_root_table(false, |root| {
+            if on {
+                return root.share(input, PageSize::Size4K);
+            }
+            root.unshare(page, PageSize::Size4K);
+            Ok(())
+        })??;
+        Ok(page)
     }
 }

@@ -40,15 +40,6 @@ pub trait GuestPages {
 /// What was asked of a SINT came to an interrupt: its vector (`None`: masked, polled, or none).
 pub type Assertion = Option<u8>;
 
-/// How placing a message ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Placed {
-    /// In the slot: assert this.
-    Delivered(Assertion),
-    /// The slot is taken; the guest will write EOM.
-    Occupied,
-}
-
 /// One VP's controller.
 pub struct Synic {
     /// Written with [`Synic::write`].
@@ -197,15 +188,18 @@ impl Synic {
     ///
     /// # Errors
     /// `INVALID_SYNIC_STATE`: off, or no page.
-    pub fn place(&self, sint: usize, message: &HvMessage, memory: &impl GuestPages) -> HvResult<Placed> {
+    pub fn place(
+        &self,
+        sint: usize,
+        message: &HvMessage,
+        memory: &impl GuestPages,
+    ) -> HvResult<Option<Assertion>> {
         let queue = self.queue.lock();
         if !queue.is_empty(sint) {
-            return Ok(Placed::Occupied);
+            return Ok(None);
         }
-        Ok(match self.with_slot(sint, memory, |slot| slot.put(message, false))? {
-            true => Placed::Delivered(self.registers.vector(sint)),
-            false => Placed::Occupied,
-        })
+        let placed = self.with_slot(sint, memory, |slot| slot.put(message, false))?;
+        Ok(placed.then(|| self.registers.vector(sint)))
     }
 
     /// Sets an event flag of `sint`. Answers whether it was clear, and what to assert then.

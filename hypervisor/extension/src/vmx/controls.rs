@@ -113,27 +113,21 @@ impl Allowed {
     }
 }
 
-/// The capability registers that count here.
+/// One of each kind of controls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named as the controls")]
-pub struct AllowedControls {
-    pub pin_based: Allowed,
-    pub primary: Allowed,
-    pub secondary: Allowed,
-    pub exit: Allowed,
-    pub entry: Allowed,
+pub struct Each<T> {
+    pub pin_based: T,
+    pub primary: T,
+    pub secondary: T,
+    pub exit: T,
+    pub entry: T,
 }
 
+/// The capability registers that count here.
+pub type AllowedControls = Each<Allowed>;
 /// The controls that a VP of some kind starts with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "named as the controls")]
-pub struct Controls {
-    pub pin_based: u32,
-    pub primary: u32,
-    pub secondary: u32,
-    pub exit: u32,
-    pub entry: u32,
-}
+pub type Controls = Each<u32>;
 
 impl AllowedControls {
     /// Whether there is a timer that counts while a guest runs, and keeps its value.

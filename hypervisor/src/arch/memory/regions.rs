@@ -74,21 +74,15 @@ impl Regions {
     pub fn unmap(&self, region: u32, index: u32) -> Option<SpaPage> {
         let address = address(region, index)?;
         let table = self.0.lock();
-        let mut last = table.root();
-        for shift in [39, 30, 21] {
-            let entry = Windowed.read(last, slot(address.get(), shift));
-            if !Host::is_present(entry) {
-                return None;
-            }
-            last = Host::page(entry);
-        }
-        let entry = Windowed.read(last, slot(address.get(), 12));
-        if !Host::is_present(entry) {
-            return None;
-        }
+        let present = |table, shift| {
+            let entry = Windowed.read(table, slot(address.get(), shift));
+            Host::is_present(entry).then_some(Host::page(entry))
+        };
+        let last = [39, 30, 21].into_iter().try_fold(table.root(), present)?;
+        let page = present(last, 12)?;
         Windowed.write(last, slot(address.get(), 12), 0);
         Self::removed(address);
-        Some(Host::page(entry))
+        Some(page)
     }
 
     /// Gives the tables of a region in which nothing is mapped to `frames`, zeroed.

@@ -43,12 +43,12 @@ impl SvmProcessor {
         if event == Event::Nmi {
             self.enter_nmi_handler();
         }
-        self.control().eventinj = PendingEvent::of(event);
+        self.vmcb.control.eventinj = PendingEvent::of(event);
     }
 
     fn enter_nmi_handler(&mut self) {
         self.nmi = NmiState::InHandler;
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         control.intercepts.insert(Intercepts::IRET);
         control.clean.remove(CleanBits::INTERCEPTS);
     }
@@ -56,7 +56,7 @@ impl SvmProcessor {
     /// The guest is about to execute the IRET of an NMI handler.
     pub(super) fn leave_nmi_handler(&mut self) {
         self.nmi = NmiState::Returning(self.vmcb.save.rip);
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         control.intercepts.remove(Intercepts::IRET);
         control.clean.remove(CleanBits::INTERCEPTS);
     }
@@ -65,7 +65,7 @@ impl SvmProcessor {
     /// at the instruction, which is executed again.
     #[cold]
     pub(super) fn requeue(&mut self) {
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         let event = control.exitintinfo;
         control.eventinj = if event.is_of_instruction() { PendingEvent::NONE } else { event };
     }
@@ -75,7 +75,7 @@ impl SvmProcessor {
     #[cold]
     pub(super) fn hold_window(&mut self) -> bool {
         let exact = self.features.contains(Features::NEXT_RIP);
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         let held = !exact && control.interrupt_control.v_irq();
         if held {
             control.interrupt_control.set_v_irq(false);
@@ -89,7 +89,7 @@ impl SvmProcessor {
     #[inline]
     pub fn request_interrupt_window(&mut self, vector: Option<u8>) {
         let exact = self.features.contains(Features::NEXT_RIP);
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         if vector.is_none() && !control.interrupt_control.v_irq() {
             return;
         }

@@ -111,8 +111,8 @@ impl SvmProcessor {
         let error_code = (vector != DEBUG).then_some(self.vmcb.control.exitinfo1 as u32);
         if vector == DEBUG {
             // As the processor does when it delivers #DB: the handler may touch the debug registers.
-            self.save().dr7 &= !GENERAL_DETECT;
-            self.control().clean.remove(CleanBits::DEBUG_REGISTERS);
+            self.vmcb.save.dr7 &= !GENERAL_DETECT;
+            self.vmcb.control.clean.remove(CleanBits::DEBUG_REGISTERS);
         }
         self.inject(Event::Exception { vector, error_code });
         Exit::Handled
@@ -165,13 +165,13 @@ impl SvmProcessor {
         if !self.in_64_bit_mode() {
             rip &= 0xFFFF_FFFF;
         }
-        let save = self.save();
+        let save = &mut self.vmcb.save;
         save.rip = rip;
         let single_step = save.rflags & TF != 0;
-        self.control().interrupt_shadow = 0;
+        self.vmcb.control.interrupt_shadow = 0;
         if single_step && self.takes_events() {
-            self.save().dr6 |= SINGLE_STEP;
-            self.control().clean.remove(CleanBits::DEBUG_REGISTERS);
+            self.vmcb.save.dr6 |= SINGLE_STEP;
+            self.vmcb.control.clean.remove(CleanBits::DEBUG_REGISTERS);
             self.inject(Event::Exception { vector: DEBUG, error_code: None });
         }
     }

@@ -17,7 +17,7 @@ use extension::asid::Lease;
 use extension::event::PendingEvent;
 use extension::svm::features::{Capabilities, Features};
 use extension::svm::length::LengthCache;
-use extension::svm::vmcb::{CleanBits, Control, Save, Vmcb, tlb_control};
+use extension::svm::vmcb::{CleanBits, Vmcb, tlb_control};
 
 /// VMMCALL.
 pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
@@ -25,7 +25,7 @@ pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xD9];
 /// A virtual processor on AMD-V.
 #[repr(C)]
 pub struct SvmProcessor {
-    pub(super) outside: Outside,
+    pub outside: Outside,
     pub(super) vmcb: &'static mut Vmcb,
     vmcb_page: SpaPage,
     lease: Lease,
@@ -38,19 +38,12 @@ pub struct SvmProcessor {
 }
 
 impl SvmProcessor {
-    pub(super) fn control(&mut self) -> &mut Control {
-        &mut self.vmcb.control
-    }
-    pub(super) fn save(&mut self) -> &mut Save {
-        &mut self.vmcb.save
-    }
-
     /// An identifier for this processor.
     #[cold]
     fn take_asid(&mut self, this: &PerCpu) {
         let (lease, flush) = this.asids.lease(this.index);
         self.lease = lease;
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         control.guest_asid = lease.asid;
         control.clean = CleanBits::empty();
         if flush {
@@ -129,20 +122,12 @@ impl SvmProcessor {
     }
 
     #[inline]
-    pub fn outside(&self) -> &Outside {
-        &self.outside
-    }
-    #[inline]
-    pub fn outside_mut(&mut self) -> &mut Outside {
-        &mut self.outside
-    }
-    #[inline]
     pub fn rip(&self) -> u64 {
         self.vmcb.save.rip
     }
     pub fn set_rip(&mut self, rip: u64) {
         self.vmcb.save.rip = rip;
-        self.control().interrupt_shadow = 0;
+        self.vmcb.control.interrupt_shadow = 0;
     }
     #[inline]
     pub fn rflags(&self) -> u64 {
@@ -162,7 +147,7 @@ impl SvmProcessor {
         self.vmcb.control.eventinj.to_hv()
     }
     pub fn forget_pending(&mut self) {
-        self.control().eventinj = PendingEvent::NONE;
+        self.vmcb.control.eventinj = PendingEvent::NONE;
     }
     #[inline]
     pub fn interruptible(&self) -> bool {
@@ -174,14 +159,14 @@ impl SvmProcessor {
     }
 
     pub fn set_second_level_root(&mut self, root: SpaPage) {
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         control.n_cr3 = root.base().get();
         control.clean.remove(CleanBits::NESTED_PAGING);
         self.flush_second_level();
     }
     pub fn flush_second_level(&mut self) {
         if self.features.contains(Features::FLUSH_BY_ASID) {
-            self.control().tlb_control = tlb_control::FLUSH_ASID;
+            self.vmcb.control.tlb_control = tlb_control::FLUSH_ASID;
         } else {
             // A fresh identifier knows no translations.
             self.lease = Lease::default();

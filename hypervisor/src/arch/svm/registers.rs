@@ -93,7 +93,7 @@ impl SvmProcessor {
 
     /// Sets one, whose value is acceptable ([`crate::arch::registers`]); `false`: it is not here, or SVM refuses the value.
     pub fn set_register(&mut self, name: HvRegisterName, value: HvRegisterValue) -> bool {
-        self.control().clean = CleanBits::empty();
+        self.vmcb.control.clean = CleanBits::empty();
         if matches!(name, Name::Cr0 | Name::Cr3 | Name::Cr4 | Name::Efer) {
             // Translations by other tables, or in another mode: a VMRUN keeps those of its ASID.
             self.flush_second_level();
@@ -133,9 +133,9 @@ impl SvmProcessor {
     }
 
     fn set_interrupt_state(&mut self, state: HvInterruptState) {
-        self.control().interrupt_shadow = u64::from(state.interrupt_shadow());
+        self.vmcb.control.interrupt_shadow = u64::from(state.interrupt_shadow());
         let masked = state.nmi_masked();
         self.nmi = if masked { NmiState::InHandler } else { NmiState::Open };
-        self.control().intercepts.set(Intercepts::IRET, masked);
+        self.vmcb.control.intercepts.set(Intercepts::IRET, masked);
     }
 }

@@ -38,13 +38,13 @@ impl SvmProcessor {
     }
 
     fn root_write_efer(&mut self, value: u64) -> bool {
-        let save = self.save();
+        let save = &mut self.vmcb.save;
         let changed = save.efer ^ value;
         if value & !(EFER_WRITABLE | LMA) != 0 || changed & LME != 0 && save.cr0 & PAGING != 0 {
             return false;
         }
         save.efer = value & EFER_WRITABLE | save.efer & LMA | SVME;
-        self.control().clean.remove(CleanBits::CONTROL_REGISTERS);
+        self.vmcb.control.clean.remove(CleanBits::CONTROL_REGISTERS);
         true
     }
 }

@@ -3,6 +3,7 @@
 use crate::arch::image;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::backend::Kind;
+use extension::event::GUEST_EXCEPTIONS;
 use extension::svm::permission::{GUEST_MSRS, GUEST_PORTS, ROOT_MSRS};
 use extension::svm::vmcb::{Intercepts, InterruptControl, MoreIntercepts};
 
@@ -15,15 +16,12 @@ const ALWAYS: Intercepts = Intercepts::NMI
     .union(Intercepts::INVLPGA)
     .union(Intercepts::MSR_PROT)
     .union(Intercepts::SHUTDOWN);
-/// Bits of the exception intercepts: those that can raise themselves for ever, and the machine's own.
-const GUEST_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
-
 impl SvmProcessor {
     /// What exits, which the kind decides once.
     pub(super) fn set_intercepts(&mut self) {
         let guest = self.outside.kind == Kind::Guest;
         let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
-        let control = self.control();
+        let control = &mut self.vmcb.control;
         control.intercepts = ALWAYS;
         control.more_intercepts = MoreIntercepts::SVM;
         if guest {

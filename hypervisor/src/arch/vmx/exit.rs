@@ -87,8 +87,8 @@ impl VmxProcessor {
             | reason::VMCLEAR..=reason::VMXON
             | reason::INVEPT
             | reason::INVVPID => Exit::UndefinedInstruction,
-            // A refused entry, which leaves what it was to deliver; a task switch, which only the guest's own 32-bit task
-            // gates ask for; tables that make no sense.
+            // A refused entry, which leaves what it was to deliver; a task switch, which only a guest in 32-bit protected mode
+            // asks for, and which no processor of this kind does for a guest; tables that make no sense.
             _ => {
                 write(control::ENTRY_INTERRUPTION_INFORMATION, 0);
                 Exit::InvalidState

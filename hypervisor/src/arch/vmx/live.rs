@@ -9,6 +9,7 @@ use x86_64::registers::control::Cr2;
 use x86_64::registers::debug::Dr6;
 
 use crate::arch::cpu;
+use crate::arch::live::OnProcessor;
 
 /// The model-specific registers among it.
 const REGISTERS: [u32; 5] = [msr::STAR, msr::LSTAR, msr::CSTAR, msr::SFMASK, msr::KERNEL_GS_BASE];
@@ -21,16 +22,7 @@ pub struct Values {
     pub dr6: u64,
 }
 
-/// A VP's share of it.
-#[derive(Debug)]
-pub struct Live {
-    /// As of when it was last taken off.
-    values: Values,
-    loaded: bool,
-}
-
-impl Values {
-    /// The processor's.
+impl OnProcessor for Values {
     fn read() -> Self {
         let registers = REGISTERS.map(|register| {
             // SAFETY: the register exists on every processor with 64-bit mode.
@@ -50,44 +42,15 @@ impl Values {
             asm!("mov cr2, {}", "mov dr6, {}", in(reg) self.cr2, in(reg) self.dr6, options(nomem, nostack))
         };
     }
+}
+
+impl Values {
+    /// After RESET.
+    pub const RESET: Self = Self { registers: [0; REGISTERS.len()], cr2: 0, dr6: 0xFFFF_0FF0 };
 
     /// The place of a model-specific register.
     pub fn register(&mut self, number: u32) -> Option<&mut u64> {
         let mut all = REGISTERS.into_iter().zip(&mut self.registers);
         all.find(|(register, _)| *register == number).map(|(_, value)| value)
-    }
-}
-
-impl Live {
-    /// After RESET.
-    pub const fn new() -> Self {
-        let values = Values { registers: [0; REGISTERS.len()], cr2: 0, dr6: 0xFFFF_0FF0 };
-        Self { values, loaded: false }
-    }
-
-    /// Puts it on the processor.
-    pub fn load(&mut self) {
-        self.loaded = true;
-        self.values.write();
-    }
-
-    /// Takes it off the processor.
-    pub fn unload(&mut self) {
-        self.loaded = false;
-        self.values = Values::read();
-    }
-
-    /// What is there now.
-    pub fn get(&self) -> Values {
-        if self.loaded { Values::read() } else { self.values }
-    }
-
-    /// Changes it; to values that the processor takes.
-    pub fn change(&mut self, f: impl FnOnce(&mut Values)) {
-        self.values = self.get();
-        f(&mut self.values);
-        if self.loaded {
-            self.values.write();
-        }
     }
 }

@@ -4,13 +4,14 @@
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
+use crate::arch::live::Live;
 use crate::arch::memory::regions;
 use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
 use crate::arch::vmx::enable::capabilities;
 use crate::arch::vmx::event::SHADOW;
 use crate::arch::vmx::host;
-use crate::arch::vmx::live::Live;
+use crate::arch::vmx::live::Values;
 use crate::arch::vmx::vmcs::{Vmcs, forget_translations, read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
 use crate::backend::{Event, Exit, Kind};
@@ -25,7 +26,7 @@ pub const HYPERCALL_INSTRUCTION: [u8; 3] = [0x0F, 0x01, 0xC1];
 /// A virtual processor on VT-x.
 #[repr(C)]
 pub struct VmxProcessor {
-    pub(super) outside: Outside,
+    pub outside: Outside,
     pub(super) vmcs: Vmcs,
     /// The EPT pointer.
     pub(super) tables: u64,
@@ -43,7 +44,7 @@ pub struct VmxProcessor {
     pub(super) window: Option<u8>,
     /// CR8 of a guest.
     pub(super) cr8: u8,
-    pub(super) live: Live,
+    pub(super) live: Live<Values>,
 }
 
 bitflags::bitflags! {
@@ -106,7 +107,7 @@ impl VmxProcessor {
             primary: controls.primary,
             window: None,
             cr8: 0,
-            live: Live::new(),
+            live: Live::new(Values::RESET),
         };
         let before = this.vmcs.bring();
         this.set_controls(controls);
@@ -153,12 +154,12 @@ impl VmxProcessor {
         }
         // SAFETY: the control structure is this VP's and current since `load`, which wrote this processor's state to it;
         // its second-level tables are the caller's business and hold nothing of the hypervisor's.
-        let outcome = unsafe { world_switch::enter(&mut self.outside.gprs, self.vmcs.is_launched()) };
+        let outcome = unsafe { world_switch::enter(&mut self.outside.gprs, self.vmcs.launched.get()) };
         regions::catch_up();
         if outcome != Outcome::Exit {
             return self.not_entered(outcome);
         }
-        self.vmcs.set_launched();
+        self.vmcs.launched.set(true);
         self.rsp = read(guest::RSP);
         self.outside.gprs.rsp = self.rsp;
         self.pending = PendingEvent::NONE;
@@ -169,14 +170,6 @@ impl VmxProcessor {
         self.exit()
     }
 
-    #[inline]
-    pub fn outside(&self) -> &Outside {
-        &self.outside
-    }
-    #[inline]
-    pub fn outside_mut(&mut self) -> &mut Outside {
-        &mut self.outside
-    }
     #[inline]
     pub fn rip(&self) -> u64 {
         self.vmcs.get(guest::RIP)

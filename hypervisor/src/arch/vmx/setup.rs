@@ -5,12 +5,10 @@ use crate::arch::vmx::control_register::{CR0_OWNED, cr4_owned};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{write, write_all};
 use crate::backend::Kind;
+use extension::event::GUEST_EXCEPTIONS;
 use extension::vmx::controls::Controls;
 use extension::vmx::field::{control, guest};
 use extension::vmx::permission::{GUEST_MSRS, ROOT_MSRS};
-
-/// Exceptions that exit: those that can raise themselves for ever, and the machine's own.
-const GUEST_EXCEPTIONS: u32 = 1 << 1 | 1 << 17 | 1 << 18;
 
 /// Fields that stay as they are, or that a guest finds so at first.
 const CONSTANT: [(u64, u64); 19] = [

@@ -20,7 +20,7 @@ pub struct Vmcs {
     /// It is this processor's current one.
     current: bool,
     /// It was entered since it was last cleared: VMRESUME, not VMLAUNCH.
-    launched: Cell<bool>,
+    pub launched: Cell<bool>,
 }
 
 /// A field of the current structure.
@@ -107,18 +107,6 @@ impl Vmcs {
         if now.get() == address {
             now.set(0);
         }
-    }
-
-    /// It was entered since it was last cleared.
-    #[inline]
-    pub fn is_launched(&self) -> bool {
-        self.launched.get()
-    }
-
-    /// It has been entered.
-    #[inline]
-    pub fn set_launched(&self) {
-        self.launched.set(true);
     }
 
     /// Makes it current, where it is not; the answer is for [`Vmcs::take_back`].
