@@ -4,23 +4,15 @@ use hv_abi::HvStatus;
 use hv_abi::port::{HvConnectionId, HvPortId, HvPortType};
 
 use crate::layout::CONNECTION_TABLE_PAGES;
-use crate::table::{Entry, Table};
+use crate::table::Table;
 
 /// A connection to a port of the root's.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
-    /// Its id.
-    pub id: HvConnectionId,
     /// The port.
     pub port: HvPortId,
     /// What the port takes.
     pub kind: HvPortType,
-}
-
-impl Entry for Connection {
-    fn id(&self) -> u32 {
-        self.id.0
-    }
 }
 
 /// A partition's connections, 128 a page.

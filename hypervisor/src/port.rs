@@ -6,11 +6,11 @@
 use heapless::Deque;
 use hv_abi::HvPartitionId;
 use hv_abi::message::HvMessage;
-use hv_abi::port::{HvPortId, HvPortInfo};
+use hv_abi::port::HvPortInfo;
 
 use crate::layout::{PORT_TABLE_PAGES, PORTS_PER_PAGE};
 use crate::object::Object;
-use crate::table::{Entry, Table};
+use crate::table::Table;
 
 /// Messages that wait at a port at most: what fits its page.
 pub const QUEUE_DEPTH: usize = 15;
@@ -22,8 +22,6 @@ const _: () = assert!(size_of::<MessageQueue>() <= crate::machine::PAGE_BYTES);
 /// A port.
 #[derive(Debug)]
 pub struct Port {
-    /// Its id.
-    pub id: HvPortId,
     /// Where it leads.
     pub info: HvPortInfo,
     /// Who may connect.
@@ -32,12 +30,6 @@ pub struct Port {
     pub queue: Option<Object<MessageQueue>>,
     /// It is in its VP's list of ports at which messages wait.
     pub waiting: bool,
-}
-
-impl Entry for Port {
-    fn id(&self) -> u32 {
-        self.id.0
-    }
 }
 
 /// The table of ports.

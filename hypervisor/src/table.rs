@@ -9,15 +9,9 @@ use crate::machine::Machine;
 use crate::object::{Object, Place};
 use crate::pool::Pool;
 
-/// What is in a table.
-pub trait Entry {
-    /// Its id.
-    fn id(&self) -> u32;
-}
-
 /// `N` entries; fits a page.
 #[derive(Debug)]
-pub struct TablePage<T, const N: usize>([Option<T>; N]);
+pub struct TablePage<T, const N: usize>([Option<(u32, T)>; N]);
 
 /// At most `PAGES` pages of `N` entries.
 #[derive(Debug)]
@@ -25,7 +19,7 @@ pub struct Table<T, const N: usize, const PAGES: usize> {
     pages: [Option<Object<TablePage<T, N>>>; PAGES],
 }
 
-impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
+impl<T, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
     /// Nothing, and no page.
     pub const fn new() -> Self {
         const { assert!(size_of::<TablePage<T, N>>() <= crate::machine::PAGE_BYTES && N.is_power_of_two()) };
@@ -43,8 +37,8 @@ impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
         let index = Self::index(id);
         for (number, page) in (0_u32..).zip(self.pages.iter_mut()) {
             // Pages are filled from the first on, and all go at once.
-            let Some(Some(entry)) = page.as_mut()?.0.get_mut(index).map(Option::as_mut) else { continue };
-            if entry.id() == id {
+            let Some(Some((of, entry))) = page.as_mut()?.0.get_mut(index) else { continue };
+            if *of == id {
                 return Some((number.wrapping_mul(N as u32).wrapping_add(index as u32), entry));
             }
         }
@@ -54,7 +48,7 @@ impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
     /// The entry with this number.
     pub fn by_number(&mut self, number: u32) -> Option<&mut T> {
         let (page, index) = ((number as usize).checked_div(N)?, Self::index(number));
-        self.pages.get_mut(page)?.as_mut()?.0.get_mut(index)?.as_mut()
+        self.pages.get_mut(page)?.as_mut()?.0.get_mut(index)?.as_mut().map(|(_, entry)| entry)
     }
 
     /// Adds what `make` makes for its number. `INVALID_PARAMETER`: the id is taken. A page is taken from the pool where
@@ -81,7 +75,7 @@ impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
             let index = Self::index(id);
             if let Some(free @ None) = page.0.get_mut(index) {
                 let number = number.wrapping_mul(N as u32).wrapping_add(index as u32);
-                *free = Some(make(pool, number)?);
+                *free = Some((id, make(pool, number)?));
                 return Ok(());
             }
         }
@@ -95,13 +89,18 @@ impl<T: Entry, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
             .iter_mut()
             .flatten()
             .filter_map(|page| page.0.get_mut(index))
-            .find(|entry| entry.as_ref().is_some_and(|e| e.id() == id))
-            .and_then(Option::take)
+            .find_map(|entry| entry.take_if(|(of, _)| *of == id))
+            .map(|(_, entry)| entry)
     }
 
     /// Entries for which `f` holds.
     pub fn count(&self, f: impl Fn(&T) -> bool) -> usize {
-        self.pages.iter().flatten().flat_map(|page| page.0.iter().flatten()).filter(|e| f(e)).count()
+        self.pages
+            .iter()
+            .flatten()
+            .flat_map(|page| page.0.iter().flatten())
+            .filter(|(_, entry)| f(entry))
+            .count()
     }
 
     /// Gives back the pages at the end in which nothing is.

@@ -1,14 +1,16 @@
 //! The local vector table (SDM vol. 3A 11.5.1).
 
-/// Entries, in the order of their registers.
+/// Entries by number, in the order of their registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LvtEntry {
-    Timer,
-    ThermalSensor,
-    PerformanceCounters,
-    Lint0,
-    Lint1,
-    Error,
+pub struct LvtEntry(pub u32);
+
+impl LvtEntry {
+    pub const TIMER: Self = Self(0);
+    pub const THERMAL_SENSOR: Self = Self(1);
+    pub const PERFORMANCE_COUNTERS: Self = Self(2);
+    pub const LINT0: Self = Self(3);
+    pub const LINT1: Self = Self(4);
+    pub const ERROR: Self = Self(5);
 }
 
 /// How the timer counts.
@@ -40,7 +42,7 @@ impl Lvt {
 
     /// The register.
     pub fn read(&self, entry: LvtEntry) -> u32 {
-        self.0.get(entry as usize).copied().unwrap_or(MASKED)
+        self.0.get(entry.0 as usize).copied().unwrap_or(MASKED)
     }
 
     /// Writes the register; `masked`: the APIC is disabled by software, so the mask cannot be cleared.
@@ -50,16 +52,16 @@ impl Lvt {
             | MASKED
             | READ_ONLY
             | match entry {
-                LvtEntry::Timer => TIMER_MODE,
-                LvtEntry::Lint0 | LvtEntry::Lint1 => DELIVERY_MODE | PIN,
-                LvtEntry::ThermalSensor | LvtEntry::PerformanceCounters => DELIVERY_MODE,
-                LvtEntry::Error => 0,
+                LvtEntry::TIMER => TIMER_MODE,
+                LvtEntry::LINT0 | LvtEntry::LINT1 => DELIVERY_MODE | PIN,
+                LvtEntry::THERMAL_SENSOR | LvtEntry::PERFORMANCE_COUNTERS => DELIVERY_MODE,
+                _ => 0,
             };
-        if value & !allowed != 0 || (entry == LvtEntry::Timer && value & TIMER_MODE == TIMER_MODE) {
+        if value & !allowed != 0 || (entry == LvtEntry::TIMER && value & TIMER_MODE == TIMER_MODE) {
             return None;
         }
         let mask = if masked { MASKED } else { 0 };
-        *self.0.get_mut(entry as usize)? = (value & !READ_ONLY) | mask;
+        *self.0.get_mut(entry.0 as usize)? = (value & !READ_ONLY) | mask;
         Some(())
     }
 
@@ -78,7 +80,7 @@ impl Lvt {
 
     /// Mode of the timer.
     pub fn timer_mode(&self) -> TimerMode {
-        match (self.read(LvtEntry::Timer) & TIMER_MODE) >> 17 {
+        match (self.read(LvtEntry::TIMER) & TIMER_MODE) >> 17 {
             0 => TimerMode::OneShot,
             1 => TimerMode::Periodic,
             _ => TimerMode::TscDeadline,

@@ -220,7 +220,7 @@ impl LocalApic {
     fn record(&mut self, bit: u32, posted: &Posted) {
         self.errors |= bit;
         // An illegal vector here must not record itself for ever.
-        if let Some(vector) = self.lvt.vector(LvtEntry::Error).filter(|vector| *vector >= 16) {
+        if let Some(vector) = self.lvt.vector(LvtEntry::ERROR).filter(|vector| *vector >= 16) {
             posted.request(vector, false);
         }
     }
@@ -229,7 +229,7 @@ impl LocalApic {
     pub fn expire_timer(&mut self, now: u64, posted: &Posted) -> bool {
         let expired = self.timer.expire(now, self.lvt.timer_mode());
         if expired {
-            self.local_interrupt(LvtEntry::Timer, posted);
+            self.local_interrupt(LvtEntry::TIMER, posted);
         }
         expired
     }

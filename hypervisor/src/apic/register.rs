@@ -30,16 +30,8 @@ mod number {
     pub const SELF_IPI: u32 = 0x3F;
 }
 
-/// The LVT entry of register `number`.
 const fn lvt(number: u32) -> LvtEntry {
-    match number.wrapping_sub(number::LVT_FIRST) {
-        0 => LvtEntry::Timer,
-        1 => LvtEntry::ThermalSensor,
-        2 => LvtEntry::PerformanceCounters,
-        3 => LvtEntry::Lint0,
-        4 => LvtEntry::Lint1,
-        _ => LvtEntry::Error,
-    }
+    LvtEntry(number.wrapping_sub(number::LVT_FIRST))
 }
 
 impl LocalApic {

@@ -65,8 +65,7 @@ pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreatePort) -> HvResult<
         let at = queue(ROOT_SLOT, number);
         let queue =
             if is_message { Some(Object::place(hv.machine, pool, at, MessageQueue::new())?) } else { None };
-        let (id, info) = (call.port_id, call.port_info);
-        Ok(Port { id, info, connection_partition, queue, waiting: false })
+        Ok(Port { info: call.port_info, connection_partition, queue, waiting: false })
     };
     let place = |page| port_table(ROOT_SLOT, page);
     let made = ports.insert(hv.machine, &mut pool, place, call.port_id.0, make);
@@ -114,7 +113,7 @@ pub fn connect<M: Machine>(by: &mut Caller<'_, M>, call: ConnectPort) -> HvResul
     let slot = from.slot;
     let mut connections = from.connections.lock(by.hv.machine);
     from.must_be(State::Active)?;
-    let connection = Connection { id: call.connection_id, port: call.port_id, kind: call.port_type };
+    let connection = Connection { port: call.port_id, kind: call.port_type };
     let mut pool = from.pool.lock();
     let place = |page| connection_table(slot, page);
     connections.insert(hv.machine, &mut pool, place, call.connection_id.0, |_, _| Ok(connection))
