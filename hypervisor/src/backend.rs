@@ -65,14 +65,20 @@ pub enum Reset {
     /// SIPI: real mode, CS selector = vector << 8.
     Startup(u8),
     /// 64-bit mode with flat segments, interrupts off: as a boot loader enters an image.
-    LongMode {
-        /// First instruction.
-        rip: u64,
-        /// Stack.
-        rsp: u64,
-        /// Page tables.
-        cr3: u64,
-    },
+    LongMode(Entry),
+}
+
+/// Where an image is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// First instruction.
+    pub rip: u64,
+    /// Stack.
+    pub rsp: u64,
+    /// Page tables.
+    pub cr3: u64,
+    /// Argument.
+    pub rdi: u64,
 }
 
 /// Why the guest stopped. For an instruction RIP is still at it; [`VirtualProcessorBackend::advance`] completes it.

@@ -7,13 +7,11 @@ use hv_abi::registers::HvRegisterName;
 
 use crate::apic::{Destination, Ipi, IpiKind, hazard, targets};
 use crate::backend::{Event, Exit, PortAccess, VirtualProcessorBackend};
-use crate::cpuid::Asking;
+use crate::cpuid::{Asking, CR4_OSXSAVE};
 use crate::inject::{expire_timers, take_requests};
 use crate::intercept;
 use crate::msr::{self, Followup, register};
 use crate::platform::{Activity, Running, Surroundings};
-
-const CR4_OSXSAVE: u64 = 1 << 18;
 
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +22,7 @@ pub enum Next {
     Blocked,
     /// The intercept-message page holds what the root has to answer.
     Intercept,
-    /// [`VpInbox::recall`](crate::platform::VpInbox::recall): look whether the VP may go on.
+    /// [`hazard::RECALL`]: look whether the VP may go on.
     Recalled,
 }
 

@@ -45,7 +45,7 @@ pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> boo
     }
     if vp.platform.nmi_waits && vp.platform.activity == Activity::Running {
         vp.platform.nmi_waits = false;
-        vp.inbox.posted.nmi();
+        vp.inbox.posted.raise(hazard::NMI);
     }
     word & hazard::RECALL != 0
 }

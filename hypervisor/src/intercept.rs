@@ -11,9 +11,8 @@ use zerocopy::{Immutable, IntoBytes};
 
 use crate::backend::{Access, PortAccess, SecondLevelFault, VirtualProcessorBackend};
 use crate::platform::Running;
+use crate::translate::CACHE_TYPE;
 
-/// Write-back.
-const CACHE_TYPE: u32 = 6;
 /// Words of a message's header.
 const HEADER_WORDS: usize = 2;
 /// Bytes of an [`IoPortInterceptMessage`] that only string operations need.

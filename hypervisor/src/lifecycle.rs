@@ -5,6 +5,7 @@ use core::sync::atomic::Ordering;
 use hv_abi::{HvResult, HvStatus};
 use paging::PageTable;
 
+use crate::apic::hazard;
 use crate::hypervisor::Hypervisor;
 use crate::layout::{partition_stats, region_of, vp};
 use crate::machine::Machine;
@@ -122,7 +123,7 @@ impl<M: Machine> Hypervisor<M> {
         if let Ok(vp) = partition.vp(self.machine, index)
             && let Some(processor) = vp.running_on()
         {
-            vp.inbox.recall();
+            vp.inbox.posted.raise(hazard::RECALL);
             self.machine.kick(processor);
             return Err(HvStatus::OBJECT_IN_USE);
         }

@@ -23,7 +23,7 @@ const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 /// Write-back.
-const CACHE_TYPE: u32 = 6;
+pub const CACHE_TYPE: u32 = 6;
 
 const KNOWN_FLAGS: u64 = translate_flags::VALIDATE_READ
     | translate_flags::VALIDATE_WRITE

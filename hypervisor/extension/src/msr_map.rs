@@ -7,6 +7,11 @@
 
 use hv_abi::msr;
 
+/// The first of the memory type range registers that are in a row.
+pub const MTRR_FIRST: u32 = 0x200;
+/// The last of them.
+pub const MTRR_FIXED_LAST: u32 = 0x26F;
+
 /// Two bits for each of 8192 registers a range, one for reads and one for writes. With 8192 bytes AMD-V's map of three
 /// ranges, a register's bits side by side; with 4096 VT-x's of two, all bits for reads and then all for writes.
 /// Registers outside of the ranges always exit.

@@ -97,10 +97,6 @@ impl Posted {
         self.raise(hazard::INTERRUPT);
         true
     }
-    /// Requests an NMI.
-    pub fn nmi(&self) {
-        self.raise(hazard::NMI);
-    }
     /// Requests INIT. A start-up request before it is void.
     pub fn init(&self) {
         let _ = self.hazard.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
@@ -156,7 +152,7 @@ mod loom_tests {
                 loom::thread::spawn(move || {
                     assert!(posted.request(vector, false));
                     if vector == 0x41 {
-                        posted.nmi();
+                        posted.raise(hazard::NMI);
                     }
                 })
             });
@@ -176,7 +172,7 @@ mod loom_tests {
         loom::model(|| {
             let posted = Arc::new(Posted::new());
             let other = posted.clone();
-            let poster = loom::thread::spawn(move || other.nmi());
+            let poster = loom::thread::spawn(move || other.raise(hazard::NMI));
             posted.init();
             posted.startup(0x9A);
             poster.join().unwrap();

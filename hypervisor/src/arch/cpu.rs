@@ -3,16 +3,8 @@
 
 use core::arch::asm;
 
+pub use hv_abi::msr::{APIC_BASE, EFER, GS_BASE, TSC_AUX};
 use x86_64::registers::model_specific::Msr;
-
-/// EFER.
-pub const EFER: u32 = 0xC000_0080;
-/// The base of GS.
-pub const GS_BASE: u32 = 0xC000_0101;
-/// TSC_AUX.
-pub const TSC_AUX: u32 = 0xC000_0103;
-/// APIC_BASE.
-pub const APIC_BASE: u32 = 0x1B;
 
 /// CPUID: EAX, EBX, ECX, EDX.
 #[inline]

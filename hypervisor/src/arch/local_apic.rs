@@ -86,7 +86,7 @@ pub fn send(target: u32, message: Message) {
 
 /// Has this processor's look for what it is to take: as its task priority is written, to what it is.
 pub fn look_again() {
-    if is_x2apic() {
+    if mode_and_base() & X2APIC != 0 {
         // SAFETY: the register exists in this mode.
         let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
         // SAFETY: nothing changes by it.

@@ -13,7 +13,7 @@ use crate::arch::memory::frames::Frames;
 use crate::arch::memory::tables::{self, Builder};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::{image, local_apic, log, vendor};
-use crate::root::run::RootEntry;
+use crate::backend::Entry;
 use extension::refusal::Refusal;
 
 /// The loader's identity map reaches at least this far.
@@ -70,7 +70,7 @@ pub struct Plan {
     /// Bytes of RAM in all.
     pub ram_bytes: u64,
     /// Where the root starts.
-    pub root: RootEntry,
+    pub root: Entry,
     /// The framebuffer's first byte in the hypervisor's tables.
     pub framebuffer: u64,
 }
@@ -101,7 +101,7 @@ pub fn make(hand_off: &HandOff) -> Result<Plan, Failure> {
     let owned = [pages(first.base, first.length)?, pages(second.base, second.length)?];
     let mut frames = Frames::new(hand_off, tables::image_bytes());
     let tables = map_all(&mut frames, base, machine.processors(), &hand_off.framebuffer)?;
-    let root = RootEntry {
+    let root = Entry {
         rip: hand_off.root.entry,
         rsp: hand_off.root.stack,
         cr3: hand_off.root.page_table,

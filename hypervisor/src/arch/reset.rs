@@ -4,7 +4,7 @@ use hv_abi::registers::{HvRegisterName as Name, HvRegisterValue, HvSegmentAttrib
 
 use crate::arch::cpu;
 use crate::arch::x86_processor::X86Processor;
-use crate::backend::{Gprs, Reset, VirtualProcessorBackend};
+use crate::backend::{Entry, Gprs, Reset, VirtualProcessorBackend};
 
 /// Registers after INIT, beside segments and general registers.
 const INIT: [(Name, u64); 13] = [
@@ -68,14 +68,14 @@ impl X86Processor {
                 self.put_segment(Name::Cs, REAL_CODE, selector, u64::from(selector) << 4, 0xFFFF);
                 self.put_all(&[(Name::Rip, 0)]);
             }
-            Reset::LongMode { rip, rsp, cr3 } => {
+            Reset::LongMode(Entry { rip, rsp, cr3, rdi }) => {
                 for name in DATA {
                     self.put_segment(name, FLAT_DATA, 0x10, 0, u32::MAX);
                 }
                 self.put_segment(Name::Cs, FLAT_CODE, 8, 0, u32::MAX);
                 self.put_all(&LONG_MODE);
                 self.put_all(&[(Name::Cr3, cr3), (Name::Rip, rip)]);
-                *self.gprs_mut() = Gprs { rsp, ..Gprs::default() };
+                *self.gprs_mut() = Gprs { rsp, rdi, ..Gprs::default() };
             }
         }
     }

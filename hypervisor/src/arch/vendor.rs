@@ -24,11 +24,16 @@ pub fn find() -> Result<(), Refusal> {
     let cpuid = |leaf| cpu::cpuid(leaf, 0);
     match extension::svm::features::check(&cpuid, || try_rdmsr(msr::VM_CR)) {
         Err(Refusal::NoVirtualization) => {
-            vmx::enable::set_capabilities(extension::vmx::features::check(&cpuid, &try_rdmsr)?);
+            let found = extension::vmx::features::check(&cpuid, &try_rdmsr)?;
+            vmx::enable::CAPABILITIES.call_once(|| found);
             IS_VMX.store(true, Ordering::Relaxed);
             Ok(())
         }
-        found => found.map(svm::enable::set_capabilities),
+        found => {
+            let found = found?;
+            svm::enable::CAPABILITIES.call_once(|| found);
+            Ok(())
+        }
     }
 }
 

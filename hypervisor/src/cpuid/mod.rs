@@ -21,8 +21,9 @@ const EXTENDED: usize = 0x22;
 /// Levels of cache.
 const CACHES: usize = 4;
 
-/// CR4 bits that CPUID repeats.
-const CR4_OSXSAVE: u64 = 1 << 18;
+/// A bit of CR4 that CPUID repeats.
+pub const CR4_OSXSAVE: u64 = 1 << 18;
+/// Another.
 const CR4_PKE: u64 = 1 << 22;
 
 /// The answers of a partition.

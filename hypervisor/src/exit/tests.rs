@@ -90,7 +90,7 @@ fn nothing_is_injected_over_what_is_pending() {
     let interrupted = Event::Exception { vector: 14, error_code: Some(2) };
     vp.backend.inject(interrupted);
     partition.inboxes[0].assert_interrupt(0x41);
-    partition.inboxes[0].posted.nmi();
+    partition.inboxes[0].posted.raise(hazard::NMI);
     partition.before(&mut vp);
     assert_eq!((vp.backend.enter(), vp.backend.window), (Some(interrupted), Some(0x41)));
     partition.before(&mut vp);
@@ -140,7 +140,7 @@ fn halt_blocks_until_an_interrupt() {
     partition.exit(&mut vp, Exit::Halt);
     partition.inboxes[0].assert_interrupt(0x99);
     assert_eq!(partition.before(&mut vp), Next::Blocked);
-    partition.inboxes[0].posted.nmi();
+    partition.inboxes[0].posted.raise(hazard::NMI);
     assert_eq!(partition.before(&mut vp), Next::Enter);
     assert_eq!(vp.backend.enter(), Some(Event::Nmi));
 }
@@ -162,7 +162,7 @@ fn an_nmi_waits_without_keeping_the_vp_busy() {
     let partition = Partition::new(1);
     let mut vp = running(&partition, 0);
     vp.platform.activity = Activity::WaitForStartup;
-    partition.inboxes[0].posted.nmi();
+    partition.inboxes[0].posted.raise(hazard::NMI);
     assert_eq!(partition.before(&mut vp), Next::Blocked);
     assert_eq!(partition.inboxes[0].posted.hazard(), 0, "or it would be dispatched again and again");
     partition.inboxes[0].posted.startup(8);
@@ -195,7 +195,7 @@ fn an_idle_guest_goes_on_with_an_interrupt_that_it_does_not_take() {
     assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, None));
     partition.inboxes[0].posted.irr.clear();
     assert_eq!(idle(&mut vp), Next::Blocked);
-    partition.inboxes[0].posted.nmi();
+    partition.inboxes[0].posted.raise(hazard::NMI);
     assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(Event::Nmi)));
 }
 
@@ -368,7 +368,7 @@ fn xsetbv_is_checked() {
 fn recall_comes_through_with_what_else_was_requested() {
     let partition = Partition::new(1);
     let mut vp = running(&partition, 0);
-    partition.inboxes[0].recall();
+    partition.inboxes[0].posted.raise(hazard::RECALL);
     partition.inboxes[0].assert_interrupt(0x41);
     assert_eq!(partition.before(&mut vp), Next::Recalled);
     assert_eq!(vp.backend.enter(), Some(Event::Interrupt(0x41)));

@@ -292,7 +292,10 @@ impl VirtualProcessorBackend for FakeBackend {
         self.rip = match reset {
             Reset::Init => 0xFFF0,
             Reset::Startup(_) => 0,
-            Reset::LongMode { rip, .. } => rip,
+            Reset::LongMode(entry) => {
+                self.gprs.rdi = entry.rdi;
+                entry.rip
+            }
         };
     }
     fn set_xcr0(&mut self, value: u64) -> bool {

@@ -3,7 +3,7 @@
 use hv_abi::message::HvMessage;
 use hv_abi::status::HvResult;
 
-use crate::apic::{Posted, hazard};
+use crate::apic::Posted;
 use crate::synic::{GuestPages, Synic};
 
 /// One VP's. After any of these say `true` (or answer an interrupt), wake the VP.
@@ -42,10 +42,5 @@ impl VpInbox {
     pub fn signal_event(&self, sint: u32, flag: u16, memory: &impl GuestPages) -> HvResult<(bool, bool)> {
         let (newly, assertion) = self.synic.signal_event(sint, flag, memory)?;
         Ok((newly, assertion.is_some_and(|vector| self.posted.request(vector, false))))
-    }
-
-    /// Makes whoever dispatches the VP look whether it may go on.
-    pub fn recall(&self) {
-        self.posted.raise(hazard::RECALL);
     }
 }

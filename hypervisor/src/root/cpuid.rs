@@ -4,14 +4,13 @@ use hv_abi::cpuid::{HYPERVISOR_PRESENT, HvFeatures, HvPrivileges, INTERFACE, VEN
 use hv_abi::registers::HvRegisterName;
 
 use crate::backend::VirtualProcessorBackend;
+use crate::cpuid::CR4_OSXSAVE;
 use crate::hypervisor::Hypervisor;
 use crate::layout::MAX_VPS;
 use crate::machine::Machine;
 
 /// Leaf 1, ECX: CR4.OSXSAVE is set.
 const OSXSAVE: u32 = 1 << 27;
-/// CR4.OSXSAVE.
-const CR4_OSXSAVE: u64 = 1 << 18;
 /// EAX, EBX, ECX, EDX of a leaf for a root VP.
 pub fn cpuid<M: Machine>(
     hv: &Hypervisor<M>,

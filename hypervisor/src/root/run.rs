@@ -9,26 +9,13 @@ use hv_abi::vp::DispatchVp;
 use super::cpuid::cpuid;
 use super::msr::RootMsrs;
 use super::times::Times;
-use crate::backend::{Event, Exit, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Entry, Event, Exit, Kind, Reset, VirtualProcessorBackend};
 use crate::hypercall::{Caller, hypercall};
 use crate::hypervisor::Hypervisor;
 use crate::layout::{ROOT_SLOT, VpPage, vp_page};
 use crate::machine::{Machine, MappedPage};
 use crate::object::map_page;
 use crate::processor::Processor;
-
-/// Where the root kernel is entered: flat 64-bit mode, interrupts off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RootEntry {
-    /// First instruction.
-    pub rip: u64,
-    /// Stack.
-    pub rsp: u64,
-    /// Page tables.
-    pub cr3: u64,
-    /// Argument: the hand-off.
-    pub rdi: u64,
-}
 
 /// A root VP on its processor.
 struct RootVp<'a, M: Machine> {
@@ -43,7 +30,7 @@ struct RootVp<'a, M: Machine> {
 
 impl<M: Machine> Hypervisor<M> {
     /// Runs the root VP of this processor for good.
-    pub fn run_root(&'static self, number: u32, entry: RootEntry) -> ! {
+    pub fn run_root(&'static self, number: u32, entry: Entry) -> ! {
         let Some(mut vp) = RootVp::new(self, number, entry) else {
             self.machine.fatal("no memory for a virtual processor of the root partition");
         };
@@ -57,7 +44,7 @@ impl<M: Machine> Hypervisor<M> {
 }
 
 impl<'a, M: Machine> RootVp<'a, M> {
-    fn new(hv: &'a Hypervisor<M>, number: u32, entry: RootEntry) -> Option<Self> {
+    fn new(hv: &'a Hypervisor<M>, number: u32, entry: Entry) -> Option<Self> {
         let processor = hv.processors.get(number)?;
         let at = vp_page(ROOT_SLOT, number, VpPage::Control);
         let (page, address) = map_page(hv.machine, &mut hv.root_tables.lock(), at).ok()?;
@@ -65,8 +52,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
         let msrs = RootMsrs::new(times.page.page.base().get());
         let mut backend = M::Backend::new(MappedPage { page, address }, Kind::Root);
         backend.set_second_level_root(hv.root.memory.lock().table?.root());
-        backend.reset(Reset::LongMode { rip: entry.rip, rsp: entry.rsp, cr3: entry.cr3 });
-        backend.gprs_mut().rdi = entry.rdi;
+        backend.reset(Reset::LongMode(entry));
         let seen_generation = hv.root.memory.generation();
         Some(Self { hv, number, processor, backend, msrs, seen_generation, times })
     }
@@ -169,7 +155,7 @@ mod tests {
     use hv_abi::{HvStatus, SpaPage};
 
     fn root() -> RootVp<'static, FakeMachine> {
-        let entry = RootEntry { rip: 0x1000, rsp: 0x2000, cr3: 0x3000, rdi: 0x4000 };
+        let entry = Entry { rip: 0x1000, rsp: 0x2000, cr3: 0x3000, rdi: 0x4000 };
         let mut vp = RootVp::new(hypervisor(), 0, entry).unwrap();
         vp.backend.load();
         assert_eq!((vp.backend.rip, vp.backend.gprs.rdi), (0x1000, 0x4000));

@@ -3,7 +3,7 @@
 use hv_abi::vp::StartVirtualProcessor;
 use hv_abi::{HvResult, HvStatus};
 
-use super::run::RootEntry;
+use crate::backend::Entry;
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
 
@@ -13,14 +13,14 @@ pub enum Start {
     /// The processor waits.
     Waiting,
     /// It is to begin there.
-    At(RootEntry),
+    At(Entry),
     /// It has begun.
     Begun,
 }
 
 impl<M: Machine> Hypervisor<M> {
     /// Where the root VP of processor `number` is to begin, if it is; it begins, then.
-    pub fn begin_root(&self, number: u32) -> Option<RootEntry> {
+    pub fn begin_root(&self, number: u32) -> Option<Entry> {
         let mut start = self.processors.get(number)?.start.lock();
         let Start::At(entry) = *start else { return None };
         *start = Start::Begun;
@@ -42,7 +42,7 @@ pub fn start<M: Machine>(hv: &Hypervisor<M>, call: &StartVirtualProcessor) -> Hv
     if number == 0 || *start == Start::Begun {
         return Err(HvStatus::INVALID_VP_STATE);
     }
-    *start = Start::At(RootEntry { rip: context.rip, rsp: context.rsp, cr3: context.cr3, rdi: 0 });
+    *start = Start::At(Entry { rip: context.rip, rsp: context.rsp, cr3: context.cr3, rdi: 0 });
     drop(start);
     hv.machine.kick(number);
     Ok(())
@@ -76,7 +76,7 @@ mod tests {
             assert_eq!(root.call::<()>(CallCode::START_VIRTUAL_PROCESSOR, &start(1)), Ok(()));
             assert!(hv.machine.kicked[1].swap(false, Ordering::Relaxed), "it sleeps");
         }
-        assert_eq!(hv.begin_root(1), Some(RootEntry { rip: 1, rsp: 2, cr3: 3, rdi: 0 }));
+        assert_eq!(hv.begin_root(1), Some(Entry { rip: 1, rsp: 2, cr3: 3, rdi: 0 }));
         assert_eq!(hv.begin_root(1), None);
         let again = root.call::<()>(CallCode::START_VIRTUAL_PROCESSOR, &start(1));
         assert_eq!(again, Err(HvStatus::INVALID_VP_STATE));

@@ -16,6 +16,7 @@ use hv_abi::vp::{
 use hv_abi::{CallCode, HvPartitionId, HvResult, HvStatus, HvVpIndex, SpaPage};
 
 use super::{DEPOSIT, create_vp, map};
+use crate::apic::hazard;
 use crate::backend::{Exit, PortAccess, VirtualProcessorBackend};
 use crate::fake_machine::{Root, end_script, script};
 use crate::machine::Page;
@@ -392,7 +393,7 @@ fn a_guest_that_cannot_take_an_nmi_yet_runs_on() {
     script(move |vp| {
         vp.write_register(HvRegisterName::InterruptState, masked).unwrap();
         let partition = hv.partitions.get(hv.machine, id).unwrap();
-        partition.vp(hv.machine, 0).unwrap().inbox.posted.nmi();
+        partition.vp(hv.machine, 0).unwrap().inbox.posted.raise(hazard::NMI);
         Exit::Handled
     });
     script(|_| Exit::PhysicalInterrupt);

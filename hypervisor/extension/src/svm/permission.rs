@@ -2,7 +2,7 @@
 
 use hv_abi::msr::APIC_BASE;
 
-use crate::msr_map::{Access, GUESTS_OWN, MsrMap};
+use crate::msr_map::{Access, GUESTS_OWN, MTRR_FIRST, MTRR_FIXED_LAST, MsrMap};
 use crate::seam::FixedMsr;
 
 /// A bit for each port, and three more so that a wide access at the end has its bits.
@@ -19,10 +19,7 @@ impl IoMap {
 /// Registers by number.
 pub mod msr {
     #![expect(missing_docs, reason = "the manual's names")]
-    pub const MTRR_FIRST: u32 = 0x200;
-    pub const MTRR_FIXED_LAST: u32 = 0x26F;
-    pub const MTRR_DEFAULT: u32 = 0x2FF;
-    pub const EFER: u32 = 0xC000_0080;
+    pub use hv_abi::msr::{EFER, MTRR_DEF_TYPE};
     pub const SYSCFG: u32 = 0xC001_0010;
     pub const HWCR: u32 = 0xC001_0015;
     pub const NB_CFG: u32 = 0xC001_001F;
@@ -58,8 +55,8 @@ pub static FIXED_MSRS: [FixedMsr; 4] = [
 pub static ROOT_MSRS: MsrMap<8192> = MsrMap::open_but(&[
     (msr::EFER, msr::EFER, Access::All),
     (APIC_BASE, APIC_BASE, Access::Writes),
-    (msr::MTRR_FIRST, msr::MTRR_FIXED_LAST, Access::Writes),
-    (msr::MTRR_DEFAULT, msr::MTRR_DEFAULT, Access::Writes),
+    (MTRR_FIRST, MTRR_FIXED_LAST, Access::Writes),
+    (msr::MTRR_DEF_TYPE, msr::MTRR_DEF_TYPE, Access::Writes),
     (msr::SYSCFG, msr::SYSCFG, Access::Writes),
     // IORRs and TOP_MEM.
     (msr::IORR_FIRST, msr::TOP_MEM2, Access::Writes),

@@ -2,7 +2,7 @@
 
 use hv_abi::msr;
 
-use crate::msr_map::{Access, GUESTS_OWN, MsrMap};
+use crate::msr_map::{Access, GUESTS_OWN, MTRR_FIRST, MTRR_FIXED_LAST, MsrMap};
 use crate::seam::FixedMsr;
 use crate::vmx::features::msr as vmx;
 
@@ -21,8 +21,6 @@ const MICROCODE_UPDATE: u32 = 0x79;
 const SMM_MONITOR_CTL: u32 = 0x9B;
 const SMRR_FIRST: u32 = 0x1F2;
 const SMRR_LAST: u32 = 0x1F3;
-const MTRR_FIRST: u32 = 0x200;
-const MTRR_FIXED_LAST: u32 = 0x26F;
 const PEBS_ENABLE: u32 = 0x3F1;
 const RTIT_FIRST: u32 = 0x560;
 const RTIT_LAST: u32 = 0x587;

@@ -15,12 +15,7 @@ use extension::svm::permission::msr;
 pub const SVME: u64 = 1 << 12;
 
 /// What the processors have, found on the first.
-static CAPABILITIES: Once<Capabilities> = Once::new();
-
-/// Remembers what was found.
-pub fn set_capabilities(capabilities: Capabilities) {
-    CAPABILITIES.call_once(|| capabilities);
-}
+pub static CAPABILITIES: Once<Capabilities> = Once::new();
 
 /// What was found; nothing before that.
 pub fn capabilities() -> Capabilities {

@@ -17,12 +17,7 @@ pub const VMXE: u64 = 1 << 13;
 const VPIDS: u32 = 1 << 16;
 
 /// What the processors have, found on the first.
-static CAPABILITIES: Once<Capabilities> = Once::new();
-
-/// Remembers what was found.
-pub fn set_capabilities(capabilities: Capabilities) {
-    CAPABILITIES.call_once(|| capabilities);
-}
+pub static CAPABILITIES: Once<Capabilities> = Once::new();
 
 /// What was found.
 pub fn capabilities() -> &'static Capabilities {

@@ -133,8 +133,8 @@ impl<T> Queue<T> {
     }
 
     /// `account`, whose slice is over, waits for something that another of its group has to do first. If such a one waits here
-    /// it is next, and then whoever would be next otherwise. These others are let go first only as long as the group is not
-    /// far behind them: it keeps its share.
+    /// it is next, and then whoever would be next otherwise. These others are let go first only as long as the group is less
+    /// than two slices behind them: it keeps its share.
     pub fn let_others_go_first(&mut self, account: &Account) {
         let Some(first) = self.first() else { return };
         let group = account.group();
@@ -144,7 +144,7 @@ impl<T> Queue<T> {
             it.account.place.store(0, Ordering::Relaxed);
             self.place(first, it);
         }
-        account.behind.store(first.min(group.had() + group.lag() / 2), Ordering::Relaxed);
+        account.behind.store(first.min(group.had() + 2 * group.slice()), Ordering::Relaxed);
     }
 
     /// Keeps the virtual time of a group that runs near that of those that wait here.
