@@ -77,8 +77,7 @@ pub fn handle_exit<B: VirtualProcessorBackend>(
 fn cpuid<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
     let platform = env.platform();
     let (leaf, subleaf) = (vp.backend.gprs().rax as u32, vp.backend.gprs().rcx as u32);
-    let register = |name| register(vp.backend, name);
-    let asking = Asking { index: vp.index, invariant: platform.tsc_is_invariant(), register };
+    let asking = Asking { index: vp.index, invariant: platform.tsc_is_invariant(), backend: &*vp.backend };
     let [eax, ebx, ecx, edx] = platform.cpuid.answer(leaf, subleaf, &asking).map(u64::from);
     let gprs = vp.backend.gprs_mut();
     (gprs.rax, gprs.rbx, gprs.rcx, gprs.rdx) = (eax, ebx, ecx, edx);

@@ -9,6 +9,8 @@ mod xsave;
 
 use hv_abi::registers::HvRegisterName as Name;
 
+use crate::backend::VirtualProcessorBackend;
+use crate::msr::register;
 use crate::platform::PlatformConfig;
 use features::filter;
 use xsave::Xsave;
@@ -40,13 +42,20 @@ pub struct Cpuid {
 }
 
 /// The VP that asks.
-pub struct Asking<R> {
+pub struct Asking<'a, B> {
     /// Its index.
     pub index: u32,
     /// It has been told that the time stamp counter is invariant.
     pub invariant: bool,
-    /// Reads CR4 and XCR0.
-    pub register: R,
+    /// Its registers.
+    pub backend: &'a B,
+}
+
+impl<B: VirtualProcessorBackend> Asking<'_, B> {
+    #[inline(always)]
+    fn register(&self, name: Name) -> u64 {
+        register(self.backend, name)
+    }
 }
 
 impl Cpuid {
@@ -112,7 +121,7 @@ impl Cpuid {
 
     /// EAX, EBX, ECX, EDX of a leaf.
     #[inline]
-    pub fn answer<R: Fn(Name) -> u64>(&self, leaf: u32, subleaf: u32, vp: &Asking<R>) -> [u32; 4] {
+    pub fn answer(&self, leaf: u32, subleaf: u32, vp: &Asking<'_, impl VirtualProcessorBackend>) -> [u32; 4] {
         match leaf {
             0x8000_0000..=0x8000_0021 => self.extended(leaf, subleaf, vp),
             0x4000_0000..=0x4000_0006 => self.hypervisor.get((leaf & 7) as usize).copied().unwrap_or([0; 4]),
@@ -122,27 +131,27 @@ impl Cpuid {
         }
     }
 
-    fn basic<R: Fn(Name) -> u64>(&self, leaf: u32, subleaf: u32, vp: &Asking<R>) -> [u32; 4] {
+    fn basic(&self, leaf: u32, subleaf: u32, vp: &Asking<'_, impl VirtualProcessorBackend>) -> [u32; 4] {
         let [eax, ebx, ecx, edx] = self.basic.get(leaf as usize).copied().unwrap_or([0; 4]);
         match leaf {
             1 => {
                 let has_xsave = ecx & (1 << 26) != 0;
-                let osxsave = has_xsave && (vp.register)(Name::Cr4) & CR4_OSXSAVE != 0;
+                let osxsave = has_xsave && vp.register(Name::Cr4) & CR4_OSXSAVE != 0;
                 [eax, ebx | (vp.index << 24), ecx | (u32::from(osxsave) << 27), edx]
             }
             4 if eax & 0x1F != 0 => self.caches.get(subleaf as usize).copied().unwrap_or([0; 4]),
             7 if subleaf != 0 => [0; 4],
             7 => {
-                let ospke = ecx & (1 << 3) != 0 && (vp.register)(Name::Cr4) & CR4_PKE != 0;
+                let ospke = ecx & (1 << 3) != 0 && vp.register(Name::Cr4) & CR4_PKE != 0;
                 [0, ebx, ecx | (u32::from(ospke) << 4), edx]
             }
             0xB => self.topology(subleaf, vp.index),
-            0xD => self.xsave.answer(subleaf, (vp.register)(Name::Xfem)),
+            0xD => self.xsave.answer(subleaf, vp.register(Name::Xfem)),
             _ => [eax, ebx, ecx, edx],
         }
     }
 
-    fn extended<R: Fn(Name) -> u64>(&self, leaf: u32, subleaf: u32, vp: &Asking<R>) -> [u32; 4] {
+    fn extended(&self, leaf: u32, subleaf: u32, vp: &Asking<'_, impl VirtualProcessorBackend>) -> [u32; 4] {
         let answer = self.extended.get((leaf & 0xFF) as usize).copied().unwrap_or([0; 4]);
         let [eax, ebx, ecx, edx] = answer;
         match leaf {

@@ -1,7 +1,9 @@
 //! The answers against hosts that have everything, and one like the machine of the tests.
 
 use super::*;
+use crate::fake_machine::FakeBackend;
 use hv_abi::cpuid::HvPrivileges;
+use hv_abi::registers::HvRegisterValue;
 use proptest::prelude::*;
 
 struct Vp {
@@ -13,8 +15,11 @@ struct Vp {
 
 impl Cpuid {
     fn answer_to(&self, leaf: u32, subleaf: u32, vp: &Vp) -> [u32; 4] {
-        let register = |name| if name == Name::Cr4 { vp.cr4 } else { vp.xcr0 };
-        self.answer(leaf, subleaf, &Asking { index: vp.index, invariant: vp.invariant, register })
+        let mut backend = FakeBackend::default();
+        for (name, value) in [(Name::Cr4, vp.cr4), (Name::Xfem, vp.xcr0)] {
+            backend.registers.insert(name.0, HvRegisterValue::from_u64(value));
+        }
+        self.answer(leaf, subleaf, &Asking { index: vp.index, invariant: vp.invariant, backend: &backend })
     }
 }
 
