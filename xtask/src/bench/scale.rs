@@ -1,6 +1,6 @@
 //! What exits cost when there are many VMs: what they cost when there is one.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use machine_tests::cli::Cli;
 
 use super::exits::{self, Line};
@@ -10,13 +10,15 @@ use crate::step;
 
 /// VMs that run, the one that measures among them.
 const VMS: [u32; 3] = [1, 16, 64];
+/// What they and the root need, in MiB: it keeps 8 for each VM beside the VM's own.
+const MEMORY: u64 = 2048;
 /// Lines of the test guest, and the figures that they give.
 const LINES: [(&str, &str); 2] = [("cpuid", "scale-cpuid"), ("port-read", "scale-port-read")];
 
 /// Starts VMs that do nothing, more and more, and measures beside them.
 pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
     step::say("Measuring", "exits beside many VMs");
-    let mut machine = bench.start(1)?;
+    let mut machine = bench.start_with_memory(1, MEMORY)?;
     let mut cli = Cli(machine.console());
     cli.ready()?;
     let mut running = 1;
@@ -41,7 +43,9 @@ pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
 /// A VM that halts for good.
 fn start_idle(cli: &mut Cli<'_>, number: u32) -> Result<()> {
     let with = "--memory 8M --vps 1 --kernel data:/kernels/test-guest --cmdline idle";
-    cli.run(&format!("vm create idle-{number} {with}"))?;
-    cli.run(&format!("vm start idle-{number}"))?;
+    for command in [format!("vm create idle-{number} {with}"), format!("vm start idle-{number}")] {
+        let answer = cli.run(&command)?;
+        ensure!(!answer.contains("error"), "'{command}': {answer}");
+    }
     Ok(())
 }

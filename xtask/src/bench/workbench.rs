@@ -29,6 +29,8 @@ const DISK: &str = "memory = \"256 MiB\"\nvps = 1\nkernel = \"data:/kernels/vmli
     [[disk]]\npath = \"data:/disks/demo.vhd\"\n";
 /// The same for parallel work.
 const WORK: [(&str, u32); 3] = [("work-1", 1), ("work-2", 2), ("work-4", 4)];
+/// Memory of the machine, in MiB.
+const MEMORY: u64 = 1024;
 /// The size of the data volume.
 const DATA: u64 = 512 << 20;
 
@@ -87,19 +89,25 @@ impl Workbench {
 
     /// Starts a machine whose instructions are counted; who executed them, on one with one processor only.
     pub fn start(&self, processors: u32) -> Result<Machine> {
+        self.start_with_memory(processors, MEMORY)
+    }
+
+    /// The same, with this much memory, in MiB.
+    pub fn start_with_memory(&self, processors: u32, memory: u64) -> Result<Machine> {
         if let Some(model) = self.kind.bochs_model() {
             let mut machine = bochs::Description::new(bochs::Boot::Cd(self.folder.join("bench.iso")));
             machine.model = model.to_owned();
             machine.processors = processors;
+            machine.memory = memory;
             machine.disk = Some(bochs::Disk { file: self.folder.join("bench.img"), throwaway: true });
             return Machine::start_bochs(&machine);
         }
-        self.start_qemu(self.boot.clone(), processors)
+        self.start_qemu(self.boot.clone(), processors, memory)
     }
 
     /// Starts a machine with one processor without Bulkhead; QEMU's only.
     pub fn start_linux(&self) -> Result<Machine> {
-        self.start_qemu(self.linux.clone(), 1)
+        self.start_qemu(self.linux.clone(), 1, MEMORY)
     }
 
     /// Ticks of the time stamp counter in 100 ns.
@@ -115,11 +123,11 @@ impl Workbench {
         self.kind
     }
 
-    fn start_qemu(&self, boot: Boot, processors: u32) -> Result<Machine> {
+    fn start_qemu(&self, boot: Boot, processors: u32, memory: u64) -> Result<Machine> {
         let mut disk = Disk::nvme(&self.folder.join("bench.img"));
         disk.throwaway = true;
         let mut machine = Description::new(boot, Serial::Pipes);
-        machine.memory = 1024;
+        machine.memory = memory;
         machine.processors = processors;
         machine.disks = vec![disk];
         machine.acceleration = [
