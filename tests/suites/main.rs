@@ -81,6 +81,9 @@ macro_rules! whole_machine {
                     a_worker_that_crashes_takes_down_its_machine_only,
                     two_hundred_lives_of_a_machine_lose_no_page,
                 }
+                stale {
+                    a_page_that_is_taken_away_is_reached_by_nobody,
+                }
                 story {
                     a_guest_keeps_what_it_wrote,
                 }
@@ -104,9 +107,6 @@ whole_machine! {
         // Bochs lets a guest that spins with interrupts off have its one processor for as long as it likes.
         neighbours {
             hostile_neighbours_leave_a_guest_its_share,
-        }
-        stale {
-            a_page_that_is_taken_away_is_reached_by_nobody,
         }
     }
     own {
@@ -145,6 +145,9 @@ whole_machine! {
 whole_machine! {
     intel = crate::Kind::Intel;
     shared {
+        smp {
+            a_guest_with_two_processors_computes_right,
+        }
         // QEMU's clock is that of its host, which other things keep busy too.
         shares {
             shares_are_what_they_were_set_to,
