@@ -9,7 +9,7 @@ use paging::{Attributes, Error, InputPage, PageSize, PageTable};
 use crate::gpa_space::Format;
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
-use crate::pool::{Pool, TableFrames, Tables};
+use crate::pool::{TableFrames, Tables};
 use crate::start::ROOT_RAM;
 
 /// What a refusal of the page tables' is to a caller.
@@ -31,12 +31,7 @@ pub struct RootTable<'a, M: Machine> {
     pub frames: TableFrames<'a, M>,
 }
 
-impl<'a, M: Machine> RootTable<'a, M> {
-    /// The table, with tables from `pool`.
-    pub fn new(machine: &'a M, table: PageTable<Format<M>>, pool: &'a mut Pool) -> Self {
-        Self { machine, table, frames: TableFrames::new(machine, pool) }
-    }
-
+impl<M: Machine> RootTable<'_, M> {
     /// Takes a page of RAM that nobody shares out of the root's space.
     pub fn take(&mut self, page: SpaPage) -> HvResult<()> {
         let input = InputPage::new(page.get()).ok_or(HvStatus::INVALID_PARAMETER)?;
@@ -118,7 +113,8 @@ impl<M: Machine> Hypervisor<M> {
     fn change_root_table(&self, removes: bool, f: &mut dyn FnMut(&mut RootTable<'_, M>)) -> HvResult<()> {
         let space = self.root.memory.lock();
         let mut pool = self.root_tables.lock();
-        let mut root = RootTable::new(self.machine, space.table()?, &mut pool);
+        let frames = TableFrames::new(self.machine, &mut pool);
+        let mut root = RootTable { machine: self.machine, table: space.table()?, frames };
         f(&mut root);
         if removes || root.frames.has_freed() {
             self.processors.shoot_down(self.machine, &self.root.memory);

@@ -51,13 +51,6 @@ pub struct Asking<'a, B> {
     pub backend: &'a B,
 }
 
-impl<B: VirtualProcessorBackend> Asking<'_, B> {
-    #[inline(always)]
-    fn register(&self, name: Name) -> u64 {
-        register(self.backend, name)
-    }
-}
-
 impl Cpuid {
     /// Works them out from the host's.
     pub fn new(config: &PlatformConfig, host: impl Fn(u32, u32) -> [u32; 4]) -> Self {
@@ -136,17 +129,17 @@ impl Cpuid {
         match leaf {
             1 => {
                 let has_xsave = ecx & (1 << 26) != 0;
-                let osxsave = has_xsave && vp.register(Name::Cr4) & CR4_OSXSAVE != 0;
+                let osxsave = has_xsave && register(vp.backend, Name::Cr4) & CR4_OSXSAVE != 0;
                 [eax, ebx | (vp.index << 24), ecx | (u32::from(osxsave) << 27), edx]
             }
             4 if eax & 0x1F != 0 => self.caches.get(subleaf as usize).copied().unwrap_or([0; 4]),
             7 if subleaf != 0 => [0; 4],
             7 => {
-                let ospke = ecx & (1 << 3) != 0 && vp.register(Name::Cr4) & CR4_PKE != 0;
+                let ospke = ecx & (1 << 3) != 0 && register(vp.backend, Name::Cr4) & CR4_PKE != 0;
                 [0, ebx, ecx | (u32::from(ospke) << 4), edx]
             }
             0xB => self.topology(subleaf, vp.index),
-            0xD => self.xsave.answer(subleaf, vp.register(Name::Xfem)),
+            0xD => self.xsave.answer(subleaf, register(vp.backend, Name::Xfem)),
             _ => [eax, ebx, ecx, edx],
         }
     }
