@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::address_space;
 use crate::arch::cpu;
+use extension::svm::features::LookAgain;
 
 /// APIC_BASE.EXTD: x2APIC mode.
 const X2APIC: u64 = 1 << 10;
@@ -84,17 +85,22 @@ pub fn send(target: u32, message: Message) {
     register(ICR_HIGH).store(high, Ordering::Relaxed);
 }
 
-/// Has this processor's look for what it is to take: as its task priority is written, to what it is.
-pub fn look_again() {
-    if mode_and_base() & X2APIC != 0 {
-        // SAFETY: the register exists in this mode.
-        let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
-        // SAFETY: nothing changes by it.
-        unsafe { cpu::wrmsr(X2APIC_TASK_PRIORITY, priority) };
-        return;
+/// Has this processor's look for what it is to take: its task priority is written, as it is.
+#[inline]
+pub fn look_again(how: LookAgain) {
+    match how {
+        LookAgain::Never => {}
+        LookAgain::InMemory => {
+            let priority = register(TASK_PRIORITY);
+            priority.store(priority.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+        LookAgain::Msr => {
+            // SAFETY: the register exists in this mode.
+            let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
+            // SAFETY: nothing changes by it.
+            unsafe { cpu::wrmsr(X2APIC_TASK_PRIORITY, priority) };
+        }
     }
-    let priority = register(TASK_PRIORITY).load(Ordering::Relaxed);
-    register(TASK_PRIORITY).store(priority, Ordering::Relaxed);
 }
 
 fn wait_until_sent() {

@@ -21,6 +21,18 @@ bitflags! {
     }
 }
 
+/// How the local APIC is had to look again, after each exit, for interrupts that wait: QEMU's TCG may have forgotten one
+/// that came beside the exit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LookAgain {
+    /// It is not TCG: never.
+    Never,
+    /// Its registers are in memory.
+    InMemory,
+    /// It is in x2APIC mode, as the root partition has it where it can be.
+    Msr,
+}
+
 /// Registers of CPUID, in the order EAX, EBX, ECX, EDX.
 type Cpuid<'a> = &'a dyn Fn(u32) -> [u32; 4];
 
@@ -31,8 +43,8 @@ pub struct Capabilities {
     pub features: Features,
     /// ASIDs, the host's among them.
     pub asids: u32,
-    /// It is QEMU's TCG: an interrupt that comes beside an exit may be forgotten until the local APIC looks again.
-    pub forgets_interrupts: bool,
+    /// See [`LookAgain`].
+    pub look_again: LookAgain,
 }
 
 /// Checks the processor. `vm_cr`: that register, where it can be read.
@@ -61,17 +73,25 @@ pub fn check(cpuid: Cpuid<'_>, vm_cr: impl FnOnce() -> Option<u64>) -> Result<Ca
     if edx & NX == 0 {
         return Err(Refusal::NoExecuteDisable);
     }
-    Ok(Capabilities { features, asids, forgets_interrupts: is_tcg(cpuid) })
+    Ok(Capabilities { features, asids, look_again: look_again(cpuid) })
 }
 
-/// Whether QEMU's TCG plays the processor, by what it calls itself.
-fn is_tcg(cpuid: Cpuid<'_>) -> bool {
+/// TCG is known by what it calls itself.
+fn look_again(cpuid: Cpuid<'_>) -> LookAgain {
+    const X2APIC: u32 = 1 << 21;
     const UNDER_HYPERVISOR: u32 = 1 << 31;
     const TCG: u32 = u32::from_le_bytes(*b"TCGT");
     const CGT: u32 = u32::from_le_bytes(*b"CGTC");
     const GTC: u32 = u32::from_le_bytes(*b"GTCG");
     let [_, _, ecx, _] = cpuid(1);
-    ecx & UNDER_HYPERVISOR != 0 && matches!(cpuid(0x4000_0000), [_, TCG, CGT, GTC])
+    let is_tcg = || matches!(cpuid(0x4000_0000), [_, TCG, CGT, GTC]);
+    if ecx & UNDER_HYPERVISOR == 0 || !is_tcg() {
+        LookAgain::Never
+    } else if ecx & X2APIC == 0 {
+        LookAgain::InMemory
+    } else {
+        LookAgain::Msr
+    }
 }
 
 /// Bits of a physical address that name different places. While memory encryption is on (`syscfg`) the bits above say
@@ -110,21 +130,24 @@ mod tests {
     #[test]
     fn a_whole_processor_is_taken() {
         let expected =
-            Capabilities { features: Features::NESTED_PAGING, asids: 16, forgets_interrupts: false };
+            Capabilities { features: Features::NESTED_PAGING, asids: 16, look_again: LookAgain::Never };
         assert_eq!(checked(None, Some(0)), Ok(expected));
         assert_eq!(checked(None, None), Ok(expected));
     }
 
     #[test]
     fn tcg_is_known_by_its_name() {
-        let name = |leaf| match leaf {
-            1 => [0, 0, 1 << 31, 0],
-            0x4000_0000 => [0x4000_0001, 0x5447_4354, 0x4354_4743, 0x4743_5447],
-            _ => [0; 4],
+        let processor = |ecx, name| {
+            look_again(&move |leaf| match leaf {
+                1 => [0, 0, ecx, 0],
+                0x4000_0000 if name => [0x4000_0001, 0x5447_4354, 0x4354_4743, 0x4743_5447],
+                _ => [0; 4],
+            })
         };
-        assert!(is_tcg(&name));
-        assert!(!is_tcg(&|leaf| if leaf == 1 { [0; 4] } else { name(leaf) }));
-        assert!(!is_tcg(&|leaf| if leaf == 1 { name(1) } else { [0; 4] }));
+        assert_eq!(processor(1 << 31, true), LookAgain::InMemory);
+        assert_eq!(processor(1 << 31 | 1 << 21, true), LookAgain::Msr);
+        assert_eq!(processor(1 << 31, false), LookAgain::Never);
+        assert_eq!(processor(0, true), LookAgain::Never);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::backend::{Exit, Kind};
 use crate::machine::MappedPage;
 use extension::asid::Lease;
 use extension::event::PendingEvent;
-use extension::svm::features::{Capabilities, Features};
+use extension::svm::features::{Capabilities, Features, LookAgain};
 use extension::svm::length::LengthCache;
 use extension::svm::vmcb::{CleanBits, Vmcb, tlb_control};
 
@@ -32,7 +32,7 @@ pub struct SvmProcessor {
     /// What the clean bits are set to after a run: nothing, where the processor does not know them.
     clean: CleanBits,
     pub(super) features: Features,
-    forgets_interrupts: bool,
+    look_again: LookAgain,
     pub(super) nmi: NmiState,
     pub(super) lengths: LengthCache,
 }
@@ -58,7 +58,7 @@ impl SvmProcessor {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern
         // is a control block.
         let vmcb = unsafe { control.address.cast::<Vmcb>().as_mut() };
-        let Capabilities { features, forgets_interrupts, .. } = capabilities();
+        let Capabilities { features, look_again, .. } = capabilities();
         let mut this = Self {
             outside: Outside::new(kind),
             vmcb,
@@ -66,7 +66,7 @@ impl SvmProcessor {
             lease: Lease::default(),
             clean: if features.contains(Features::CLEAN_BITS) { CleanBits::ALL } else { CleanBits::empty() },
             features,
-            forgets_interrupts,
+            look_again,
             nmi: NmiState::Open,
             lengths: LengthCache::new(),
         };
@@ -102,9 +102,7 @@ impl SvmProcessor {
         unsafe { world_switch::enter(self.vmcb_page, &mut self.outside.gprs, this.host_state) };
         self.outside.gprs.rax = self.vmcb.save.rax;
         self.outside.gprs.rsp = self.vmcb.save.rsp;
-        if self.forgets_interrupts {
-            local_apic::look_again();
-        }
+        local_apic::look_again(self.look_again);
         regions::catch_up();
         let control = &mut self.vmcb.control;
         control.tlb_control = tlb_control::NOTHING;
