@@ -23,9 +23,10 @@ bitflags! {
 
 /// How the local APIC is had to look again, after each exit, for interrupts that wait: QEMU's TCG may have forgotten one
 /// that came beside the exit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum LookAgain {
     /// It is not TCG: never.
+    #[default]
     Never,
     /// Its registers are in memory.
     InMemory,
@@ -37,7 +38,7 @@ pub enum LookAgain {
 type Cpuid<'a> = &'a dyn Fn(u32) -> [u32; 4];
 
 /// What the processor has: SVM's extensions and the number of ASIDs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Capabilities {
     /// Extensions.
     pub features: Features,
@@ -84,13 +85,10 @@ fn look_again(cpuid: Cpuid<'_>) -> LookAgain {
     const CGT: u32 = u32::from_le_bytes(*b"CGTC");
     const GTC: u32 = u32::from_le_bytes(*b"GTCG");
     let [_, _, ecx, _] = cpuid(1);
-    let is_tcg = || matches!(cpuid(0x4000_0000), [_, TCG, CGT, GTC]);
-    if ecx & UNDER_HYPERVISOR == 0 || !is_tcg() {
-        LookAgain::Never
-    } else if ecx & X2APIC == 0 {
-        LookAgain::InMemory
-    } else {
-        LookAgain::Msr
+    match cpuid(0x4000_0000) {
+        [_, TCG, CGT, GTC] if ecx & (UNDER_HYPERVISOR | X2APIC) == UNDER_HYPERVISOR => LookAgain::InMemory,
+        [_, TCG, CGT, GTC] if ecx & UNDER_HYPERVISOR != 0 => LookAgain::Msr,
+        _ => LookAgain::Never,
     }
 }
 

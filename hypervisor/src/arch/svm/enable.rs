@@ -8,7 +8,7 @@ use spin::Once;
 use crate::arch::cpu;
 use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::per_cpu::PerCpu;
-use extension::svm::features::{Capabilities, Features, LookAgain};
+use extension::svm::features::Capabilities;
 use extension::svm::permission::msr;
 
 /// EFER.SVME.
@@ -19,9 +19,7 @@ pub static CAPABILITIES: Once<Capabilities> = Once::new();
 
 /// What was found; nothing before that.
 pub fn capabilities() -> Capabilities {
-    const NONE: Capabilities =
-        Capabilities { features: Features::empty(), asids: 2, look_again: LookAgain::Never };
-    CAPABILITIES.get().copied().unwrap_or(NONE)
+    CAPABILITIES.get().copied().unwrap_or_default()
 }
 
 /// Turns it on, on this processor, and saves the state that a VMLOAD after each exit gives back.
