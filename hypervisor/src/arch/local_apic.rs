@@ -88,18 +88,14 @@ pub fn send(target: u32, message: Message) {
 /// Has this processor's look for what it is to take: its task priority is written, as it is.
 #[inline]
 pub fn look_again(how: LookAgain) {
-    match how {
-        LookAgain::Never => {}
-        LookAgain::InMemory => {
-            let priority = register(TASK_PRIORITY);
-            priority.store(priority.load(Ordering::Relaxed), Ordering::Relaxed);
-        }
-        LookAgain::Msr => {
-            // SAFETY: the register exists in this mode.
-            let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
-            // SAFETY: nothing changes by it.
-            unsafe { cpu::wrmsr(X2APIC_TASK_PRIORITY, priority) };
-        }
+    if how == LookAgain::InMemory {
+        let priority = register(TASK_PRIORITY);
+        priority.store(priority.load(Ordering::Relaxed), Ordering::Relaxed);
+    } else if how == LookAgain::Msr {
+        // SAFETY: the register exists in this mode.
+        let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
+        // SAFETY: nothing changes by it.
+        unsafe { cpu::wrmsr(X2APIC_TASK_PRIORITY, priority) };
     }
 }
 
