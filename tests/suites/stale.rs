@@ -12,7 +12,7 @@ pub const COMMAND_LINE: &str = "stale 4 33550336";
 /// Its virtual processors.
 pub const VPS: u32 = 4;
 /// How often the command is given, each time for 48 pages.
-const TIMES: u32 = 8;
+const TIMES: u32 = 2;
 
 pub fn a_page_that_is_taken_away_is_reached_by_nobody(on: Kind) -> Result<()> {
     let mut bulkhead = Bulkhead::boot_with_processors(on, 4)?;
