@@ -29,7 +29,8 @@ pub fn feed(bytes: &[u8]) {
     MACHINE.with_borrow_mut(|machine| {
         let (root, guest) = machine.get_or_insert_with(|| {
             let mut root = Root::new();
-            let guest = new_guest(&mut root);
+            let guest = root.guest(DEPOSIT);
+            super::create_vp(&mut root, guest);
             (root, guest)
         });
         let mut rest = bytes;
@@ -40,20 +41,11 @@ pub fn feed(bytes: &[u8]) {
             rest = next;
         }
         check(root, *guest);
-        // The calls may have ended the guest, or used up the root's RAM.
-        if root.hv.partitions.get(root.hv.machine, *guest).is_none() {
-            *guest = new_guest(root);
-        }
-        if root.free.len() < 400 {
+        // The calls may have ended the guest, and used up or given away the root's RAM.
+        if root.hv.partitions.get(root.hv.machine, *guest).is_none() || root.free.len() < 400 {
             *machine = None;
         }
     });
-}
-
-fn new_guest(root: &mut Root) -> HvPartitionId {
-    let guest = root.guest(DEPOSIT);
-    super::create_vp(root, guest);
-    guest
 }
 
 fn one(root: &mut Root, guest: HvPartitionId, head: &[u8; 34], input: &[u8]) {

@@ -93,3 +93,30 @@ fn run(root: &mut Root, id: HvPartitionId, call: &Call) {
         root.registers(call.control, rdx, r8);
     }
 }
+
+/// A call of the root as [`feed`] reads it; `2` names the guest.
+fn fed(control: HypercallInput, input: &[u64]) -> Vec<u8> {
+    let mut bytes = std::vec![0_u8; 34];
+    bytes[0] = 0b1_1110;
+    bytes[8..16].copy_from_slice(&u64::from(control).to_le_bytes());
+    bytes[32..].copy_from_slice(&((input.len() * 8) as u16).to_le_bytes());
+    bytes.extend(input.iter().flat_map(|word| word.to_le_bytes()));
+    bytes
+}
+
+/// What the root gives away by itself while the guest is ended is not there for the next guest.
+#[test]
+fn a_guest_that_calls_have_ended_is_followed_by_one_on_another_machine() {
+    let pages = 1208_u64..1408;
+    let given: Vec<u64> = [HvPartitionId::SELF.0].into_iter().chain(pages).collect();
+    let mut bytes = fed(HypercallInput::rep(CallCode::DEPOSIT_MEMORY, 200, 0), &given);
+    for _ in 0..8 {
+        bytes.extend(fed(HypercallInput::simple(CallCode::FINALIZE_PARTITION), &[2]));
+    }
+    for _ in 0..4 {
+        bytes.extend(fed(HypercallInput::rep(CallCode::WITHDRAW_MEMORY, 256, 0), &[2, 0]));
+    }
+    bytes.extend(fed(HypercallInput::simple(CallCode::DELETE_PARTITION), &[2]));
+    feed(&bytes);
+    feed(&bytes);
+}
