@@ -309,24 +309,6 @@ const _: () = {
     assert!(size_of::<HostInfo>() == 104);
 };
 
-#[cfg(test)]
-mod tests {
-    use super::VmEvent;
-
-    #[test]
-    fn events_survive_the_register() {
-        for event in [
-            VmEvent::Intercept(0),
-            VmEvent::Intercept(63),
-            VmEvent::Channel,
-            VmEvent::Timeout,
-            VmEvent::Stopped,
-        ] {
-            assert_eq!(VmEvent::decode(event.encode()), event);
-        }
-    }
-}
-
 /// The most rounds of a [`Call::VmChurn`](crate::Call::VmChurn), which holds its processor.
 pub const CHURN_ROUNDS_MAX: u64 = 64;
 /// Words at the start of the page, each written by another virtual processor, that are watched then.
@@ -344,4 +326,22 @@ pub struct VmChurn {
     pub in_use: u64,
     /// Words of it that changed after it was taken away: 0.
     pub late: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VmEvent;
+
+    #[test]
+    fn events_survive_the_register() {
+        for event in [
+            VmEvent::Intercept(0),
+            VmEvent::Intercept(63),
+            VmEvent::Channel,
+            VmEvent::Timeout,
+            VmEvent::Stopped,
+        ] {
+            assert_eq!(VmEvent::decode(event.encode()), event);
+        }
+    }
 }

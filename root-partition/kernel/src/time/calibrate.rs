@@ -19,9 +19,11 @@ pub(crate) fn calibrate_apic(tsc_hz: u64) -> u64 {
 /// APIC's timer must be set up.
 pub(crate) fn calibrate(tsc_hz: u64) -> Source {
     const GUESS: u64 = 1_000_000_000;
-    if tsc_hz == 0 {
+    let tsc_hz = if tsc_hz == 0 {
         log::warn!("no clock to measure the processor's by: time is a guess");
-    }
-    let tsc_hz = if tsc_hz == 0 { GUESS } else { tsc_hz };
+        GUESS
+    } else {
+        tsc_hz
+    };
     Source::from_frequency(tsc_hz, calibrate_apic(tsc_hz), 0)
 }

@@ -62,12 +62,11 @@ impl SubChannels {
         core::mem::take(&mut self.new.lock())
     }
 
-    /// Requests, bytes read and bytes written of all there are and were.
-    pub fn traffic(&self) -> [u64; 3] {
+    /// Adds requests, bytes read and bytes written of all there are and were to `sum`.
+    pub fn add_traffic(&self, sum: &mut [u64; 3]) {
         let ports = self.ports.read().clone();
-        let mut sum = *self.gone.lock();
-        ports.iter().for_each(|port| add_up(&mut sum, port.with(|service| service.traffic())));
-        sum
+        add_up(sum, *self.gone.lock());
+        ports.iter().for_each(|port| add_up(sum, port.with(|service| service.traffic())));
     }
 }
 

@@ -18,47 +18,23 @@ use alloc::vec::Vec;
 #[expect(missing_docs, reason = "the table of commands says what each does")]
 pub enum Command {
     Help,
-    VmCreate {
-        name: Name,
-        definition: Definition,
-    },
-    VmSet {
-        name: Name,
-        changes: Changes,
-    },
-    VmList {
-        json: bool,
-    },
-    VmShow {
-        name: Name,
-        json: bool,
-    },
-    VmStart {
-        name: Name,
-        console: bool,
-    },
+    VmCreate { name: Name, definition: Definition },
+    VmSet { name: Name, changes: Changes },
+    VmList { json: bool },
+    VmShow { name: Name, json: bool },
+    VmStart { name: Name, console: bool },
     VmConsole(Name),
     VmStop(Name),
     VmKill(Name),
     VmDelete(Name),
-    VmStats {
-        name: Name,
-        json: bool,
-    },
+    VmStats { name: Name, json: bool },
     VmCrash(Name),
-    /// Takes pages away from a VM for a moment.
     VmChurn(Name),
-    DiskCreate {
-        path: DataPath,
-        size: Size,
-    },
+    DiskCreate { path: DataPath, size: Size },
     DiskList,
     FileList(DataPath),
     HostInfo,
-    HostTop {
-        once: bool,
-        json: bool,
-    },
+    HostTop { once: bool, json: bool },
     HostLog,
     HostShutdown,
     HostReboot,
