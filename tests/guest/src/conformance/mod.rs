@@ -24,6 +24,7 @@ mod second;
 mod several;
 mod step;
 mod system;
+mod taken;
 mod user;
 mod vector;
 

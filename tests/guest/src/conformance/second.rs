@@ -1,7 +1,7 @@
 //! A second virtual processor: started by INIT and start-up, it answers what the first one asks, one word at a time.
 #![expect(unsafe_code, reason = "a processor begins in assembly")]
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::body;
@@ -9,8 +9,8 @@ use super::catch::attempt;
 use super::control::xsetbv;
 use super::event::yes;
 use super::processor::{cr4, rdmsr, rdmsr_now, rdtsc, set_cr4, wrmsr, wrmsr_now};
+use super::taken::{self, INTERRUPTS, NMIS, look};
 use super::{Spared, probe};
-use crate::gate::{self, Gate, gate};
 use crate::startup::{self, Stack};
 
 const ICR: u32 = 0x830;
@@ -23,8 +23,6 @@ static ORDER: AtomicU64 = AtomicU64::new(IDLE);
 static ANSWER: AtomicU64 = AtomicU64::new(0);
 /// How often it has begun.
 static STARTS: AtomicU64 = AtomicU64::new(0);
-/// Interrupts and NMIs that it took.
-static TAKEN: AtomicU64 = AtomicU64::new(0);
 
 const IDLE: u64 = 0;
 const READ_TSC: u64 = 1;
@@ -36,47 +34,8 @@ const CPUID_ID: u64 = 6;
 
 static mut STACK: Stack = Stack::new();
 
-unsafe extern "C" {
-    safe static second_interrupt: u8;
-}
-
-global_asm!(
-    r#"
-    .section .text.second, "ax"
-    .global second_interrupt
-    .align 16
-second_interrupt:
-    push rax
-    push rcx
-    push rdx
-    lock inc qword ptr [rip + {taken}]
-    mov ecx, 0x80B
-    xor eax, eax
-    xor edx, edx
-    wrmsr
-    pop rdx
-    pop rcx
-    pop rax
-    iretq
-    "#,
-    taken = sym TAKEN,
-);
-
-/// Its own interrupt table: what comes is counted, and an interrupt ended.
-fn install() {
-    static mut TABLE: [Gate; 256] = [[0; 2]; 256];
-    let table = &raw mut TABLE;
-    let gate = gate((&raw const second_interrupt).addr() as u64);
-    for vector in [2, 0x50] {
-        // SAFETY: only this processor uses the table.
-        unsafe { (*table)[vector] = gate };
-    }
-    // SAFETY: the table is static.
-    unsafe { gate::load(table.addr() as u64, 4095) };
-}
-
 extern "C" fn second_main() -> ! {
-    install();
+    taken::install();
     wrmsr_now(0x80F, 0x1FF);
     STARTS.fetch_add(1, Ordering::SeqCst);
     loop {
@@ -120,19 +79,28 @@ fn ask(order: u64) -> u64 {
     ANSWER.load(Ordering::Acquire)
 }
 
-fn wait_for(counter: &AtomicU64, more_than: u64) -> u64 {
-    while counter.load(Ordering::Acquire) <= more_than {
+fn starts() -> u64 {
+    STARTS.load(Ordering::Acquire)
+}
+
+/// Interrupts and NMIs that it took.
+fn interruptions() -> u64 {
+    [&INTERRUPTS, &NMIS].map(|counters| look(counters)[1]).iter().sum()
+}
+
+fn wait_for(count: fn() -> u64, more_than: u64) -> u64 {
+    while count() <= more_than {
         core::hint::spin_loop();
     }
-    counter.load(Ordering::Acquire)
+    count()
 }
 
 /// Sends INIT and start-up twice, as kernels do.
 fn start() -> u64 {
-    let before = STARTS.load(Ordering::Acquire);
+    let before = starts();
     // SAFETY: it does not run, or is stopped by this; the stack is its own.
     unsafe { startup::start(1, &raw mut STACK, second_main) };
-    wait_for(&STARTS, before)
+    wait_for(starts, before)
 }
 
 /// Asks.
@@ -147,10 +115,10 @@ pub fn run(spared: Spared) {
     probe!("second interrupt to all but oneself", "{}", wakes(3 << 18 | 0x50));
     probe!("second interrupt by logical destination", "{}", wakes(2 << 32 | 1 << 11 | 0x50));
     probe!("second interrupt to nobody", "{}", {
-        let before = TAKEN.load(Ordering::Acquire);
+        let before = interruptions();
         wrmsr(ICR, 9 << 32 | 0x50);
         ask(APIC_ID);
-        TAKEN.load(Ordering::Acquire) - before
+        interruptions() - before
     });
     probe!("second starts again after INIT", "{}", start());
     probe!(
@@ -201,10 +169,10 @@ fn vectors_are_apart() -> bool {
 
 /// How many it took when it halts and this is sent.
 fn wakes(command: u64) -> u64 {
-    let before = TAKEN.load(Ordering::Acquire);
+    let before = interruptions();
     ask(HALT);
     wrmsr(ICR, command);
-    let taken = wait_for(&TAKEN, before) - before;
+    let taken = wait_for(interruptions, before) - before;
     ask(APIC_ID);
     taken
 }

@@ -3,8 +3,9 @@
 use core::fmt;
 use core::sync::atomic::AtomicU64;
 
+use super::super::taken::{COUNT, INTERRUPTS, NMIS, VECTOR, look, more};
 use super::super::{Spared, probe};
-use super::{COUNT, NMIS, TAKEN, TO_OTHERS, VECTOR, breathe, look, more, send};
+use super::{TO_OTHERS, breathe, send};
 
 /// Shorthands of the ICR.
 const TO_SELF: u64 = 1 << 18;
@@ -57,7 +58,7 @@ impl Counter {
 
     /// The same of interrupts that are sent by a command of the ICR.
     pub fn took(self, expected: u64, command: u64) -> Each {
-        self.reached(&TAKEN, expected, || send(command | VECTOR))
+        self.reached(&INTERRUPTS, expected, || send(command | VECTOR))
     }
 }
 

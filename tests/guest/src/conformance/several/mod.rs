@@ -7,30 +7,24 @@ mod interrupts;
 mod spin;
 mod times;
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::hyperv::HYPERCALL;
 use super::page::Page;
 use super::processor::wrmsr_now;
+use super::taken::{self, COUNT, Counters, VECTOR, look, more};
 use super::{Spared, probe};
-use crate::gate::{self, gate};
+use crate::gate;
 use crate::startup::{self, Stack};
 use interrupts::{Counter, Each};
 
-/// Processors, this one among them.
-const COUNT: usize = 4;
 const ICR: u32 = 0x830;
-/// The vector that is sent.
-const VECTOR: u64 = 0x50;
 /// Shorthand of the ICR: to all but oneself.
 const TO_OTHERS: u64 = 3 << 18;
 
-/// Interrupts and NMIs that each took.
-static TAKEN: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
-static NMIS: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
 /// How often each has begun.
-static STARTS: [AtomicU64; COUNT] = [const { AtomicU64::new(0) }; COUNT];
+static STARTS: Counters = taken::ZERO;
 /// What all others do: a new number is a new order.
 static ORDER: AtomicU64 = AtomicU64::new(0);
 /// How many have done it.
@@ -47,78 +41,6 @@ const SPIN: u64 = 5;
 
 static mut STACKS: [Stack; COUNT] = [const { Stack::new() }; COUNT];
 static INPUTS: [Page; COUNT] = [const { Page::new() }; COUNT];
-
-unsafe extern "C" {
-    safe static several_interrupt: u8;
-    safe static several_nmi: u8;
-}
-
-global_asm!(
-    r#"
-    .section .text.several, "ax"
-    .global several_interrupt, several_nmi
-    .align 16
-several_interrupt:
-    push rax
-    push rcx
-    push rdx
-    mov ecx, 0x802
-    rdmsr
-    lea rcx, [rip + {taken}]
-    lock inc qword ptr [rcx + rax * 8]
-    mov ecx, 0x80B
-    xor eax, eax
-    xor edx, edx
-    wrmsr
-    pop rdx
-    pop rcx
-    pop rax
-    iretq
-
-    .align 16
-several_nmi:
-    push rax
-    push rcx
-    push rdx
-    mov ecx, 0x802
-    rdmsr
-    lea rcx, [rip + {nmis}]
-    lock inc qword ptr [rcx + rax * 8]
-    pop rdx
-    pop rcx
-    pop rax
-    iretq
-    "#,
-    taken = sym TAKEN,
-    nmis = sym NMIS,
-);
-
-fn look(counters: &[AtomicU64; COUNT]) -> [u64; COUNT] {
-    core::array::from_fn(|index| counters[index].load(Ordering::SeqCst))
-}
-
-/// What `counters` have more than `before`.
-fn more(counters: &[AtomicU64; COUNT], before: &[u64; COUNT]) -> [u64; COUNT] {
-    let now = look(counters);
-    core::array::from_fn(|index| now[index] - before[index])
-}
-
-/// The table of interrupts that all of them use.
-fn install(table: &'static Page) {
-    let gate = |handler: &u8| gate((&raw const *handler).addr() as u64);
-    for (vector, [low, high]) in [(2, gate(&several_nmi)), (VECTOR as usize, gate(&several_interrupt))] {
-        table.set(vector * 2, low);
-        table.set(vector * 2 + 1, high);
-    }
-    load(table.address());
-}
-
-fn load(table: u64) {
-    // SAFETY: the table is static.
-    unsafe { gate::load(table, 4095) };
-}
-
-static TABLE: Page = Page::new();
 
 /// Where the others begin, all with one stack: each takes its own.
 #[unsafe(naked)]
@@ -139,7 +61,7 @@ extern "C" fn begin() -> ! {
 }
 
 extern "C" fn other(id: usize) -> ! {
-    load(TABLE.address());
+    taken::load();
     wrmsr_now(0x80F, 0x1FF);
     STARTS[id % COUNT].fetch_add(1, Ordering::SeqCst);
     let mut seen = ORDER.load(Ordering::SeqCst);
@@ -211,7 +133,7 @@ fn end_order() {
 pub fn run(spared: Spared) {
     let counter = Counter(spared);
     let before = sidt();
-    install(&TABLE);
+    taken::install();
     probe!("several start one after the other", "{}", Each(started(false)));
     probe!("several INIT and start at once", "{}", Each(started(true)));
     interrupts::run(counter);
@@ -231,7 +153,8 @@ pub fn run(spared: Spared) {
         send(TO_OTHERS | 0x4500);
         counter.took(0, TO_OTHERS)
     });
-    load(before);
+    // SAFETY: it was loaded before.
+    unsafe { gate::load(before, 4095) };
 }
 
 fn sidt() -> u64 {
