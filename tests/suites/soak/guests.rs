@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
 use machine_tests::cli::Cli;
 
-use super::random::Random;
 use crate::machines::{accepted, expect_echo};
 use crate::shares::create;
 use crate::stale;
@@ -74,9 +74,9 @@ impl Guests {
     }
 
     /// Begins one at every place.
-    pub fn begin_all(&mut self, cli: &mut Cli<'_>, random: &mut Random) -> Result<()> {
+    pub fn begin_all(&mut self, cli: &mut Cli<'_>, random: &mut Rng) -> Result<()> {
         for place in 0..COUNT {
-            let program = random.pick(&PROGRAMS).copied().unwrap_or(ECHO);
+            let program = random.choice(&PROGRAMS).copied().unwrap_or(ECHO);
             self.begin(cli, place, Program { vps: 4, ..program })?;
         }
         Ok(())
@@ -93,13 +93,13 @@ impl Guests {
     }
 
     /// Begins one, or ends one, at any place.
-    pub fn begin_or_end(&mut self, cli: &mut Cli<'_>, random: &mut Random) -> Result<String> {
-        let place = random.below(COUNT as u64) as usize;
+    pub fn begin_or_end(&mut self, cli: &mut Cli<'_>, random: &mut Rng) -> Result<String> {
+        let place = random.usize(..COUNT);
         if self.running[place].is_some() {
             self.end(cli, place)?;
             return Ok(format!("-{place}"));
         }
-        let program = random.pick(&PROGRAMS).copied().unwrap_or(ECHO);
+        let program = random.choice(&PROGRAMS).copied().unwrap_or(ECHO);
         self.begin(cli, place, program)?;
         Ok(format!("+{place} {}", program.command_line))
     }
@@ -115,13 +115,13 @@ impl Guests {
     }
 
     /// One that runs.
-    fn any(&self, random: &mut Random) -> Option<(usize, Program)> {
+    fn any(&self, random: &mut Rng) -> Option<(usize, Program)> {
         let running: Vec<_> = (0..COUNT).filter_map(|place| Some((place, self.running[place]?))).collect();
-        random.pick(&running).copied()
+        random.choice(&running).copied()
     }
 
     /// Takes pages from one.
-    pub fn take_pages(&mut self, cli: &mut Cli<'_>, random: &mut Random) -> Result<String> {
+    pub fn take_pages(&mut self, cli: &mut Cli<'_>, random: &mut Rng) -> Result<String> {
         let Some((place, _)) = self.any(random) else { return Ok("no pages".to_owned()) };
         let [taken, in_use, late] = stale::churn(cli, &name(place))?;
         ensure!(late == 0, "{late} words of {}'s pages changed after they were taken away", name(place));
@@ -129,18 +129,18 @@ impl Guests {
     }
 
     /// Gives one another share.
-    pub fn share(&mut self, cli: &mut Cli<'_>, random: &mut Random) -> Result<String> {
+    pub fn share(&mut self, cli: &mut Cli<'_>, random: &mut Rng) -> Result<String> {
         let Some((place, _)) = self.any(random) else { return Ok("no share".to_owned()) };
-        let (weight, limit) = (random.within(10, 1000), random.within(20, 101));
-        let first = random.below(PROCESSORS);
-        let last = random.within(first, PROCESSORS);
+        let (weight, limit) = (random.u64(10..1000), random.u64(20..101));
+        let first = random.u64(..PROCESSORS);
+        let last = random.u64(first..PROCESSORS);
         let share = format!("--weight {weight} --limit {limit} --affinity {first}-{last}");
         accepted(cli, &format!("vm set {} {share}", name(place)))?;
         Ok(format!("{place} {share}"))
     }
 
     /// Talks to one that answers.
-    pub fn talk(&mut self, cli: &mut Cli<'_>, random: &mut Random) -> Result<String> {
+    pub fn talk(&mut self, cli: &mut Cli<'_>, random: &mut Rng) -> Result<String> {
         match self.any(random) {
             Some((place, ECHO)) => expect_echo(cli, &name(place), "still here")?,
             Some((place, STALE)) => stale::expect_nothing_stale(cli, &name(place))?,

@@ -1,9 +1,9 @@
 //! The Linux guest, with a disk that it writes and reads back.
 
 use anyhow::{Result, ensure};
+use fastrand::Rng;
 use machine_tests::cli::{Cli, PATIENCE};
 
-use super::random::Random;
 use crate::machines::accepted;
 
 const DISK: &str = "data:/disks/soak.raw";
@@ -31,8 +31,8 @@ impl Linux {
     }
 
     /// Ends it in one way or another.
-    pub fn end(&mut self, cli: &mut Cli<'_>, random: &mut Random) -> Result<()> {
-        match random.below(3) {
+    pub fn end(&mut self, cli: &mut Cli<'_>, random: &mut Rng) -> Result<()> {
+        match random.u64(..3) {
             0 => accepted(cli, "vm kill linux")?,
             1 => {
                 cli.run("vm stop linux")?;
@@ -46,9 +46,9 @@ impl Linux {
     }
 
     /// Writes somewhere, and reads it from the disk.
-    pub fn use_disk(&mut self, cli: &mut Cli<'_>, random: &mut Random) -> Result<String> {
-        let count = random.within(1, WORK);
-        let at = random.below(BLOCKS - count);
+    pub fn use_disk(&mut self, cli: &mut Cli<'_>, random: &mut Rng) -> Result<String> {
+        let count = random.u64(1..WORK);
+        let at = random.u64(..BLOCKS - count);
         cli.enter("linux")?;
         cli.shell(&format!("dd if=/dev/urandom of=/tmp/work bs=64k count={count} 2>/dev/null"), PATIENCE)?;
         let write = format!("dd if=/tmp/work of=/dev/sda bs=64k seek={at} conv=fsync 2>/dev/null");

@@ -6,11 +6,11 @@
 
 mod guests;
 mod linux;
-mod random;
 
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
 use machine_tests::artifacts::{SOAK_MINUTES, SOAK_SEED};
 use machine_tests::cli::Cli;
 use machine_tests::kind::Kind;
@@ -19,7 +19,6 @@ use crate::machines::{Bulkhead, free_memory};
 use crate::shares::TRIES;
 use guests::Guests;
 use linux::Linux;
-use random::Random;
 
 /// KiB that the root's heaps may grow by after the first round: its log alone has room for 256 KiB. A page that each
 /// life of a VM loses is more.
@@ -39,7 +38,7 @@ fn everything_at_random() -> Result<()> {
     let seed = number(SOAK_SEED).unwrap_or_else(now);
     println!("soak: {minutes} minutes, seed {seed}");
     let end = Instant::now() + Duration::from_secs(60 * minutes);
-    let mut soak = Soak { random: Random::new(seed), guests: Guests::default(), actions: Vec::new() };
+    let mut soak = Soak { random: Rng::with_seed(seed), guests: Guests::default(), actions: Vec::new() };
     let mut bulkhead = Bulkhead::boot_with_processors(Kind::Amd, 4)?;
     let run = soak.run(&mut bulkhead.cli(), end);
     run.with_context(|| format!("seed {seed}; {}", soak.actions.join("; ")))?;
@@ -48,7 +47,7 @@ fn everything_at_random() -> Result<()> {
 }
 
 struct Soak {
-    random: Random,
+    random: Rng,
     guests: Guests,
     /// What was done in this round.
     actions: Vec<String>,
@@ -83,7 +82,7 @@ impl Soak {
     /// Some of everything, and all guests' ends.
     fn round(&mut self, cli: &mut Cli<'_>, linux: &mut Linux) -> Result<()> {
         self.actions.clear();
-        for _ in 0..self.random.within(6, 14) {
+        for _ in 0..self.random.u64(6..14) {
             let action = self.act(cli, linux)?;
             self.actions.push(action);
         }
@@ -96,7 +95,7 @@ impl Soak {
     /// Something; what it was.
     fn act(&mut self, cli: &mut Cli<'_>, linux: &mut Linux) -> Result<String> {
         let random = &mut self.random;
-        match random.below(11) {
+        match random.u64(..11) {
             0..5 => self.guests.begin_or_end(cli, random),
             5 => self.guests.take_pages(cli, random),
             6 => self.guests.share(cli, random),
@@ -104,7 +103,7 @@ impl Soak {
             8 => linux.use_disk(cli, random),
             9 => self.guests.resets(cli),
             _ => {
-                let time = Duration::from_millis(random.within(100, 3000));
+                let time = Duration::from_millis(random.u64(100..3000));
                 std::thread::sleep(time);
                 Ok(format!("{time:?}"))
             }
