@@ -55,11 +55,9 @@ pub fn load<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, inbox: &Vp
 
 fn load_groups<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, dirty: HvRegisterPageDirty) {
     if dirty.general_purpose() {
-        let mut values = [0; 16];
-        for (index, value) in (word::GENERAL..).zip(&mut values) {
+        for (index, value) in (word::GENERAL..).zip(backend.gprs_mut().as_array_mut()) {
             *value = page.read(index);
         }
-        *backend.gprs_mut().as_array_mut() = values;
     }
     if dirty.instruction_pointer() {
         backend.set_rip(page.read(word::RIP));
@@ -87,8 +85,8 @@ fn load_groups<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, dirty: 
 /// load.
 #[inline(always)]
 pub fn store<B: VirtualProcessorBackend>(page: &Page, backend: &B) {
-    for (index, value) in (word::GENERAL..).zip(*backend.gprs().as_array()) {
-        page.write(index, value);
+    for (index, value) in (word::GENERAL..).zip(backend.gprs().as_array()) {
+        page.write(index, *value);
     }
     page.write(word::RIP, backend.rip());
     page.write(word::RFLAGS, backend.rflags());
