@@ -12,7 +12,7 @@ mod own;
 mod vm;
 mod wait;
 
-use crate::process::Process;
+use crate::process::{Process, Registers};
 use syscall::{Call, Error};
 
 /// What a call comes to.
@@ -27,10 +27,11 @@ pub enum Answer {
 /// The arguments of a call.
 type Arguments = [u64; 6];
 
-/// Does what call `number` of `process` asks for.
+/// Does what the call of `process` in `registers` asks for.
 #[inline]
-pub async fn answer(process: &Process, number: u64, arguments: Arguments) -> Answer {
-    let result = match Call::from_number(number) {
+pub async fn answer(process: &Process, registers: &Registers) -> Answer {
+    let arguments = registers.arguments();
+    let result = match Call::from_number(registers.rax) {
         Some(Call::VmRun) => vm::run(process, arguments).await,
         Some(Call::VmCreate) => vm::create(process, arguments).await,
         Some(Call::VmChurn) => vm::churn(process, arguments).await,

@@ -73,8 +73,14 @@ pub(super) async fn run(
     [vm, resume, channel, deadline, ..]: Arguments,
 ) -> Result<u64, Error> {
     let vm = process.object::<Arc<Vm>>(vm)?;
-    let end = process.object::<Arc<End<Object>>>(channel)?;
-    let event = vm.run(resume, &|context| end.poll_readable(context), deadline).await?;
+    let event = match vm.resume(resume)? {
+        Some(event) => event,
+        // The channel is looked up where it is waited for: most intercepts follow one another without that.
+        None => {
+            let end = process.object::<Arc<End<Object>>>(channel)?;
+            vm.next_event(&|context| end.poll_readable(context), deadline).await
+        }
+    };
     Ok(event.encode().cast_unsigned())
 }
 

@@ -151,7 +151,7 @@ async fn live(process: Process, mut registers: Registers) -> End {
         match enter(&mut registers, after_call) {
             Trap::Call => {
                 after_call = true;
-                match calls::answer(&process, registers.rax, registers.arguments()).await {
+                match calls::answer(&process, &registers).await {
                     calls::Answer::Value(value) => registers.rax = value.cast_unsigned(),
                     calls::Answer::Exit(code) => return End::Exited { code },
                 }

@@ -34,6 +34,8 @@ pub mod user;
 pub mod wakers;
 
 #[cfg(not(test))]
+pub(crate) use context::Context as Registers;
+#[cfg(not(test))]
 pub use life::Process;
 #[cfg(not(test))]
 pub use object::Object;

@@ -35,7 +35,7 @@ pub struct Inner {
     events: Mutex<Events>,
 }
 
-/// What [`Vm::run`](super::Vm::run) returns for.
+/// What [`Vm::next_event`](super::Vm::next_event) returns.
 #[derive(Default)]
 struct Events {
     /// VPs with an intercept, oldest first.

@@ -186,18 +186,18 @@ impl Vm {
         Ok(())
     }
 
-    /// Resumes VP `resume`, whose intercept has been answered, then waits for the next event. `channel` says whether the
-    /// worker's channel is readable.
+    /// Resumes VP `vp`, whose intercept has been answered (`NO_VP`: none); its next intercept, if it has come to that here.
     ///
     /// # Errors
     /// `InvalidArgument`, `InvalidState`: the VP does not wait for an answer.
-    pub async fn run(
-        &self,
-        resume: u64,
-        channel: run::ChannelReady<'_>,
-        deadline: u64,
-    ) -> Result<VmEvent, Error> {
-        run::run(&self.inner, resume, channel, deadline).await
+    #[inline]
+    pub fn resume(&self, vp: u64) -> Result<Option<VmEvent>, Error> {
+        run::resume(&self.inner, vp)
+    }
+
+    /// Waits for the next event. `channel` says whether the worker's channel is readable.
+    pub async fn next_event(&self, channel: run::ChannelReady<'_>, deadline: u64) -> VmEvent {
+        run::next_event(&self.inner, channel, deadline).await
     }
 
     /// Asserts an interrupt on the local APICs.

@@ -16,26 +16,13 @@ use syscall::{Error, NO_VP, VmEvent};
 /// Whether a channel is readable; has the context woken when it becomes so.
 pub type ChannelReady<'a> = &'a (dyn Fn(&mut Context<'_>) -> bool + Sync);
 
-/// Resumes VP `resume`, then waits for the next event.
-pub async fn run(
-    inner: &Inner,
-    resume: u64,
-    channel: ChannelReady<'_>,
-    deadline: u64,
-) -> Result<VmEvent, Error> {
-    if resume != NO_VP
-        && let Some(event) = resume_inline(inner, resume)?
-    {
-        return Ok(event);
-    }
-    let mut timer = time::sleep_until(deadline);
-    poll_fn(|context| poll_event(inner, channel, &mut timer, context)).await
-}
-
-/// Runs the VP whose intercept was answered; its next intercept, if that is how it ends.
+/// Runs VP `vp`, whose intercept was answered; its next intercept, if that is how it ends.
 #[inline]
-fn resume_inline(inner: &Inner, resume: u64) -> Result<Option<VmEvent>, Error> {
-    let index = u32::try_from(resume).map_err(|_| Error::InvalidArgument)?;
+pub fn resume(inner: &Inner, vp: u64) -> Result<Option<VmEvent>, Error> {
+    if vp == NO_VP {
+        return Ok(None);
+    }
+    let index = u32::try_from(vp).map_err(|_| Error::InvalidArgument)?;
     let vp = inner.vp(index).ok_or(Error::InvalidArgument)?;
     if !vp.change(State::Intercepted, State::Inline) {
         return if vp.state() == State::Dead { Ok(None) } else { Err(Error::InvalidState) };
@@ -63,20 +50,23 @@ fn resume_inline(inner: &Inner, resume: u64) -> Result<Option<VmEvent>, Error> {
     Ok(None)
 }
 
+/// Waits for the next event.
+pub async fn next_event(inner: &Inner, channel: ChannelReady<'_>, deadline: u64) -> VmEvent {
+    let mut timer = time::sleep_until(deadline);
+    poll_fn(|context| poll_event(inner, channel, &mut timer, context)).await
+}
+
 fn poll_event(
     inner: &Inner,
     channel: ChannelReady<'_>,
     timer: &mut Sleep,
     context: &mut Context<'_>,
-) -> Poll<Result<VmEvent, Error>> {
+) -> Poll<VmEvent> {
     if let Some(event) = inner.poll_event(context) {
-        return Poll::Ready(Ok(event));
+        return Poll::Ready(event);
     }
     if channel(context) {
-        return Poll::Ready(Ok(VmEvent::Channel));
+        return Poll::Ready(VmEvent::Channel);
     }
-    match Pin::new(timer).poll(context) {
-        Poll::Ready(()) => Poll::Ready(Ok(VmEvent::Timeout)),
-        Poll::Pending => Poll::Pending,
-    }
+    Pin::new(timer).poll(context).map(|()| VmEvent::Timeout)
 }
