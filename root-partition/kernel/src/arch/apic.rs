@@ -74,8 +74,9 @@ pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
     // First: while it is not enabled, as after INIT, the timer stays masked whatever is written (SDM vol. 3A 12.4.7.2; in
     // QEMU it does not).
     write(SPURIOUS, SOFTWARE_ENABLE | u32::from(spurious));
-    write(TASK_PRIORITY, 0);
     write(LINT0, MASKED);
+    // QEMU forgets an interrupt of the 8259, which cannot come any more, only when the priority is written.
+    write(TASK_PRIORITY, 0);
     write(TIMER, u32::from(timer));
     write(TIMER_DIVIDE, BY_ONE);
     Some(())
