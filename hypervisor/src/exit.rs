@@ -67,7 +67,7 @@ pub fn handle_exit<B: VirtualProcessorBackend>(
         Exit::WriteBackInvalidate => vp.backend.advance(),
         Exit::UndefinedInstruction => vp.backend.inject(Event::UNDEFINED_INSTRUCTION),
         Exit::TripleFault | Exit::InvalidState => {
-            intercept::unrecoverable(vp, env.partition_id());
+            intercept::unrecoverable(vp, env.partition_id(), exit);
             return Next::Intercept;
         }
     }
@@ -98,7 +98,7 @@ fn write_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Sur
     match followup.unwrap_or(Followup::None) {
         Followup::None => return Next::Enter,
         Followup::LevelEoi(vector) => intercept::apic_eoi(vp, env.partition_id(), vector),
-        Followup::Reset => intercept::unrecoverable(vp, env.partition_id()),
+        Followup::Reset => intercept::unrecoverable(vp, env.partition_id(), &Exit::TripleFault),
     }
     Next::Intercept
 }

@@ -9,7 +9,7 @@ use hv_abi::registers::HvRegisterName;
 use hv_abi::{HvPartitionId, HvVpIndex};
 use zerocopy::{Immutable, IntoBytes};
 
-use crate::backend::{Access, PortAccess, SecondLevelFault, VirtualProcessorBackend};
+use crate::backend::{Access, Exit, PortAccess, SecondLevelFault, VirtualProcessorBackend};
 use crate::platform::Running;
 use crate::translate::CACHE_TYPE;
 
@@ -132,9 +132,12 @@ pub fn memory<B: VirtualProcessorBackend>(
 }
 
 /// A triple fault, or a state that the processor refuses: the VP cannot go on.
-pub fn unrecoverable<B: VirtualProcessorBackend>(vp: &Running<'_, B>, from: HvPartitionId) {
-    let header = header(vp, InterceptAccess::EXECUTE, 0);
-    put(vp, from, HvMessageType::UNRECOVERABLE_EXCEPTION, &header, size_of::<InterceptMessageHeader>());
+pub fn unrecoverable<B: VirtualProcessorBackend>(vp: &Running<'_, B>, from: HvPartitionId, exit: &Exit) {
+    let kind = match exit {
+        Exit::InvalidState => HvMessageType::INVALID_VP_REGISTER_VALUE,
+        _ => HvMessageType::UNRECOVERABLE_EXCEPTION,
+    };
+    put(vp, from, kind, &header(vp, InterceptAccess::EXECUTE, 0), size_of::<InterceptMessageHeader>());
 }
 
 /// The guest ended a level-triggered interrupt.

@@ -19,6 +19,7 @@ open_enum! {
         GPA_INTERCEPT = 0x8000_0001,
         /// [`TimerMessage`].
         TIMER_EXPIRED = 0x8000_0010,
+        /// [`InterceptMessageHeader`] only: the processor refuses to run the VP in the state it has.
         INVALID_VP_REGISTER_VALUE = 0x8000_0020,
         /// [`InterceptMessageHeader`] only: a triple fault; the VP cannot go on.
         UNRECOVERABLE_EXCEPTION = 0x8000_0021,

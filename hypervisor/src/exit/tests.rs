@@ -337,14 +337,19 @@ fn memory_faults_go_to_the_root() {
 }
 
 #[test]
-fn a_triple_fault_is_the_guests_end_only() {
-    let partition = Partition::new(1);
-    let mut vp = running(&partition, 0);
-    vp.backend.rip = 0x1234;
-    assert_eq!(partition.exit(&mut vp, Exit::TripleFault), Next::Intercept);
-    let message = message(&vp);
-    assert_eq!(message.header.message_type, HvMessageType::UNRECOVERABLE_EXCEPTION);
-    assert_eq!(message.payload_as::<InterceptMessageHeader>().unwrap().rip, 0x1234);
+fn a_triple_fault_or_a_refused_state_is_the_guests_end_only() {
+    for (exit, why) in [
+        (Exit::TripleFault, HvMessageType::UNRECOVERABLE_EXCEPTION),
+        (Exit::InvalidState, HvMessageType::INVALID_VP_REGISTER_VALUE),
+    ] {
+        let partition = Partition::new(1);
+        let mut vp = running(&partition, 0);
+        vp.backend.rip = 0x1234;
+        assert_eq!(partition.exit(&mut vp, exit), Next::Intercept);
+        let message = message(&vp);
+        assert_eq!(message.header.message_type, why);
+        assert_eq!(message.payload_as::<InterceptMessageHeader>().unwrap().rip, 0x1234);
+    }
 }
 
 #[test]

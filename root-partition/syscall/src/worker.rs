@@ -57,6 +57,8 @@ pub enum StopReason {
     Reset,
     /// A virtual processor could not go on (triple fault).
     TripleFault,
+    /// A virtual processor was in a state that the processor refuses.
+    InvalidState,
     /// `vmms` stopped it.
     Killed,
 }

@@ -143,6 +143,9 @@ impl<S: System, V: Volume> Manager<S, V> {
             Some(End::Stopped(StopReason::TripleFault)) => {
                 self.off(name, "its guest ended in a triple fault", true)
             }
+            Some(End::Stopped(StopReason::InvalidState)) => {
+                self.off(name, "the processor refused the state of its guest", true)
+            }
             Some(End::Failed(why)) => self.off(name, &why, true),
             None => self.off(name, &crash(&status), true),
         };

@@ -226,16 +226,13 @@ fn a_full_queue_loses_nothing_while_somebody_reads() {
 }
 
 #[test]
-fn power_off_reset_and_triple_fault_end_the_guest() {
-    let triple = HvMessage::new(
-        HvMessageType::UNRECOVERABLE_EXCEPTION,
-        0,
-        InterceptMessageHeader::default().as_bytes(),
-    );
+fn power_off_reset_and_what_no_processor_goes_on_from_end_the_guest() {
+    let bare = |kind| HvMessage::new(kind, 0, InterceptMessageHeader::default().as_bytes());
     for (message, reason) in [
         (port(0x604, InterceptAccess::WRITE, byte(), 0x34), StopReason::PowerOff),
         (port(0xCF9, InterceptAccess::WRITE, byte(), 6), StopReason::Reset),
-        (triple, StopReason::TripleFault),
+        (bare(HvMessageType::UNRECOVERABLE_EXCEPTION), StopReason::TripleFault),
+        (bare(HvMessageType::INVALID_VP_REGISTER_VALUE), StopReason::InvalidState),
     ] {
         let (worker, machine) = worker(message);
         machine.0.borrow_mut().events = [VmEvent::Intercept(0)].into();
