@@ -16,6 +16,11 @@ pub const NETWORK_BOOT_FILE: &str = "boot/grub/i386-pc/core.0";
 pub const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,\
                      -perfctr-core,-clzero,-xsaveerptr,-wbnoinvd,-ibpb,-amd-stibp,-nrip-save,-xsavec,-xsaves";
 
+/// QEMU's `-accel` without hardware: one thread takes turns for all processors. With one for each, TCG (7.2) corrupts the state
+/// of the first: whenever another restores an FPU's state, `cpu_clear_ignne` changes a word of it, without a lock, that
+/// VMRUN and #VMEXIT change too; so a guest may run without nested paging, or the hypervisor be interrupted while GIF is 0.
+const TCG: &str = "tcg,thread=single";
+
 /// How a machine starts.
 #[derive(Clone, Debug)]
 pub enum Boot {
@@ -139,7 +144,7 @@ impl Description {
             disks: Vec::new(),
             serial,
             control: None,
-            acceleration: vec!["-accel".into(), "tcg".into()],
+            acceleration: vec!["-accel".into(), TCG.into()],
             extra: Vec::new(),
         }
     }
@@ -150,17 +155,11 @@ impl Description {
         self.model = format!("host,{}", acceleration.0);
     }
 
-    /// One thread takes turns for all processors. With one for each, QEMU's TCG does not survive for long that a guest
-    /// sets breakpoints (a segmentation fault of its own).
-    pub fn in_turns(&mut self) {
-        if self.accelerator() == "tcg" {
-            self.acceleration = vec!["-accel".into(), "tcg,thread=single".into()];
-        }
-    }
-
     /// What QEMU runs the machine with.
     pub fn accelerator(&self) -> String {
-        self.acceleration.get(1).map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+        let name =
+            self.acceleration.get(1).map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        name.split(',').next().unwrap_or_default().to_owned()
     }
 
     /// The command that starts it.

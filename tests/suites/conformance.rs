@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use machine_tests::kind::Kind;
-use machine_tests::qemu::Description;
 
 use crate::machines::{Bulkhead, accepted};
 
@@ -20,11 +19,11 @@ const LONG: Duration = Duration::from_secs(600);
 const END: &str = "CONFORMANCE DONE";
 
 pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
-    let mut bulkhead = Bulkhead::boot_as(on, Description::in_turns)?;
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     // What the emulators do not survive: see the guest.
     let spared = match on {
-        Kind::Amd => " no-reserved no-priority late-interrupts double-interrupts",
+        Kind::Amd => " no-reserved no-priority late-interrupts",
         Kind::Intel => "",
         Kind::Ryzen => " no-paged-real",
     };
