@@ -73,6 +73,10 @@ impl PendingEvent {
     const fn kind(self) -> u8 {
         (self.0 >> 8 & 7) as u8
     }
+    /// There is one, an interrupt.
+    pub const fn is_interrupt(self) -> bool {
+        self.is_valid() && self.kind() == 0
+    }
     /// An NMI.
     pub const fn is_nmi(self) -> bool {
         self.kind() == NMI
@@ -120,6 +124,9 @@ mod tests {
         assert_eq!(fault.without_error_code(), PendingEvent::new(0x8000_030E, 0));
         assert_eq!(PendingEvent::of(Event::UNDEFINED_INSTRUCTION).error_code(), None);
         assert!(!fault.is_nmi() && PendingEvent::of(Event::Nmi).is_nmi());
+        let interrupts =
+            [PendingEvent::of(Event::Interrupt(2)), PendingEvent::of(Event::Nmi), fault, PendingEvent::NONE];
+        assert_eq!(interrupts.map(PendingEvent::is_interrupt), [true, false, false, false]);
         assert_eq!(
             PendingEvent::new(0x8000_1B0E, 1).information(),
             0x8000_0B0E,

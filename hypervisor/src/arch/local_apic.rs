@@ -6,7 +6,6 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use crate::address_space;
 use crate::arch::cpu;
-use extension::svm::features::LookAgain;
 
 /// APIC_BASE.EXTD: x2APIC mode.
 const X2APIC: u64 = 1 << 10;
@@ -86,16 +85,15 @@ pub fn send(target: u32, message: Message) {
 }
 
 /// Has this processor's look for what it is to take: its task priority is written, as it is.
-#[inline]
-pub fn look_again(how: LookAgain) {
-    if how == LookAgain::InMemory {
-        let priority = register(TASK_PRIORITY);
-        priority.store(priority.load(Ordering::Relaxed), Ordering::Relaxed);
-    } else if how == LookAgain::Msr {
+pub fn look_again() {
+    if mode_and_base() & X2APIC != 0 {
         // SAFETY: the register exists in this mode.
         let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
         // SAFETY: nothing changes by it.
         unsafe { cpu::wrmsr(X2APIC_TASK_PRIORITY, priority) };
+    } else {
+        let priority = register(TASK_PRIORITY);
+        priority.store(priority.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 

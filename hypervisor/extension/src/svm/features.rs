@@ -21,19 +21,6 @@ bitflags! {
     }
 }
 
-/// How the local APIC is had to look again, after each exit, for interrupts that wait: QEMU's TCG may have forgotten one
-/// that came beside the exit.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum LookAgain {
-    /// It is not TCG: never.
-    #[default]
-    Never,
-    /// Its registers are in memory.
-    InMemory,
-    /// It is in x2APIC mode, as the root partition has it where it can be.
-    Msr,
-}
-
 /// Registers of CPUID, in the order EAX, EBX, ECX, EDX.
 type Cpuid<'a> = &'a dyn Fn(u32) -> [u32; 4];
 
@@ -44,8 +31,8 @@ pub struct Capabilities {
     pub features: Features,
     /// ASIDs, the host's among them.
     pub asids: u32,
-    /// See [`LookAgain`].
-    pub look_again: LookAgain,
+    /// It is QEMU's TCG, whose faults are worked around.
+    pub tcg: bool,
 }
 
 /// Checks the processor. `vm_cr`: that register, where it can be read.
@@ -74,22 +61,15 @@ pub fn check(cpuid: Cpuid<'_>, vm_cr: impl FnOnce() -> Option<u64>) -> Result<Ca
     if edx & NX == 0 {
         return Err(Refusal::NoExecuteDisable);
     }
-    Ok(Capabilities { features, asids, look_again: look_again(cpuid) })
+    Ok(Capabilities { features, asids, tcg: is_tcg(cpuid) })
 }
 
 /// TCG is known by what it calls itself.
-fn look_again(cpuid: Cpuid<'_>) -> LookAgain {
-    const X2APIC: u32 = 1 << 21;
+fn is_tcg(cpuid: Cpuid<'_>) -> bool {
     const UNDER_HYPERVISOR: u32 = 1 << 31;
-    const TCG: u32 = u32::from_le_bytes(*b"TCGT");
-    const CGT: u32 = u32::from_le_bytes(*b"CGTC");
-    const GTC: u32 = u32::from_le_bytes(*b"GTCG");
     let [_, _, ecx, _] = cpuid(1);
-    match cpuid(0x4000_0000) {
-        [_, TCG, CGT, GTC] if ecx & (UNDER_HYPERVISOR | X2APIC) == UNDER_HYPERVISOR => LookAgain::InMemory,
-        [_, TCG, CGT, GTC] if ecx & UNDER_HYPERVISOR != 0 => LookAgain::Msr,
-        _ => LookAgain::Never,
-    }
+    let [_, name @ ..] = cpuid(0x4000_0000);
+    ecx & UNDER_HYPERVISOR != 0 && name.map(u32::to_le_bytes).as_flattened() == b"TCGTCGTCGTCG"
 }
 
 /// Bits of a physical address that name different places. While memory encryption is on (`syscfg`) the bits above say
@@ -127,8 +107,7 @@ mod tests {
 
     #[test]
     fn a_whole_processor_is_taken() {
-        let expected =
-            Capabilities { features: Features::NESTED_PAGING, asids: 16, look_again: LookAgain::Never };
+        let expected = Capabilities { features: Features::NESTED_PAGING, asids: 16, tcg: false };
         assert_eq!(checked(None, Some(0)), Ok(expected));
         assert_eq!(checked(None, None), Ok(expected));
     }
@@ -136,16 +115,15 @@ mod tests {
     #[test]
     fn tcg_is_known_by_its_name() {
         let processor = |ecx, name| {
-            look_again(&move |leaf| match leaf {
+            is_tcg(&move |leaf| match leaf {
                 1 => [0, 0, ecx, 0],
                 0x4000_0000 if name => [0x4000_0001, 0x5447_4354, 0x4354_4743, 0x4743_5447],
                 _ => [0; 4],
             })
         };
-        assert_eq!(processor(1 << 31, true), LookAgain::InMemory);
-        assert_eq!(processor(1 << 31 | 1 << 21, true), LookAgain::Msr);
-        assert_eq!(processor(1 << 31, false), LookAgain::Never);
-        assert_eq!(processor(0, true), LookAgain::Never);
+        assert!(processor(1 << 31, true));
+        assert!(!processor(1 << 31, false));
+        assert!(!processor(0, true));
     }
 
     #[test]

@@ -28,6 +28,8 @@ bitflags! {
         const IRET = 1 << 20;
         /// INVD.
         const INVD = 1 << 22;
+        /// PAUSE.
+        const PAUSE = 1 << 23;
         /// HLT.
         const HLT = 1 << 24;
         /// INVLPGA.
@@ -122,6 +124,7 @@ pub mod exit_code {
     pub const CPUID: u64 = 0x72;
     pub const IRET: u64 = 0x74;
     pub const INVD: u64 = 0x76;
+    pub const PAUSE: u64 = 0x77;
     pub const HLT: u64 = 0x78;
     pub const INVLPGA: u64 = 0x7A;
     pub const IOIO: u64 = 0x7B;

@@ -3,7 +3,6 @@
 use crate::arch::svm::processor::SvmProcessor;
 use crate::backend::Event;
 use extension::event::PendingEvent;
-use extension::svm::features::Features;
 use extension::svm::vmcb::{CleanBits, Intercepts};
 
 /// Whether the guest is in an NMI handler.
@@ -67,16 +66,20 @@ impl SvmProcessor {
     pub(super) fn requeue(&mut self) {
         let control = &mut self.vmcb.control;
         let event = control.exitintinfo;
-        control.eventinj = if event.is_of_instruction() { PendingEvent::NONE } else { event };
+        control.eventinj = match event.vector() {
+            _ if event.is_of_instruction() => PendingEvent::NONE,
+            // QEMU's TCG calls an interrupt an exception that it did not take from EVENTINJ.
+            vector @ 32.. if !event.is_nmi() => PendingEvent::of(Event::Interrupt(vector)),
+            _ => event,
+        };
     }
 
-    /// The shadow of STI is over with an exit in QEMU's TCG (the machine without next RIP), whose VMRUN does not look at it:
+    /// The shadow of STI is over with an exit in QEMU's TCG, whose VMRUN does not look at it:
     /// an interrupt window that waits for its end would come before the HLT behind it. It is held back until the next exit.
     #[cold]
     pub(super) fn hold_window(&mut self) -> bool {
-        let exact = self.features.contains(Features::NEXT_RIP);
         let control = &mut self.vmcb.control;
-        let held = !exact && control.interrupt_control.v_irq();
+        let held = self.tcg && control.interrupt_control.v_irq();
         if held {
             control.interrupt_control.set_v_irq(false);
             control.clean.remove(CleanBits::INTERRUPTS);
@@ -88,7 +91,6 @@ impl SvmProcessor {
     /// intercepted, as that of any is (see [`SvmProcessor::run`] for one that nobody asked for).
     #[inline]
     pub fn request_interrupt_window(&mut self, vector: Option<u8>) {
-        let exact = self.features.contains(Features::NEXT_RIP);
         let control = &mut self.vmcb.control;
         if vector.is_none() && !control.interrupt_control.v_irq() {
             return;
@@ -96,13 +98,15 @@ impl SvmProcessor {
         let mut interrupt = control.interrupt_control.with_v_irq(vector.is_some());
         if let Some(vector) = vector {
             let class = vector >> 4;
-            // QEMU's TCG (the machine without next RIP) delivers at a priority equal to the task priority as well,
+            // QEMU's TCG delivers at a priority equal to the task priority as well,
             // where the manual says above: there the exit would come for ever.
-            let masked_there = !exact && interrupt.v_tpr() & 0xF == class;
+            let masked_there = self.tcg && interrupt.v_tpr() & 0xF == class;
             interrupt.set_v_intr_prio(if masked_there { class.saturating_sub(1) } else { class });
             interrupt.set_v_intr_vector(vector);
         }
         control.interrupt_control = interrupt;
+        // See `run`: who spins with interrupts off has to exit now and then. (TCG knows no clean bits.)
+        control.intercepts.set(Intercepts::PAUSE, self.tcg && vector.is_some());
         control.clean.remove(CleanBits::INTERRUPTS);
     }
 }

@@ -77,6 +77,11 @@ impl SvmProcessor {
                 Exit::Handled
             }
             exit_code::SHUTDOWN => Exit::TripleFault,
+            exit_code::PAUSE => {
+                self.outside.length = 2;
+                self.advance();
+                Exit::Handled
+            }
             // No performance counters.
             exit_code::RDPMC => {
                 self.inject(Event::GENERAL_PROTECTION);

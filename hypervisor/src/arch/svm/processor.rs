@@ -4,7 +4,7 @@
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
-use crate::arch::local_apic;
+use crate::arch::local_apic::{self, Message};
 use crate::arch::memory::regions;
 use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
@@ -15,7 +15,7 @@ use crate::backend::{Exit, Kind};
 use crate::machine::MappedPage;
 use extension::asid::Lease;
 use extension::event::PendingEvent;
-use extension::svm::features::{Capabilities, Features, LookAgain};
+use extension::svm::features::{Capabilities, Features};
 use extension::svm::length::LengthCache;
 use extension::svm::vmcb::{CleanBits, Vmcb, tlb_control};
 
@@ -32,7 +32,7 @@ pub struct SvmProcessor {
     /// What the clean bits are set to after a run: nothing, where the processor does not know them.
     clean: CleanBits,
     pub(super) features: Features,
-    look_again: LookAgain,
+    pub(super) tcg: bool,
     pub(super) nmi: NmiState,
     pub(super) lengths: LengthCache,
 }
@@ -58,7 +58,7 @@ impl SvmProcessor {
         // SAFETY: the caller gives the page to this VP alone, zeroed and mapped as long as it lives; every bit pattern
         // is a control block.
         let vmcb = unsafe { control.address.cast::<Vmcb>().as_mut() };
-        let Capabilities { features, look_again, .. } = capabilities();
+        let Capabilities { features, tcg, .. } = capabilities();
         let mut this = Self {
             outside: Outside::new(kind),
             vmcb,
@@ -66,7 +66,7 @@ impl SvmProcessor {
             lease: Lease::default(),
             clean: if features.contains(Features::CLEAN_BITS) { CleanBits::ALL } else { CleanBits::empty() },
             features,
-            look_again,
+            tcg,
             nmi: NmiState::Open,
             lengths: LengthCache::new(),
         };
@@ -85,9 +85,14 @@ impl SvmProcessor {
 
     /// Enters the guest; why it left.
     ///
-    /// At each exit QEMU's TCG (`do_vmexit` of 7.2) takes back its note of a virtual interrupt, beside other threads that
-    /// note other things in the same word, without a lock. So what they note may be lost: of an interrupt the local APIC
-    /// still knows. And the virtual interrupt may be noted still, in a guest that has none: there it is intercepted.
+    /// QEMU's TCG (7.2) has two faults that are worked around here. Both end guests, or let them stand still, where its
+    /// threads are held up:
+    /// * VMRUN that injects an interrupt leaves a note to deliver it, which a kick from another thread right behind it follows:
+    ///   the guest takes the interrupt twice, whether it can or not. An NMI that waits for the VMRUN exits first, and
+    ///   strikes that out.
+    /// * VMRUN with a virtual interrupt notes that, without a lock, in a word in which other threads note interrupts, which
+    ///   may be lost. The local APIC still knows them, and looks again at the exit; and so that there is one, PAUSE exits
+    ///   too. A virtual interrupt that is noted still in a guest that has none is intercepted.
     #[inline]
     pub fn run(&mut self) -> Exit {
         let this = per_cpu::this();
@@ -97,14 +102,19 @@ impl SvmProcessor {
         self.vmcb.save.rax = self.outside.gprs.rax;
         self.vmcb.save.rsp = self.outside.gprs.rsp;
         let held = self.vmcb.control.interrupt_shadow != 0 && self.hold_window();
+        if self.tcg && self.vmcb.control.eventinj.is_interrupt() {
+            local_apic::send(this.apic_id, Message::Nmi);
+        }
         // SAFETY: the control block is this VP's; its nested tables are the caller's business and hold nothing of the
         // hypervisor's; SVM is on and the host's state saved since the processor started.
         unsafe { world_switch::enter(self.vmcb_page, &mut self.outside.gprs, this.host_state) };
         self.outside.gprs.rax = self.vmcb.save.rax;
         self.outside.gprs.rsp = self.vmcb.save.rsp;
-        local_apic::look_again(self.look_again);
         regions::catch_up();
         let control = &mut self.vmcb.control;
+        if self.tcg && control.interrupt_control.v_irq() {
+            local_apic::look_again();
+        }
         control.tlb_control = tlb_control::NOTHING;
         control.clean = self.clean;
         if held {

@@ -54,11 +54,6 @@ impl Outcome {
         self.events().first().copied().unwrap_or_default()
     }
 
-    /// How many came.
-    pub fn count(&self) -> u64 {
-        self.count as u64
-    }
-
     /// How many came of `vector`.
     pub fn count_of(&self, vector: u8) -> usize {
         self.events().iter().filter(|event| event.vector == vector).count()

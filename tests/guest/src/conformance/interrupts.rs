@@ -26,11 +26,8 @@ macro_rules! pending {
 fn first_taken(spared: Spared, body: extern "C" fn(*mut u64)) -> (Outcome, u64) {
     let times = if spared.late_interrupts { PATIENCE } else { 1 };
     let mut words = [0; 4];
-    let outcome = spared.counted(1, Outcome::count, || {
-        let taken = (0..times).map(|_| attempt(body, &mut words)).find(|outcome| !outcome.is_none());
-        taken.unwrap_or(Outcome::NOTHING)
-    });
-    (outcome, words[0])
+    let taken = (0..times).map(|_| attempt(body, &mut words)).find(|outcome| !outcome.is_none());
+    (taken.unwrap_or(Outcome::NOTHING), words[0])
 }
 
 /// Asks.
@@ -85,9 +82,7 @@ pub fn run(spared: Spared) {
     probe!(
         "interrupt the higher goes first",
         "{}",
-        self_ipis(
-            spared,
-            3,
+        attempt(
             body!(
                 "mov ecx, 0x83F",
                 "mov eax, 0x41",
@@ -103,15 +98,14 @@ pub fn run(spared: Spared) {
                 "nop",
                 "nop",
                 "cli"
-            )
+            ),
+            &mut []
         )
     );
     probe!(
         "interrupt the same twice is one",
         "{}",
-        self_ipis(
-            spared,
-            1,
+        attempt(
             body!(
                 "mov ecx, 0x83F",
                 "mov eax, 0x41",
@@ -123,36 +117,23 @@ pub fn run(spared: Spared) {
                 "nop",
                 "nop",
                 "cli"
-            )
+            ),
+            &mut []
         )
     );
     probe!("interrupt requested, then over", "{:x?}", request_registers());
-    probe!("interrupt lower waits for EOI", "{}", spared.counted(2, Outcome::count, lower_waits));
+    probe!("interrupt lower waits for EOI", "{}", lower_waits());
     probe!(
         "interrupt through ICR to itself",
         "{}",
-        self_ipis(
-            spared,
-            1,
-            body!("mov ecx, 0x830", "mov eax, 0x40042", "xor edx, edx", "wrmsr", "sti", "nop", "nop", "cli")
+        attempt(
+            body!("mov ecx, 0x830", "mov eax, 0x40042", "xor edx, edx", "wrmsr", "sti", "nop", "nop", "cli"),
+            &mut []
         )
     );
-    probe!(
-        "interrupt while the timer runs ends hlt",
-        "{}",
-        spared.counted(1, Outcome::count, timer_ends_hlt)
-    );
-    probe!(
-        "interrupt of the deadline timer ends hlt",
-        "{}",
-        spared.counted(1, Outcome::count, deadline_ends_hlt)
-    );
+    probe!("interrupt while the timer runs ends hlt", "{}", timer_ends_hlt());
+    probe!("interrupt of the deadline timer ends hlt", "{}", deadline_ends_hlt());
     nmi();
-}
-
-/// What comes of it when that should be `expected` interrupts.
-fn self_ipis(spared: Spared, expected: u64, instructions: extern "C" fn(*mut u64)) -> Outcome {
-    spared.counted(expected, Outcome::count, || attempt(instructions, &mut []))
 }
 
 /// IRR before, then IRR, ISR and processor priority after, of vector 0x41.

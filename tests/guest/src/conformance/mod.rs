@@ -62,7 +62,7 @@ fn finish(result: Arguments<'_>) {
     let _ = writeln!(Serial, "{result}");
 }
 
-/// How often to ask where an interrupt may come late, or twice: see [`Spared`].
+/// How often to ask where an interrupt may come late: see [`Spared`].
 const PATIENCE: u32 = 4;
 
 /// What is not tried, because the machine below does not survive it; and what is allowed to come late there.
@@ -75,10 +75,6 @@ pub struct Spared {
     /// An interrupt may be taken with a later exit only: VMRUN of QEMU's TCG ignores the interrupt shadow, so the
     /// hypervisor holds the window back when an interrupt of the machine fell into one. Asked again where none came.
     pub late_interrupts: bool,
-    /// An interrupt may be taken twice: `helper_vmrun` of QEMU's TCG leaves `exception_index` set behind an interrupt that
-    /// it injected, and `cpu_exec` delivers that again when the processor is kicked before the guest's next exit.
-    /// Asked again where more came than should, never where fewer did.
-    pub double_interrupts: bool,
     /// Single-step: Bochs carries the trap of an instruction that ends in #VMEXIT over to the host.
     pub steps: bool,
     /// CR0.PG without CR0.PE: Bochs ends when it is in an AMD-V guest in long mode.
@@ -94,25 +90,12 @@ impl Spared {
                 "no-reserved" => spared.reserved = true,
                 "no-priority" => spared.priority = true,
                 "late-interrupts" => spared.late_interrupts = true,
-                "double-interrupts" => spared.double_interrupts = true,
                 "no-steps" => spared.steps = true,
                 "no-paged-real" => spared.paged_real = true,
                 _ => say!("conformance: what is {word}?"),
             }
         }
         spared
-    }
-
-    /// Asks `probe`, and again while an interrupt may have come twice: what it answers counts for more than `expected`.
-    fn counted<R>(self, expected: u64, count: impl Fn(&R) -> u64, mut probe: impl FnMut() -> R) -> R {
-        let mut answer = probe();
-        for _ in 1..PATIENCE {
-            if !self.double_interrupts || count(&answer) <= expected {
-                break;
-            }
-            answer = probe();
-        }
-        answer
     }
 }
 
@@ -136,12 +119,12 @@ pub fn run(spared: Spared) -> ! {
     debug::run();
     apic::run();
     interrupts::run(spared);
-    hyperv::run(spared);
+    hyperv::run();
     system::run();
     vector::run();
     legacy::run(!spared.steps);
-    second::run(spared);
-    several::run(spared);
+    second::run();
+    several::run();
     say!("CONFORMANCE DONE");
     power_off()
 }

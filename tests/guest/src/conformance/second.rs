@@ -8,9 +8,9 @@ use super::body;
 use super::catch::attempt;
 use super::control::xsetbv;
 use super::event::yes;
+use super::probe;
 use super::processor::{cr4, rdmsr, rdmsr_now, rdtsc, set_cr4, wrmsr, wrmsr_now};
 use super::taken::{self, INTERRUPTS, NMIS, look};
-use super::{Spared, probe};
 use crate::startup::{self, Stack};
 
 const ICR: u32 = 0x830;
@@ -104,8 +104,7 @@ fn start() -> u64 {
 }
 
 /// Asks.
-pub fn run(spared: Spared) {
-    let wakes = |command| spared.counted(1, |taken| *taken, || wakes(command));
+pub fn run() {
     probe!("second starts by INIT and start-up", "{}", start());
     probe!("second VP index, APIC id, id of CPUID", "{} {} {}", ask(VP_INDEX), ask(APIC_ID), ask(CPUID_ID));
     probe!("second TSC never goes back between them", "{}", yes(monotonic()));

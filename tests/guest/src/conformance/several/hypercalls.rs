@@ -4,26 +4,26 @@ use super::super::hyperv::hypercall;
 use super::super::probe;
 use super::super::taken::{INTERRUPTS, VECTOR};
 use super::call;
-use super::interrupts::Counter;
+use super::interrupts::reached;
 
 const FAST: u64 = 1 << 16;
 
 /// Asks.
-pub fn run(counter: Counter) {
+pub fn run() {
     let fast = |vector, mask| hypercall(0x000B | FAST, vector, mask);
-    probe!("several cluster IPI", "{}", counter.reached(&INTERRUPTS, 2, || fast(VECTOR, 0b1010)));
+    probe!("several cluster IPI", "{}", reached(&INTERRUPTS, 2, || fast(VECTOR, 0b1010)));
     probe!("several cluster IPI to self too, and to who is not there", "{}", {
-        counter.reached(&INTERRUPTS, 4, || fast(VECTOR, u64::MAX))
+        reached(&INTERRUPTS, 4, || fast(VECTOR, u64::MAX))
     });
     probe!("several cluster IPI, bad vector", "{:#x}", fast(5, 0b1010));
     probe!("several cluster IPI in memory", "{}", {
-        counter.reached(&INTERRUPTS, 1, || call(0x000B, 0, &[VECTOR, 0b100]))
+        reached(&INTERRUPTS, 1, || call(0x000B, 0, &[VECTOR, 0b100]))
     });
     probe!("several cluster IPI Ex, a sparse set", "{}", {
-        counter.reached(&INTERRUPTS, 2, || call(0x0015 | 1 << 17, 0, &[VECTOR, 0, 1, 0b110]))
+        reached(&INTERRUPTS, 2, || call(0x0015 | 1 << 17, 0, &[VECTOR, 0, 1, 0b110]))
     });
     probe!("several cluster IPI Ex, all", "{}", {
-        counter.reached(&INTERRUPTS, 4, || call(0x0015, 0, &[VECTOR, 1, 0]))
+        reached(&INTERRUPTS, 4, || call(0x0015, 0, &[VECTOR, 1, 0]))
     });
     probe!("several cluster IPI Ex, banks missing", "{:#x}", call(0x0015, 0, &[VECTOR, 0, 1, 0b110]));
     probe!("several flush, bad flags", "{:#x}", call(0x0002, 0, &[0, 1 << 9, 0b10]));

@@ -3,8 +3,8 @@
 use core::fmt;
 use core::sync::atomic::AtomicU64;
 
+use super::super::probe;
 use super::super::taken::{COUNT, INTERRUPTS, NMIS, VECTOR, look, more};
-use super::super::{Spared, probe};
 use super::{TO_OTHERS, breathe, send};
 
 /// Shorthands of the ICR.
@@ -29,42 +29,28 @@ impl fmt::Display for Each {
     }
 }
 
-/// Counts what arrives, as the machine allows.
-#[derive(Clone, Copy)]
-pub struct Counter(pub Spared);
-
-impl Counter {
-    /// What each took more of `counters` when `act` sends something to `expected` of them.
-    pub fn reached<R>(
-        self,
-        counters: &[AtomicU64; COUNT],
-        expected: u64,
-        mut act: impl FnMut() -> R,
-    ) -> Each {
-        self.0.counted(expected, Each::sum, || {
-            // What came before is taken before.
-            (0..10).for_each(|_| breathe());
-            let before = look(counters);
-            let _ = act();
-            let more = || Each(more(counters, &before));
-            while more().sum() < expected {
-                breathe();
-            }
-            // Whoever was reached by mistake has time to say so.
-            (0..200).for_each(|_| breathe());
-            more()
-        })
+/// What each took more of `counters` when `act` sends something to `expected` of them.
+pub fn reached<R>(counters: &[AtomicU64; COUNT], expected: u64, act: impl FnOnce() -> R) -> Each {
+    // What came before is taken before.
+    (0..10).for_each(|_| breathe());
+    let before = look(counters);
+    let _ = act();
+    let more = || Each(more(counters, &before));
+    while more().sum() < expected {
+        breathe();
     }
+    // Whoever was reached by mistake has time to say so.
+    (0..200).for_each(|_| breathe());
+    more()
+}
 
-    /// The same of interrupts that are sent by a command of the ICR.
-    pub fn took(self, expected: u64, command: u64) -> Each {
-        self.reached(&INTERRUPTS, expected, || send(command | VECTOR))
-    }
+/// The same of interrupts that are sent by a command of the ICR.
+pub fn took(expected: u64, command: u64) -> Each {
+    reached(&INTERRUPTS, expected, || send(command | VECTOR))
 }
 
 /// Asks.
-pub fn run(counter: Counter) {
-    let took = |expected, command| counter.took(expected, command);
+pub fn run() {
     probe!("several physical destination", "{}", took(1, 2 << 32));
     probe!("several logical destinations of a cluster", "{}", took(2, 0b1010 << 32 | LOGICAL));
     probe!("several logical destination of another cluster", "{}", took(0, 0x1_000F << 32 | LOGICAL));
@@ -77,6 +63,6 @@ pub fn run(counter: Counter) {
         let each = took(1, 0b1110 << 32 | LOGICAL | LOWEST_PRIORITY);
         [each.0[0], each.sum()]
     });
-    probe!("several NMI to all but self", "{}", counter.reached(&NMIS, 3, || send(TO_OTHERS | NMI)));
-    probe!("several NMI to one", "{}", counter.reached(&NMIS, 1, || send(3 << 32 | NMI)));
+    probe!("several NMI to all but self", "{}", reached(&NMIS, 3, || send(TO_OTHERS | NMI)));
+    probe!("several NMI to one", "{}", reached(&NMIS, 1, || send(3 << 32 | NMI)));
 }

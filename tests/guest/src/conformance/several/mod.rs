@@ -12,12 +12,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::hyperv::HYPERCALL;
 use super::page::Page;
+use super::probe;
 use super::processor::wrmsr_now;
 use super::taken::{self, COUNT, Counters, VECTOR, look, more};
-use super::{Spared, probe};
 use crate::gate;
 use crate::startup::{self, Stack};
-use interrupts::{Counter, Each};
+use interrupts::{Each, took};
 
 const ICR: u32 = 0x830;
 /// Shorthand of the ICR: to all but oneself.
@@ -130,14 +130,13 @@ fn end_order() {
 }
 
 /// Asks.
-pub fn run(spared: Spared) {
-    let counter = Counter(spared);
+pub fn run() {
     let before = sidt();
     taken::install();
     probe!("several start one after the other", "{}", Each(started(false)));
     probe!("several INIT and start at once", "{}", Each(started(true)));
-    interrupts::run(counter);
-    hypercalls::run(counter);
+    interrupts::run();
+    hypercalls::run();
     times::run();
     spin::run();
     flushes::run();
@@ -151,7 +150,7 @@ pub fn run(spared: Spared) {
     });
     probe!("several stop with INIT at once", "{}", {
         send(TO_OTHERS | 0x4500);
-        counter.took(0, TO_OTHERS)
+        took(0, TO_OTHERS)
     });
     // SAFETY: it was loaded before.
     unsafe { gate::load(before, 4095) };
