@@ -82,7 +82,7 @@ impl<M: Machine> Hypervisor<M> {
             self.partitions.get(self.machine, call.partition_id).ok_or(HvStatus::INVALID_PARTITION_ID)?;
         let vp = partition.vp(self.machine, call.vp_index.0)?;
         let around = Around::new(self, &partition)?.dispatched();
-        let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
+        let mut state = vp.state.try_lock().ok_or(HvStatus::OBJECT_IN_USE)?;
         vp.set_running(Some(number));
         // Whoever takes the partition apart or suspends it does so first and looks for running VPs then.
         let may_run = partition.state() == State::Active

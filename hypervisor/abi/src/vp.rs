@@ -306,8 +306,8 @@ const _: () = assert!(size_of::<UnmapVpStatePage>() == 16);
 ///
 /// Runs the VP on the processor of the caller until the deadline, a physical interrupt, an event for the root, an
 /// intercept or a halt. The register page is loaded (dirty parts) before and stored when an intercept ends it. Ends as
-/// well when the guest arms a timer that is due before the deadline. `INVALID_VP_STATE`: it runs elsewhere, it or its
-/// partition is suspended, or the partition is not initialized.
+/// well when the guest arms a timer that is due before the deadline. `OBJECT_IN_USE`: it runs elsewhere, or a call has
+/// it. `INVALID_VP_STATE`: it or its partition is suspended, or the partition is not initialized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DispatchVp {
     /// Whose; ids above 32 bits cannot be dispatched.

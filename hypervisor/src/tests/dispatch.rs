@@ -117,6 +117,20 @@ fn nothing_the_root_writes_into_the_register_page_does_harm() {
 }
 
 #[test]
+fn a_vp_that_another_processor_has_is_in_use() {
+    let mut root = Root::new();
+    let id = guest(&mut root);
+    let hv = root.hv;
+    let partition = hv.partitions.get(hv.machine, id).unwrap();
+    let vp = partition.vp(hv.machine, 0).unwrap();
+    let held = vp.state.try_lock().unwrap();
+    assert_eq!(dispatch(&mut root, id, NEVER), Err(HvStatus::OBJECT_IN_USE));
+    drop(held);
+    script(|_| Exit::PhysicalInterrupt);
+    assert!(dispatch(&mut root, id, NEVER).is_ok());
+}
+
+#[test]
 fn suspension_stops_it() {
     let mut root = Root::new();
     let id = guest(&mut root);

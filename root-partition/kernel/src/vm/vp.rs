@@ -219,8 +219,11 @@ impl Vp {
                 time::catch_up(now);
             }
             since = now;
-            if status != HvStatus::SUCCESS {
-                return (Turn::Failed(status), now);
+            match status {
+                HvStatus::SUCCESS => {}
+                // A call of another VP has it for a moment: it starts it.
+                HvStatus::OBJECT_IN_USE => return (Turn::Yield, now),
+                _ => return (Turn::Failed(status), now),
             }
             self.next_timer.store(output.next_timer, Ordering::Relaxed);
             match output.event {
