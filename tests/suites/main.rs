@@ -81,6 +81,9 @@ macro_rules! whole_machine {
                     a_worker_that_crashes_takes_down_its_machine_only,
                     two_hundred_lives_of_a_machine_lose_no_page,
                 }
+                shares {
+                    shares_are_what_they_were_set_to,
+                }
                 stale {
                     a_page_that_is_taken_away_is_reached_by_nobody,
                 }
@@ -146,11 +149,8 @@ whole_machine! {
     intel = crate::Kind::Intel;
     shared {
         smp {
-            a_guest_with_two_processors_computes_right,
-        }
-        // QEMU's clock is that of its host, which other things keep busy too.
-        shares {
-            shares_are_what_they_were_set_to,
+            a_few_boot_on_two_processors,
+            a_few_boot_on_four_processors,
         }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,
