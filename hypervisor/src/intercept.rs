@@ -131,7 +131,7 @@ pub fn memory<B: VirtualProcessorBackend>(
     put(vp, from, kind, &message, size_of::<MemoryInterceptMessage>());
 }
 
-/// A triple fault, or a state that the processor refuses: the VP cannot go on.
+/// A triple fault, or a state that the processor or the hypervisor cannot go on from.
 pub fn unrecoverable<B: VirtualProcessorBackend>(vp: &Running<'_, B>, from: HvPartitionId, exit: &Exit) {
     let kind = match exit {
         Exit::InvalidState => HvMessageType::INVALID_VP_REGISTER_VALUE,

@@ -1,7 +1,7 @@
 //! Guests with several virtual processors, on machines with several processors.
 //!
-//! All guests of a machine run at once, so there are more virtual processors than processors. What they do checks its own
-//! results: Debian's stress-ng, in few operations.
+//! All guests of a QEMU machine run at once, so there are more virtual processors than processors. What they do checks its own
+//! results: Debian's stress-ng, in few operations; in Bochs sums.
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ pub fn guests_compute_right_on_four_processors(on: Kind) -> Result<()> {
 }
 
 /// Shorter, for a machine on which that takes too long: one guest after the other, with work of a few seconds.
-pub fn a_few_boot_on_two_processors(on: Kind) -> Result<()> {
+pub fn guests_add_up_on_two_processors(on: Kind) -> Result<()> {
     boot_each(on, 2, [2, 8])
 }
 
 /// The others on four.
-pub fn a_few_boot_on_four_processors(on: Kind) -> Result<()> {
+pub fn guests_add_up_on_four_processors(on: Kind) -> Result<()> {
     boot_each(on, 4, [1, 4])
 }
 

@@ -19,7 +19,8 @@ open_enum! {
         GPA_INTERCEPT = 0x8000_0001,
         /// [`TimerMessage`].
         TIMER_EXPIRED = 0x8000_0010,
-        /// [`InterceptMessageHeader`] only: the processor refuses to run the VP in the state it has.
+        /// [`InterceptMessageHeader`] only: the VP is in a state that the processor refuses, or that the hypervisor
+        /// cannot go on from.
         INVALID_VP_REGISTER_VALUE = 0x8000_0020,
         /// [`InterceptMessageHeader`] only: a triple fault; the VP cannot go on.
         UNRECOVERABLE_EXCEPTION = 0x8000_0021,

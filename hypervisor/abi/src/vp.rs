@@ -57,7 +57,7 @@ const _: () = assert!(size_of::<CreateVp>() == 40);
 /// | In | [`InitialVpContext`] | @16 224 bytes |
 ///
 /// A guest's VP that waits for its start-up interrupt begins with these registers instead. `INVALID_VP_STATE`: it does not
-/// wait.
+/// wait, or another processor has it for a moment.
 ///
 /// The root's VPs but 0 do not run until this. Such a VP begins as VP 0 did: in flat 64-bit mode, interrupts off, on these
 /// tables. Its processor may miss one call; so the caller calls again until the VP runs. `INVALID_VP_INDEX`: no such

@@ -57,7 +57,7 @@ pub enum StopReason {
     Reset,
     /// A virtual processor could not go on (triple fault).
     TripleFault,
-    /// A virtual processor was in a state that the processor refuses.
+    /// A virtual processor was in a state that the processor or the hypervisor cannot go on from.
     InvalidState,
     /// `vmms` stopped it.
     Killed,

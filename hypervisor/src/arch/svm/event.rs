@@ -68,7 +68,7 @@ impl SvmProcessor {
         let event = control.exitintinfo;
         control.eventinj = match event.vector() {
             _ if event.is_of_instruction() => PendingEvent::NONE,
-            // QEMU's TCG calls an interrupt an exception that it did not take from EVENTINJ.
+            // An interrupt that QEMU's TCG delivered without EVENTINJ (the root's own) comes back as an exception.
             vector @ 32.. if !event.is_nmi() => PendingEvent::of(Event::Interrupt(vector)),
             _ => event,
         };
@@ -88,7 +88,7 @@ impl SvmProcessor {
     }
 
     /// Asks for an exit when the guest can take `vector`: a virtual interrupt of its priority, whose delivery is
-    /// intercepted, as that of any is (see [`SvmProcessor::run`] for one that nobody asked for).
+    /// intercepted.
     #[inline]
     pub fn request_interrupt_window(&mut self, vector: Option<u8>) {
         let control = &mut self.vmcb.control;

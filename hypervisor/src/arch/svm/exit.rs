@@ -77,6 +77,7 @@ impl SvmProcessor {
                 Exit::Handled
             }
             exit_code::SHUTDOWN => Exit::TripleFault,
+            // Behind the first two bytes of a longer one there is a NOP left.
             exit_code::PAUSE => {
                 self.outside.length = 2;
                 self.advance();

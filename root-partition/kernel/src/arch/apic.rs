@@ -75,7 +75,7 @@ pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
     // QEMU it does not).
     write(SPURIOUS, SOFTWARE_ENABLE | u32::from(spurious));
     write(LINT0, MASKED);
-    // QEMU forgets an interrupt of the 8259, which cannot come any more, only when the priority is written.
+    // Takes back QEMU's note of an interrupt of the 8259, which cannot come any more.
     write(TASK_PRIORITY, 0);
     write(TIMER, u32::from(timer));
     write(TIMER_DIVIDE, BY_ONE);

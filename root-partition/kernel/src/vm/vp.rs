@@ -221,7 +221,7 @@ impl Vp {
             since = now;
             match status {
                 HvStatus::SUCCESS => {}
-                // A call of another VP has it for a moment: it starts it.
+                // Another processor has it for a moment: a VP of its guest starts it.
                 HvStatus::OBJECT_IN_USE => return (Turn::Yield, now),
                 _ => return (Turn::Failed(status), now),
             }

@@ -144,7 +144,7 @@ impl<S: System, V: Volume> Manager<S, V> {
                 self.off(name, "its guest ended in a triple fault", true)
             }
             Some(End::Stopped(StopReason::InvalidState)) => {
-                self.off(name, "the processor refused the state of its guest", true)
+                self.off(name, "its guest was in a state that no processor goes on from", true)
             }
             Some(End::Failed(why)) => self.off(name, &why, true),
             None => self.off(name, &crash(&status), true),
