@@ -149,8 +149,8 @@ whole_machine! {
     intel = crate::Kind::Intel;
     shared {
         smp {
-            guests_add_up_on_two_processors,
-            guests_add_up_on_four_processors,
+            a_guest_adds_up_on_two_processors,
+            a_guest_adds_up_on_four_processors,
         }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,
