@@ -60,20 +60,6 @@ impl SvmProcessor {
         control.clean.remove(CleanBits::INTERCEPTS);
     }
 
-    /// Puts back an event whose delivery the exit interrupted. What an instruction raised is not put back: RIP is still
-    /// at the instruction, which is executed again.
-    #[cold]
-    pub(super) fn requeue(&mut self) {
-        let control = &mut self.vmcb.control;
-        let event = control.exitintinfo;
-        control.eventinj = match event.vector() {
-            _ if event.is_of_instruction() => PendingEvent::NONE,
-            // An interrupt that QEMU's TCG delivered without EVENTINJ (the root's own) comes back as an exception.
-            vector @ 32.. if !event.is_nmi() => PendingEvent::of(Event::Interrupt(vector)),
-            _ => event,
-        };
-    }
-
     /// The shadow of STI is over with an exit in QEMU's TCG, whose VMRUN does not look at it:
     /// an interrupt window that waits for its end would come before the HLT behind it. It is held back until the next exit.
     #[cold]

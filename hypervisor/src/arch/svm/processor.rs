@@ -122,7 +122,7 @@ impl SvmProcessor {
             control.clean.remove(CleanBits::INTERRUPTS);
         }
         if control.exitintinfo.is_valid() {
-            self.requeue();
+            control.eventinj = control.exitintinfo.put_back();
         } else {
             control.eventinj = PendingEvent::NONE;
         }

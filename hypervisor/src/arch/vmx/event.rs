@@ -2,9 +2,8 @@
 
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
-use extension::event::PendingEvent;
 use extension::vmx::controls::Primary;
-use extension::vmx::field::{control, exit, guest};
+use extension::vmx::field::{control, guest};
 
 /// Interruptibility state: blocking by STI and by MOV SS.
 pub(super) const SHADOW: u32 = 0b11;
@@ -48,16 +47,6 @@ impl VmxProcessor {
         }
         write(control::ENTRY_EXCEPTION_ERROR_CODE, event.code());
         write(control::ENTRY_INTERRUPTION_INFORMATION, event.information());
-    }
-
-    /// Puts back an event whose delivery the exit interrupted. What an instruction raised is not put back: RIP is still
-    /// at the instruction, which is executed again.
-    #[cold]
-    pub(super) fn requeue(&mut self, information: u32) {
-        let event = PendingEvent::new(information, read(exit::IDT_VECTORING_ERROR_CODE));
-        if !event.is_of_instruction() {
-            self.pending = event;
-        }
     }
 
     /// Turns primary controls on or off.

@@ -165,7 +165,8 @@ impl VmxProcessor {
         self.pending = PendingEvent::NONE;
         let interrupted = read(exit::IDT_VECTORING_INFORMATION);
         if interrupted >> 31 != 0 {
-            self.requeue(interrupted);
+            let event = PendingEvent::new(interrupted, read(exit::IDT_VECTORING_ERROR_CODE));
+            self.pending = event.put_back();
         }
         self.exit()
     }
