@@ -116,13 +116,6 @@ fn arm_now(deadline: u64) {
     apic::arm_timer(u32::try_from(ticks).unwrap_or(u32::MAX).max(1));
 }
 
-/// Does what the timer's interrupt does, where that is late at `now`: an emulator may have lost it.
-pub fn catch_up(now: u64) {
-    if TIMERS.this().armed.load(Ordering::Relaxed) < now.saturating_sub(super::MILLISECOND) {
-        expire();
-    }
-}
-
 /// The timer's interrupt came: wakes everybody who is due, and arms it for who is next. So it is always armed for the
 /// next sleeper, or earlier.
 pub fn expire() {

@@ -216,7 +216,6 @@ impl Vp {
             let slice_over = self.account.charge_vp(now, now.saturating_sub(since));
             if slice_over {
                 executor::slice_ended(&self.account);
-                time::catch_up(now);
             }
             since = now;
             match status {
