@@ -33,6 +33,7 @@ fn first_taken(spared: Spared, body: extern "C" fn(*mut u64)) -> (Outcome, u64) 
 /// Asks.
 pub fn run(spared: Spared) {
     pending!(spared, "window cli holds it", "nop");
+    pending!(spared, "window cli holds it beyond pause", "pause", "inc ebx");
     pending!(spared, "window sti has a shadow", "sti", "inc ebx", "inc ebx", "cli");
     pending!(spared, "window sti and cli let nothing in", "sti", "cli", "nop");
     pending!(spared, "window sti, then an instruction that exits", "sti", "cpuid", "nop", "cli");
