@@ -19,7 +19,8 @@ pub const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-m
 /// QEMU's `-accel` without hardware: one thread takes turns for all processors. With one for each, TCG (7.2) corrupts the state
 /// of the first: whenever another restores an FPU's state, `cpu_clear_ignne` changes a word of it, without a lock, that
 /// VMRUN and #VMEXIT change too; so a guest may run without nested paging, or the hypervisor be interrupted while GIF is 0.
-const TCG: &str = "tcg,thread=single";
+/// And it does not survive for long that a guest sets breakpoints (a segmentation fault of its own).
+pub const TCG: &str = "tcg,thread=single";
 
 /// How a machine starts.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use anyhow::Result;
 use machine_tests::bochs;
 use machine_tests::kind::Kind;
 use machine_tests::machine::Machine;
-use machine_tests::qemu::{Boot, Description, Disk, Serial};
+use machine_tests::qemu::{Boot, Description, Disk, Serial, TCG};
 
 use super::counts::Snapshots;
 use crate::archive::{Archive, Entry};
@@ -130,18 +130,10 @@ impl Workbench {
         machine.memory = memory;
         machine.processors = processors;
         machine.disks = vec![disk];
-        machine.acceleration = [
-            "-accel",
-            "tcg,thread=single",
-            "-icount",
-            "shift=0,sleep=off",
-            "-rtc",
-            "clock=vm",
-            "-seed",
-            "42",
-        ]
-        .map(OsString::from)
-        .to_vec();
+        machine.acceleration =
+            ["-accel", TCG, "-icount", "shift=0,sleep=off", "-rtc", "clock=vm", "-seed", "42"]
+                .map(OsString::from)
+                .to_vec();
         let plugin = format!("{},out={}", self.folder.join("count.so").display(), self.output().display());
         machine.extra = vec!["-plugin".into(), plugin.into()];
         Machine::start(machine)
