@@ -8,13 +8,13 @@ use hv_abi::vp::{DispatchEvent, DispatchFlags, DispatchState, DispatchVp, Dispat
 use hv_abi::{CallCode, HvResult, HvStatus};
 
 use crate::backend::{Event, Exit, VirtualProcessorBackend};
-use crate::exit::{Next, before_entry, handle_exit};
+use crate::exit::Next;
 use crate::guest::Around;
 use crate::hypercall::{Caller, hypercall};
 use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
 use crate::partition::{Partition, State};
-use crate::platform::{Running, Surroundings};
+use crate::platform::Surroundings;
 use crate::processor::Processor;
 use crate::register_page;
 use crate::vp::{Vp, VpState, counter};
@@ -41,7 +41,7 @@ struct Dispatch<'a, M: Machine> {
     processor: &'a Processor,
     partition: &'a Partition<M>,
     vp: &'a Vp<M>,
-    around: Around<'a, M>,
+    around: &'a Around<'a, M>,
     deadline: u64,
     flags: DispatchFlags,
     /// What `next_timer` was when the root was told, or was last found not to be before the deadline.
@@ -97,7 +97,7 @@ impl<M: Machine> Hypervisor<M> {
             processor,
             partition: &partition,
             vp: &vp,
-            around,
+            around: &around,
             deadline: call.deadline,
             flags,
             timer_seen: u64::MAX,
@@ -181,45 +181,36 @@ impl<M: Machine> Dispatch<'_, M> {
     }
 
     fn enter_until(&mut self, state: &mut VpState<M>, since: u64) -> End {
-        let VpState { backend, platform, message, seen_generation, .. } = state;
-        let mut running = Running {
-            index: self.vp.index,
-            backend,
-            platform,
-            inbox: &self.vp.inbox,
-            message_page: &message.window,
-            stats_page: &self.vp.stats.0.window,
-            since,
-        };
-        self.timer_seen = running.platform.next_timer();
+        let (mut guest, seen_generation) = self.vp.guest(state, self.around, since);
+        self.timer_seen = guest.vp.platform.next_timer();
         loop {
             let now = self.around.tsc();
             // First the timers: a dispatch whose deadline was that of a timer still lets it run out.
-            if let Some(end) = Self::ends(before_entry(&mut running, &self.around, now)) {
+            if let Some(end) = Self::ends(guest.before_entry(now)) {
                 return end;
             }
             if let Some(end) = self.must_end(now) {
                 return end;
             }
-            if self.timer_is_early(running.platform.next_timer()) {
+            if self.timer_is_early(guest.vp.platform.next_timer()) {
                 return End::READY;
             }
             while !self.processor.enter(&self.partition.memory, seen_generation) {
-                running.backend.flush_second_level();
+                guest.vp.backend.flush_second_level();
             }
             // Who puts something in from here on sees this processor in guest mode, and kicks it.
-            if running.inbox.posted.must_look() {
+            if guest.vp.inbox.posted.must_look() {
                 self.processor.mode.leave();
                 continue;
             }
-            let exit = running.backend.run();
+            let exit = guest.vp.backend.run();
             self.processor.mode.leave();
             self.vp.stats.count_exit(reason(&exit));
             let end = match exit {
-                Exit::Hypercall => self.hypercall(running.backend),
+                Exit::Hypercall => self.hypercall(guest.vp.backend),
                 Exit::PhysicalInterrupt => return End::READY,
                 Exit::Nmi | Exit::Handled => continue,
-                exit => Self::ends(handle_exit(&mut running, &self.around, &exit)),
+                exit => Self::ends(guest.handle_exit(&exit)),
             };
             if let Some(end) = end {
                 return end;

@@ -9,14 +9,13 @@ use crate::apic::{Destination, Ipi, IpiKind, hazard, targets};
 use crate::backend::{Event, Exit, PortAccess, VirtualProcessorBackend};
 use crate::cpuid::{Asking, CR4_OSXSAVE};
 use crate::inject::{expire_timers, take_requests};
-use crate::intercept;
-use crate::msr::{self, Followup, register};
-use crate::platform::{Activity, Running, Surroundings};
+use crate::msr::{Followup, register};
+use crate::platform::{Activity, Guest, Surroundings};
 
 /// What follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Enter the guest (after [`before_entry`]).
+    /// Enter the guest (after [`Guest::before_entry`]).
     Enter,
     /// It waits for an interrupt or SIPI.
     Blocked,
@@ -26,125 +25,111 @@ pub enum Next {
     Recalled,
 }
 
-/// Before each entry, at time `now`: lets timers run out, takes what others requested, and delivers what can be
-/// delivered. The common case is three tests.
-#[inline]
-pub fn before_entry<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    now: u64,
-) -> Next {
-    if now >= vp.platform.next_timer() {
-        expire_timers(vp, env, now);
-    }
-    if vp.inbox.posted.hazard() != 0 && take_requests(vp) {
-        return Next::Recalled;
-    }
-    if vp.platform.activity == Activity::Running { Next::Enter } else { Next::Blocked }
-}
-
-/// After each exit but those that whoever dispatches deals with itself: hypercalls and physical interrupts.
-#[inline]
-pub fn handle_exit<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    exit: &Exit,
-) -> Next {
-    match exit {
-        Exit::Cpuid => cpuid(vp, env),
-        Exit::MsrWrite => return write_msr(vp, env),
-        Exit::MsrRead => read_msr(vp, env),
-        Exit::InterruptWindow => vp.inbox.posted.raise(hazard::INTERRUPT),
-        Exit::Hypercall | Exit::PhysicalInterrupt | Exit::Nmi | Exit::Handled => {}
-        Exit::IoPort(access) => return port(vp, env, access),
-        Exit::SecondLevelFault(fault) => {
-            intercept::memory(vp, env.partition_id(), fault);
-            return Next::Intercept;
+impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
+    /// Before each entry, at time `now`: lets timers run out, takes what others requested, and delivers what can be
+    /// delivered. The common case is three tests.
+    #[inline]
+    pub fn before_entry(&mut self, now: u64) -> Next {
+        if now >= self.vp.platform.next_timer() {
+            expire_timers(&mut self.vp, self.env, now);
         }
-        Exit::Halt => halt(vp),
-        Exit::Xsetbv => xsetbv(vp),
-        // No device reads guest memory past the caches.
-        Exit::WriteBackInvalidate => vp.backend.advance(),
-        Exit::UndefinedInstruction => vp.backend.inject(Event::UNDEFINED_INSTRUCTION),
-        Exit::TripleFault | Exit::InvalidState => {
-            intercept::unrecoverable(vp, env.partition_id(), exit);
-            return Next::Intercept;
+        if self.vp.inbox.posted.hazard() != 0 && take_requests(&mut self.vp) {
+            return Next::Recalled;
         }
+        if self.vp.platform.activity == Activity::Running { Next::Enter } else { Next::Blocked }
     }
-    Next::Enter
-}
 
-fn cpuid<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
-    let platform = env.platform();
-    let (leaf, subleaf) = (vp.backend.gprs().rax as u32, vp.backend.gprs().rcx as u32);
-    let asking = Asking { index: vp.index, invariant: platform.tsc_is_invariant(), backend: &*vp.backend };
-    let [eax, ebx, ecx, edx] = platform.cpuid.answer(leaf, subleaf, &asking).map(u64::from);
-    let gprs = vp.backend.gprs_mut();
-    (gprs.rax, gprs.rbx, gprs.rcx, gprs.rdx) = (eax, ebx, ecx, edx);
-    vp.backend.advance();
-}
-
-fn read_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) {
-    let number = vp.backend.gprs().rcx as u32;
-    let value = msr::read(vp, env, number);
-    vp.backend.finish_rdmsr(value);
-}
-
-fn write_msr<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, env: &impl Surroundings) -> Next {
-    let gprs = vp.backend.gprs();
-    let (number, value) = (gprs.rcx as u32, gprs.edx_eax());
-    let followup = msr::write(vp, env, number, value);
-    vp.backend.finish(followup.is_ok());
-    match followup.unwrap_or(Followup::None) {
-        Followup::None => return Next::Enter,
-        Followup::LevelEoi(vector) => intercept::apic_eoi(vp, env.partition_id(), vector),
-        Followup::Reset => intercept::unrecoverable(vp, env.partition_id(), &Exit::TripleFault),
+    /// After each exit but those that whoever dispatches deals with itself: hypercalls and physical interrupts.
+    #[inline]
+    pub fn handle_exit(&mut self, exit: &Exit) -> Next {
+        match exit {
+            Exit::Cpuid => self.cpuid(),
+            Exit::MsrWrite => return self.wrmsr(),
+            Exit::MsrRead => self.rdmsr(),
+            Exit::InterruptWindow => self.vp.inbox.posted.raise(hazard::INTERRUPT),
+            Exit::Hypercall | Exit::PhysicalInterrupt | Exit::Nmi | Exit::Handled => {}
+            Exit::IoPort(access) => return self.port(access),
+            Exit::SecondLevelFault(fault) => return self.memory_intercept(fault),
+            Exit::Halt => self.halt(),
+            Exit::Xsetbv => self.xsetbv(),
+            // No device reads guest memory past the caches.
+            Exit::WriteBackInvalidate => self.vp.backend.advance(),
+            Exit::UndefinedInstruction => self.vp.backend.inject(Event::UNDEFINED_INSTRUCTION),
+            Exit::TripleFault | Exit::InvalidState => return self.unrecoverable(exit),
+        }
+        Next::Enter
     }
-    Next::Intercept
-}
 
-/// A port: the root's, or nobody's, where reads give all ones and writes vanish. String operations touch memory, so
-/// they are the root's always.
-fn port<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    access: &PortAccess,
-) -> Next {
-    if access.string || env.platform().intercepts.port(access.port, access.write) {
-        intercept::port(vp, env.partition_id(), access);
-        return Next::Intercept;
-    }
-    if !access.write {
-        let gprs = vp.backend.gprs_mut();
-        gprs.rax = match access.size {
-            1 => gprs.rax | 0xFF,
-            2 => gprs.rax | 0xFFFF,
-            _ => 0xFFFF_FFFF,
+    fn cpuid(&mut self) {
+        let platform = self.env.platform();
+        let (leaf, subleaf) = (self.vp.backend.gprs().rax as u32, self.vp.backend.gprs().rcx as u32);
+        let asking = Asking {
+            index: self.vp.index,
+            invariant: platform.tsc_is_invariant(),
+            backend: &*self.vp.backend,
         };
+        let [eax, ebx, ecx, edx] = platform.cpuid.answer(leaf, subleaf, &asking).map(u64::from);
+        let gprs = self.vp.backend.gprs_mut();
+        (gprs.rax, gprs.rbx, gprs.rcx, gprs.rdx) = (eax, ebx, ecx, edx);
+        self.vp.backend.advance();
     }
-    vp.backend.advance();
-    Next::Enter
-}
 
-/// HLT: [`before_entry`] finds out whether an interrupt ends it at once. The exception behind it of a guest that traces
-/// does.
-fn halt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
-    vp.backend.advance();
-    if vp.backend.pending().interruption_pending() {
-        return;
+    fn rdmsr(&mut self) {
+        let number = self.vp.backend.gprs().rcx as u32;
+        let value = self.read_msr(number);
+        self.vp.backend.finish_rdmsr(value);
     }
-    vp.platform.activity = Activity::Halted;
-    vp.inbox.posted.raise(hazard::INTERRUPT);
-}
 
-fn xsetbv<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
-    let gprs = vp.backend.gprs();
-    let (index, value) = (gprs.rcx as u32, gprs.edx_eax());
-    if register(vp.backend, HvRegisterName::Cr4) & CR4_OSXSAVE == 0 {
-        return vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
+    fn wrmsr(&mut self) -> Next {
+        let gprs = self.vp.backend.gprs();
+        let (number, value) = (gprs.rcx as u32, gprs.edx_eax());
+        let followup = self.write_msr(number, value);
+        self.vp.backend.finish(followup.is_ok());
+        match followup.unwrap_or(Followup::None) {
+            Followup::None => Next::Enter,
+            Followup::LevelEoi(vector) => self.apic_eoi(vector),
+            Followup::Reset => self.unrecoverable(&Exit::TripleFault),
+        }
     }
-    let done = vp.backend.cpl() == 0 && index == 0 && vp.backend.set_xcr0(value);
-    vp.backend.finish(done);
+
+    /// A port: the root's, or nobody's, where reads give all ones and writes vanish. String operations touch memory, so
+    /// they are the root's always.
+    fn port(&mut self, access: &PortAccess) -> Next {
+        if access.string || self.env.platform().intercepts.port(access.port, access.write) {
+            return self.port_intercept(access);
+        }
+        if !access.write {
+            let gprs = self.vp.backend.gprs_mut();
+            gprs.rax = match access.size {
+                1 => gprs.rax | 0xFF,
+                2 => gprs.rax | 0xFFFF,
+                _ => 0xFFFF_FFFF,
+            };
+        }
+        self.vp.backend.advance();
+        Next::Enter
+    }
+
+    /// HLT: [`Guest::before_entry`] finds out whether an interrupt ends it at once. The exception behind it of a guest
+    /// that traces does.
+    fn halt(&mut self) {
+        self.vp.backend.advance();
+        if self.vp.backend.pending().interruption_pending() {
+            return;
+        }
+        self.vp.platform.activity = Activity::Halted;
+        self.vp.inbox.posted.raise(hazard::INTERRUPT);
+    }
+
+    fn xsetbv(&mut self) {
+        let gprs = self.vp.backend.gprs();
+        let (index, value) = (gprs.rcx as u32, gprs.edx_eax());
+        if register(self.vp.backend, HvRegisterName::Cr4) & CR4_OSXSAVE == 0 {
+            return self.vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
+        }
+        let done = self.vp.backend.cpl() == 0 && index == 0 && self.vp.backend.set_xcr0(value);
+        self.vp.backend.finish(done);
+    }
 }
 
 /// Delivers an interrupt to all that it reaches, and wakes them. `sender` is the VP that sends it, if one

@@ -10,10 +10,10 @@ use hv_abi::cpuid::HvPrivileges;
 use hv_abi::{GpaPage, HvPartitionId};
 
 use crate::backend::{Event, Exit};
-use crate::exit::{Next, before_entry, handle_exit};
+use crate::exit::Next;
 use crate::fake_machine::FakeBackend;
 use crate::machine::Page;
-use crate::platform::{PartitionPlatform, PlatformConfig, Running, Surroundings, VpInbox, VpPlatform};
+use crate::platform::{Guest, PartitionPlatform, PlatformConfig, Running, Surroundings, VpInbox, VpPlatform};
 use crate::synic::GuestPages;
 
 /// RFLAGS.IF.
@@ -72,9 +72,9 @@ impl Partition {
         }
     }
     /// The VP with its inbox in this partition, for `f`.
-    pub fn on<R>(&self, vp: &mut FakeVp, f: impl FnOnce(&mut Running<'_, FakeBackend>) -> R) -> R {
+    pub fn on<R>(&self, vp: &mut FakeVp, f: impl FnOnce(&mut Guest<'_, FakeBackend, Self>) -> R) -> R {
         let index = vp.index;
-        f(&mut Running {
+        let running = Running {
             index,
             backend: &mut vp.backend,
             platform: &mut vp.platform,
@@ -82,13 +82,14 @@ impl Partition {
             message_page: &vp.message_page,
             stats_page: &vp.stats_page,
             since: vp.since,
-        })
+        };
+        f(&mut Guest { vp: running, env: self })
     }
     pub fn exit(&self, vp: &mut FakeVp, exit: Exit) -> Next {
-        self.on(vp, |vp| handle_exit(vp, self, &exit))
+        self.on(vp, |guest| guest.handle_exit(&exit))
     }
     pub fn before(&self, vp: &mut FakeVp) -> Next {
-        self.on(vp, |vp| before_entry(vp, self, self.now.get()))
+        self.on(vp, |guest| guest.before_entry(self.now.get()))
     }
     /// RDMSR as the guest does it: `None` is #GP.
     pub fn rdmsr(&self, vp: &mut FakeVp, msr: u32) -> Option<u64> {

@@ -13,7 +13,7 @@ use crate::layout::{INBOX_PAGES, VP_OBJECT_PAGES, VpPage, vp, vp_page};
 use crate::machine::{Machine, MappedPage};
 use crate::object::{Object, Place, Window, map_page, pages_for, unmap_page};
 use crate::partition::Partition;
-use crate::platform::{VpInbox, VpPlatform};
+use crate::platform::{Guest, Running, VpInbox, VpPlatform};
 use crate::pool::Pool;
 
 /// It runs nowhere.
@@ -125,6 +125,19 @@ impl Stats {
 }
 
 impl<M: Machine> Vp<M> {
+    /// It with its state, on this processor, its time not counted from `since` on; and the generation it flushed for.
+    pub fn guest<'a, E>(
+        &'a self,
+        state: &'a mut VpState<M>,
+        env: &'a E,
+        since: u64,
+    ) -> (Guest<'a, M::Backend, E>, &'a mut u64) {
+        let VpState { backend, platform, message, seen_generation, .. } = state;
+        let (message_page, stats_page) = (&*message.window, &*self.stats.0.window);
+        let (index, inbox) = (self.index, &*self.inbox);
+        let vp = Running { index, backend, platform, inbox, message_page, stats_page, since };
+        (Guest { vp, env }, seen_generation)
+    }
     /// Says that a processor dispatches it.
     pub fn set_running(&self, processor: Option<u32>) {
         self.running_on.store(processor.unwrap_or(NOWHERE), Ordering::SeqCst);

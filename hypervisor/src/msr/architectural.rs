@@ -7,7 +7,7 @@ use hv_abi::registers::{HvRegisterName, HvRegisterValue, HvSegmentRegister};
 use super::mtrr::Mtrrs;
 use crate::apic::Fault;
 use crate::backend::{FixedMsr, VirtualProcessorBackend};
-use crate::platform::Running;
+use crate::platform::{Guest, Surroundings};
 
 /// EFER: SYSCALL, long mode, NX, fast FXSAVE.
 const EFER_WRITABLE: u64 = 1 | EFER_LME | EFER_LMA | 1 << 11 | 1 << 14;
@@ -55,93 +55,79 @@ pub fn register<B: VirtualProcessorBackend>(backend: &B, name: HvRegisterName) -
     backend.read_known(name).as_u64()
 }
 
-/// The guest's time stamp counter less the host's.
-pub fn tsc_offset<B: VirtualProcessorBackend>(vp: &Running<'_, B>, tsc: u64) -> u64 {
-    match vp.backend.read_register(HvRegisterName::Tsc) {
+impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
+    /// The guest's time stamp counter less the host's.
+    pub fn tsc_offset(&self, tsc: u64) -> u64 {
+        let guest = self.vp.backend.read_register(HvRegisterName::Tsc);
+        let offset = guest.map_or(0, |guest| guest.as_u64().wrapping_sub(tsc));
         // The backend reads the counter later than `tsc` was read: offsets below a page of ticks are none.
-        Some(guest) => {
-            let offset = guest.as_u64().wrapping_sub(tsc);
-            if offset < 1 << 16 { 0 } else { offset }
-        }
-        None => 0,
+        if offset < 1 << 16 { 0 } else { offset }
     }
-}
 
-/// RDMSR.
-pub fn read<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>, number: u32) -> Result<u64, Fault> {
-    if let Some(name) = backend_register(number) {
-        return vp.backend.read_register(name).map(HvRegisterValue::as_u64).ok_or(Fault);
-    }
-    let stored = &vp.platform.stored;
-    Ok(match number {
-        msr::APIC_BASE => vp.platform.apic.base(),
-        msr::TSC_DEADLINE => vp.platform.apic.timer.deadline(),
-        msr::FS_BASE => segment(vp, HvRegisterName::Fs).base,
-        msr::GS_BASE => segment(vp, HvRegisterName::Gs).base,
-        msr::MCG_CAP | msr::BIOS_SIGN_ID => 0,
-        msr::MCG_STATUS => stored.mcg_status,
-        msr::DEBUG_CTL => stored.debug_ctl,
-        _ => {
-            let fixed = fixed::<B>(number).map(|fixed| fixed.value);
-            return stored.mtrrs.read(number).or(fixed).ok_or(Fault);
+    /// RDMSR.
+    pub fn read_architectural(&self, number: u32) -> Result<u64, Fault> {
+        if let Some(name) = backend_register(number) {
+            return self.vp.backend.read_register(name).map(HvRegisterValue::as_u64).ok_or(Fault);
         }
-    })
-}
+        let stored = &self.vp.platform.stored;
+        Ok(match number {
+            msr::APIC_BASE => self.vp.platform.apic.base(),
+            msr::TSC_DEADLINE => self.vp.platform.apic.timer.deadline(),
+            msr::FS_BASE => self.segment(HvRegisterName::Fs).base,
+            msr::GS_BASE => self.segment(HvRegisterName::Gs).base,
+            msr::MCG_CAP | msr::BIOS_SIGN_ID => 0,
+            msr::MCG_STATUS => stored.mcg_status,
+            msr::DEBUG_CTL => stored.debug_ctl,
+            _ => {
+                let fixed = fixed::<B>(number).map(|fixed| fixed.value);
+                return stored.mtrrs.read(number).or(fixed).ok_or(Fault);
+            }
+        })
+    }
 
-/// WRMSR.
-pub fn write<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    number: u32,
-    value: u64,
-) -> Result<(), Fault> {
-    if let Some(name) = backend_register(number) {
-        let value = if number == msr::EFER { efer(vp, value)? } else { value };
-        return vp.backend.write_register(name, HvRegisterValue::from_u64(value)).map_err(|_| Fault);
+    /// WRMSR.
+    pub fn write_architectural(&mut self, number: u32, value: u64) -> Result<(), Fault> {
+        if let Some(name) = backend_register(number) {
+            let value = if number == msr::EFER { self.efer(value)? } else { value };
+            return self.vp.backend.write_register(name, HvRegisterValue::from_u64(value)).map_err(|_| Fault);
+        }
+        let stored = &mut self.vp.platform.stored;
+        match number {
+            msr::APIC_BASE => self.vp.platform.apic.write_base(value, &self.vp.inbox.posted)?,
+            msr::FS_BASE => self.set_base(HvRegisterName::Fs, value)?,
+            msr::GS_BASE => self.set_base(HvRegisterName::Gs, value)?,
+            msr::MCG_STATUS if value & !7 == 0 => stored.mcg_status = value,
+            // No last-branch records, no single-stepping of branches: the bits are kept, nothing happens.
+            msr::DEBUG_CTL if value & !0x3F == 0 => stored.debug_ctl = value,
+            // An update of the microcode starts with it.
+            msr::BIOS_SIGN_ID => {}
+            _ if fixed::<B>(number).is_some_and(|fixed| fixed.ignores_writes) => {}
+            _ => stored.mtrrs.write(number, value)?,
+        }
+        Ok(())
     }
-    match number {
-        msr::APIC_BASE => vp.platform.apic.write_base(value, &vp.inbox.posted),
-        msr::FS_BASE => set_base(vp, HvRegisterName::Fs, value),
-        msr::GS_BASE => set_base(vp, HvRegisterName::Gs, value),
-        msr::MCG_STATUS if value & !7 == 0 => {
-            vp.platform.stored.mcg_status = value;
-            Ok(())
+
+    /// EFER: LMA is the processor's own, LME changes with paging off only.
+    fn efer(&self, value: u64) -> Result<u64, Fault> {
+        let now = register(self.vp.backend, HvRegisterName::Efer);
+        let paging = register(self.vp.backend, HvRegisterName::Cr0) & CR0_PG != 0;
+        if value & !EFER_WRITABLE != 0 || paging && (value ^ now) & EFER_LME != 0 {
+            return Err(Fault);
         }
-        // No last-branch records, no single-stepping of branches: the bits are kept, nothing happens.
-        msr::DEBUG_CTL if value & !0x3F == 0 => {
-            vp.platform.stored.debug_ctl = value;
-            Ok(())
-        }
-        // An update of the microcode starts with it.
-        msr::BIOS_SIGN_ID => Ok(()),
-        _ if fixed::<B>(number).is_some_and(|fixed| fixed.ignores_writes) => Ok(()),
-        _ => vp.platform.stored.mtrrs.write(number, value),
+        Ok((value & !EFER_LMA) | (now & EFER_LMA))
+    }
+
+    fn segment(&self, name: HvRegisterName) -> HvSegmentRegister {
+        self.vp.backend.read_register(name).unwrap_or_default().as_segment()
+    }
+
+    fn set_base(&mut self, name: HvRegisterName, base: u64) -> Result<(), Fault> {
+        Gva::new(base).ok_or(Fault)?;
+        let segment = HvSegmentRegister { base, ..self.segment(name) };
+        self.vp.backend.write_register(name, HvRegisterValue::from_segment(segment)).map_err(|_| Fault)
     }
 }
 
 fn fixed<B: VirtualProcessorBackend>(number: u32) -> Option<&'static FixedMsr> {
     B::fixed_msrs().iter().find(|fixed| fixed.number == number)
-}
-
-/// EFER: LMA is the processor's own, LME changes with paging off only.
-fn efer<B: VirtualProcessorBackend>(vp: &Running<'_, B>, value: u64) -> Result<u64, Fault> {
-    let now = register(vp.backend, HvRegisterName::Efer);
-    let paging = register(vp.backend, HvRegisterName::Cr0) & CR0_PG != 0;
-    if value & !EFER_WRITABLE != 0 || paging && (value ^ now) & EFER_LME != 0 {
-        return Err(Fault);
-    }
-    Ok((value & !EFER_LMA) | (now & EFER_LMA))
-}
-
-fn segment<B: VirtualProcessorBackend>(vp: &Running<'_, B>, name: HvRegisterName) -> HvSegmentRegister {
-    vp.backend.read_register(name).unwrap_or_default().as_segment()
-}
-
-fn set_base<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    name: HvRegisterName,
-    base: u64,
-) -> Result<(), Fault> {
-    Gva::new(base).ok_or(Fault)?;
-    let segment = HvSegmentRegister { base, ..segment(vp, name) };
-    vp.backend.write_register(name, HvRegisterValue::from_segment(segment)).map_err(|_| Fault)
 }

@@ -7,7 +7,6 @@ mod architectural;
 mod mtrr;
 pub mod synthetic;
 
-pub use crate::platform::registers::{read as read_register, write as write_register};
 pub use architectural::{Stored, register};
 pub use synthetic::{refresh_reference_page, write_hypercall_page, write_reference_page};
 
@@ -17,7 +16,7 @@ use crate::apic::{Effect, Fault};
 use crate::backend::VirtualProcessorBackend;
 use crate::exit::deliver;
 use crate::inject::{deliver_waiting, sync_task_priority, update_task_priority};
-use crate::platform::{Running, Surroundings};
+use crate::platform::{Guest, Surroundings};
 
 /// What the root has to hear of after a write that is complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,95 +36,84 @@ const SYNTHETIC_LAST: u32 = 0x4000_0FFF;
 const X2APIC_TPR: u32 = 0x808;
 const X2APIC_PPR: u32 = 0x80A;
 
-/// RDMSR.
-///
-/// # Errors
-/// #GP(0).
-pub fn read<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-) -> Result<u64, Fault> {
-    match number {
-        msr::X2APIC_FIRST..=msr::X2APIC_LAST => {
-            if matches!(number, X2APIC_TPR | X2APIC_PPR) {
-                sync_task_priority(vp);
+impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
+    /// RDMSR.
+    ///
+    /// # Errors
+    /// #GP(0).
+    pub fn read_msr(&mut self, number: u32) -> Result<u64, Fault> {
+        match number {
+            msr::X2APIC_FIRST..=msr::X2APIC_LAST => {
+                if matches!(number, X2APIC_TPR | X2APIC_PPR) {
+                    sync_task_priority(&mut self.vp);
+                }
+                self.vp.platform.apic.read(number, self.env.tsc(), &self.vp.inbox.posted)
             }
-            vp.platform.apic.read(number, env.tsc(), &vp.inbox.posted)
+            SYNTHETIC_FIRST..=SYNTHETIC_LAST => {
+                synthetic::check_privilege(self.env.platform(), number)?;
+                self.get_synthetic(number)
+            }
+            _ => self.read_architectural(number),
         }
-        SYNTHETIC_FIRST..=SYNTHETIC_LAST => synthetic::read(vp, env, number),
-        _ => architectural::read(vp, number),
     }
-}
 
-/// WRMSR.
-///
-/// # Errors
-/// #GP(0).
-pub fn write<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-    value: u64,
-) -> Result<Followup, Fault> {
-    match number {
-        msr::X2APIC_FIRST..=msr::X2APIC_LAST => write_apic(vp, env, number, value),
-        SYNTHETIC_FIRST..=SYNTHETIC_LAST => synthetic::write(vp, env, number, value),
-        msr::TSC_DEADLINE => {
-            let offset = architectural::tsc_offset(vp, env.tsc());
-            vp.platform.apic.write_deadline(value, offset);
-            vp.platform.update_next_timer(&env.platform().time, env.tsc());
-            Ok(Followup::None)
+    /// WRMSR.
+    ///
+    /// # Errors
+    /// #GP(0).
+    pub fn write_msr(&mut self, number: u32, value: u64) -> Result<Followup, Fault> {
+        match number {
+            msr::X2APIC_FIRST..=msr::X2APIC_LAST => self.write_apic(number, value),
+            SYNTHETIC_FIRST..=SYNTHETIC_LAST => {
+                synthetic::check_privilege(self.env.platform(), number)?;
+                self.set_synthetic(number, value)
+            }
+            msr::TSC_DEADLINE => {
+                let offset = self.tsc_offset(self.env.tsc());
+                self.vp.platform.apic.write_deadline(value, offset);
+                self.vp.platform.update_next_timer(&self.env.platform().time, self.env.tsc());
+                Ok(Followup::None)
+            }
+            _ => self.write_architectural(number, value).map(|()| Followup::None),
         }
-        _ => architectural::write(vp, number, value).map(|()| Followup::None),
     }
-}
 
-/// Writes a register of the APIC and does what follows.
-fn write_apic<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-    value: u64,
-) -> Result<Followup, Fault> {
-    let effect = vp.platform.apic.write(number, value, env.tsc(), &vp.inbox.posted)?;
-    if number == X2APIC_TPR {
-        update_task_priority(vp);
-    }
-    Ok(follow(vp, env, effect))
-}
-
-/// Does what has to follow a write to the APIC.
-fn follow<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    effect: Effect,
-) -> Followup {
-    match effect {
-        Effect::None => {}
-        Effect::Reconsider => vp.inbox.posted.raise(crate::apic::hazard::INTERRUPT),
-        Effect::EndOfInterrupt { vector, level } => return end_of_interrupt(vp, env, vector, level),
-        Effect::Send(ipi) => {
-            deliver(ipi, Some(vp.index), env);
+    /// Writes a register of the APIC and does what follows.
+    pub(super) fn write_apic(&mut self, number: u32, value: u64) -> Result<Followup, Fault> {
+        let effect = self.vp.platform.apic.write(number, value, self.env.tsc(), &self.vp.inbox.posted)?;
+        if number == X2APIC_TPR {
+            update_task_priority(&mut self.vp);
         }
-        Effect::Timer => vp.platform.update_next_timer(&env.platform().time, env.tsc()),
+        Ok(self.follow(effect))
     }
-    Followup::None
-}
 
-fn end_of_interrupt<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    vector: u8,
-    level: bool,
-) -> Followup {
-    if vp.inbox.synic.is_sint_vector(vector) {
-        deliver_waiting(vp, env);
+    /// Does what has to follow a write to the APIC.
+    fn follow(&mut self, effect: Effect) -> Followup {
+        match effect {
+            Effect::None => {}
+            Effect::Reconsider => self.vp.inbox.posted.raise(crate::apic::hazard::INTERRUPT),
+            Effect::EndOfInterrupt { vector, level } => return self.end_of_interrupt(vector, level),
+            Effect::Send(ipi) => {
+                deliver(ipi, Some(self.vp.index), self.env);
+            }
+            Effect::Timer => self.vp.platform.update_next_timer(&self.env.platform().time, self.env.tsc()),
+        }
+        Followup::None
     }
-    if vp.inbox.posted.irr.highest().is_some() {
-        vp.inbox.posted.raise(crate::apic::hazard::INTERRUPT);
+
+    fn end_of_interrupt(&mut self, vector: u8, level: bool) -> Followup {
+        if self.vp.inbox.synic.is_sint_vector(vector) {
+            deliver_waiting(&mut self.vp, self.env);
+        }
+        if self.vp.inbox.posted.irr.highest().is_some() {
+            self.vp.inbox.posted.raise(crate::apic::hazard::INTERRUPT);
+        }
+        if level && self.env.platform().intercepts.eoi() {
+            Followup::LevelEoi(vector)
+        } else {
+            Followup::None
+        }
     }
-    if level && env.platform().intercepts.eoi() { Followup::LevelEoi(vector) } else { Followup::None }
 }
 
 #[cfg(all(test, not(loom)))]

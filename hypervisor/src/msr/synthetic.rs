@@ -5,13 +5,13 @@ use hv_abi::msr;
 use hv_abi::synic::HvPageMsr;
 use hv_abi::{GpaPage, HvResult, HvStatus};
 
-use super::{Followup, X2APIC_TPR, write_apic};
+use super::{Followup, X2APIC_TPR};
 use crate::apic::{Fault, hazard};
 use crate::atomic::Ordering;
 use crate::backend::VirtualProcessorBackend;
 use crate::inject::{deliver_waiting, sync_task_priority};
 use crate::machine::Page;
-use crate::platform::{Activity, PartitionPlatform, Running, Surroundings};
+use crate::platform::{Activity, Guest, PartitionPlatform, Surroundings};
 use crate::reference_time::ReferenceTime;
 use crate::synic::GuestPages;
 
@@ -48,7 +48,8 @@ const fn privilege(number: u32) -> Option<HvPrivileges> {
     })
 }
 
-fn allowed(platform: &PartitionPlatform, number: u32) -> Result<(), Fault> {
+/// #GP for an MSR that there is not, or for which the partition has no privilege.
+pub fn check_privilege(platform: &PartitionPlatform, number: u32) -> Result<(), Fault> {
     let needed = privilege(number).ok_or(Fault)?;
     if platform.privileges.contains(needed) { Ok(()) } else { Err(Fault) }
 }
@@ -58,118 +59,142 @@ const fn index(number: u32, first: u32) -> usize {
     number.wrapping_sub(first) as usize
 }
 
-/// RDMSR.
-pub fn read<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-) -> Result<u64, Fault> {
-    allowed(env.platform(), number)?;
-    get(vp, env, number)
-}
-
-/// Reads one, for whoever may.
-pub fn get<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-) -> Result<u64, Fault> {
-    let (platform, synic) = (env.platform(), &vp.inbox.synic);
-    Ok(match number {
-        msr::HV_X64_MSR_GUEST_OS_ID => platform.guest_os_id.load(Ordering::Relaxed),
-        msr::HV_X64_MSR_HYPERCALL => platform.hypercall.load(Ordering::Relaxed),
-        msr::HV_X64_MSR_VP_RUNTIME => platform.time.length(vp.run_ticks(env.tsc())),
-        msr::HV_X64_MSR_VP_INDEX => u64::from(vp.index),
-        msr::HV_X64_MSR_RESET => 0,
-        msr::HV_X64_MSR_TIME_REF_COUNT => platform.time.at(env.tsc()),
-        msr::HV_X64_MSR_REFERENCE_TSC => platform.reference_tsc.load(Ordering::Relaxed),
-        // The APIC's timer counts at the rate of the time stamp counter.
-        msr::HV_X64_MSR_TSC_FREQUENCY | msr::HV_X64_MSR_APIC_FREQUENCY => platform.time.hz(),
-        msr::HV_X64_MSR_ICR => vp.platform.apic.read(X2APIC_ICR, 0, &vp.inbox.posted)?,
-        msr::HV_X64_MSR_TPR => {
-            sync_task_priority(vp);
-            u64::from(vp.platform.apic.tpr())
-        }
-        msr::HV_X64_MSR_VP_ASSIST_PAGE => vp.platform.stored.vp_assist,
-        msr::HV_X64_MSR_SCONTROL..=msr::HV_X64_MSR_EOM | msr::HV_X64_MSR_SINT0..=msr::HV_X64_MSR_SINT15 => {
-            synic.registers.read(number).ok_or(Fault)?
-        }
-        msr::HV_X64_MSR_STIMER0_CONFIG..=msr::HV_X64_MSR_STIMER3_COUNT => {
-            let index = index(number, msr::HV_X64_MSR_STIMER0_CONFIG);
-            let timers = &vp.platform.timers;
-            if index & 1 == 0 { timers.config(index >> 1) } else { timers.count(index >> 1) }
-        }
-        msr::HV_X64_MSR_CRASH_P0..=msr::HV_X64_MSR_CRASH_P4 => {
-            let register = platform.crash.get(index(number, msr::HV_X64_MSR_CRASH_P0));
-            register.map_or(0, |register| register.load(Ordering::Relaxed))
-        }
-        msr::HV_X64_MSR_GUEST_IDLE => {
-            vp.platform.activity = Activity::Idle;
-            vp.inbox.posted.raise(hazard::INTERRUPT);
-            0
-        }
-        // What the guest may do: notify, without a message.
-        msr::HV_X64_MSR_CRASH_CTL => msr::CRASH_CTL_NOTIFY,
-        msr::HV_X64_MSR_TSC_INVARIANT_CONTROL => u64::from(platform.tsc_invariant.load(Ordering::Relaxed)),
-        _ => return Err(Fault),
-    })
-}
-
-/// WRMSR.
-pub fn write<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-    value: u64,
-) -> Result<Followup, Fault> {
-    allowed(env.platform(), number)?;
-    set(vp, env, number, value)
-}
-
-/// Writes one, for whoever may.
-pub fn set<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-    value: u64,
-) -> Result<Followup, Fault> {
-    let platform = env.platform();
-    match number {
-        msr::HV_X64_MSR_STIMER0_CONFIG..=msr::HV_X64_MSR_STIMER3_COUNT => {
-            write_timer(vp, env, index(number, msr::HV_X64_MSR_STIMER0_CONFIG), value)?;
-        }
-        msr::HV_X64_MSR_EOI => return write_apic(vp, env, X2APIC_EOI, 0),
-        msr::HV_X64_MSR_ICR => return write_apic(vp, env, X2APIC_ICR, from_xapic_icr(value)),
-        msr::HV_X64_MSR_TPR => return write_apic(vp, env, X2APIC_TPR, value),
-        msr::HV_X64_MSR_GUEST_OS_ID => {
-            platform.guest_os_id.store(value, Ordering::Relaxed);
-            if value == 0 {
-                platform.hypercall.fetch_and(!ENABLE, Ordering::Relaxed);
+impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
+    /// Reads one, for whoever may.
+    pub fn get_synthetic(&mut self, number: u32) -> Result<u64, Fault> {
+        let (platform, synic) = (self.env.platform(), &self.vp.inbox.synic);
+        Ok(match number {
+            msr::HV_X64_MSR_GUEST_OS_ID => platform.guest_os_id.load(Ordering::Relaxed),
+            msr::HV_X64_MSR_HYPERCALL => platform.hypercall.load(Ordering::Relaxed),
+            msr::HV_X64_MSR_VP_RUNTIME => platform.time.length(self.vp.run_ticks(self.env.tsc())),
+            msr::HV_X64_MSR_VP_INDEX => u64::from(self.vp.index),
+            msr::HV_X64_MSR_RESET => 0,
+            msr::HV_X64_MSR_TIME_REF_COUNT => platform.time.at(self.env.tsc()),
+            msr::HV_X64_MSR_REFERENCE_TSC => platform.reference_tsc.load(Ordering::Relaxed),
+            // The APIC's timer counts at the rate of the time stamp counter.
+            msr::HV_X64_MSR_TSC_FREQUENCY | msr::HV_X64_MSR_APIC_FREQUENCY => platform.time.hz(),
+            msr::HV_X64_MSR_ICR => self.vp.platform.apic.read(X2APIC_ICR, 0, &self.vp.inbox.posted)?,
+            msr::HV_X64_MSR_TPR => {
+                sync_task_priority(&mut self.vp);
+                u64::from(self.vp.platform.apic.tpr())
             }
-        }
-        msr::HV_X64_MSR_HYPERCALL => place_hypercall_page::<B>(env, value)?,
-        msr::HV_X64_MSR_RESET if value & 1 != 0 => return Ok(Followup::Reset),
-        msr::HV_X64_MSR_RESET => {}
-        msr::HV_X64_MSR_REFERENCE_TSC => place_reference_page(env, value)?,
-        msr::HV_X64_MSR_VP_ASSIST_PAGE => vp.platform.stored.vp_assist = page_register(value)?,
-        msr::HV_X64_MSR_SCONTROL..=msr::HV_X64_MSR_EOM | msr::HV_X64_MSR_SINT0..=msr::HV_X64_MSR_SINT15 => {
-            write_synic(vp, env, number, value)?;
-        }
-        msr::HV_X64_MSR_CRASH_P0..=msr::HV_X64_MSR_CRASH_P4 => {
-            if let Some(register) = platform.crash.get(index(number, msr::HV_X64_MSR_CRASH_P0)) {
-                register.store(value, Ordering::Relaxed);
+            msr::HV_X64_MSR_VP_ASSIST_PAGE => self.vp.platform.stored.vp_assist,
+            msr::HV_X64_MSR_SCONTROL..=msr::HV_X64_MSR_EOM
+            | msr::HV_X64_MSR_SINT0..=msr::HV_X64_MSR_SINT15 => synic.registers.read(number).ok_or(Fault)?,
+            msr::HV_X64_MSR_STIMER0_CONFIG..=msr::HV_X64_MSR_STIMER3_COUNT => {
+                let index = index(number, msr::HV_X64_MSR_STIMER0_CONFIG);
+                let timers = &self.vp.platform.timers;
+                if index & 1 == 0 { timers.config(index >> 1) } else { timers.count(index >> 1) }
             }
-        }
-        msr::HV_X64_MSR_CRASH_CTL if value & msr::CRASH_CTL_NOTIFY != 0 => {
-            platform.crashed.store(true, Ordering::Release);
-        }
-        msr::HV_X64_MSR_CRASH_CTL => {}
-        msr::HV_X64_MSR_TSC_INVARIANT_CONTROL if value & !1 == 0 => {
-            platform.tsc_invariant.store(value != 0, Ordering::Relaxed);
-        }
-        _ => return Err(Fault),
+            msr::HV_X64_MSR_CRASH_P0..=msr::HV_X64_MSR_CRASH_P4 => {
+                let register = platform.crash.get(index(number, msr::HV_X64_MSR_CRASH_P0));
+                register.map_or(0, |register| register.load(Ordering::Relaxed))
+            }
+            msr::HV_X64_MSR_GUEST_IDLE => {
+                self.vp.platform.activity = Activity::Idle;
+                self.vp.inbox.posted.raise(hazard::INTERRUPT);
+                0
+            }
+            // What the guest may do: notify, without a message.
+            msr::HV_X64_MSR_CRASH_CTL => msr::CRASH_CTL_NOTIFY,
+            msr::HV_X64_MSR_TSC_INVARIANT_CONTROL => {
+                u64::from(platform.tsc_invariant.load(Ordering::Relaxed))
+            }
+            _ => return Err(Fault),
+        })
     }
-    Ok(Followup::None)
+
+    /// Writes one, for whoever may.
+    pub fn set_synthetic(&mut self, number: u32, value: u64) -> Result<Followup, Fault> {
+        let platform = self.env.platform();
+        match number {
+            msr::HV_X64_MSR_STIMER0_CONFIG..=msr::HV_X64_MSR_STIMER3_COUNT => {
+                self.write_timer(index(number, msr::HV_X64_MSR_STIMER0_CONFIG), value)?;
+            }
+            msr::HV_X64_MSR_EOI => return self.write_apic(X2APIC_EOI, 0),
+            msr::HV_X64_MSR_ICR => return self.write_apic(X2APIC_ICR, from_xapic_icr(value)),
+            msr::HV_X64_MSR_TPR => return self.write_apic(X2APIC_TPR, value),
+            msr::HV_X64_MSR_GUEST_OS_ID => {
+                platform.guest_os_id.store(value, Ordering::Relaxed);
+                if value == 0 {
+                    platform.hypercall.fetch_and(!ENABLE, Ordering::Relaxed);
+                }
+            }
+            msr::HV_X64_MSR_HYPERCALL => self.place_hypercall_page(value)?,
+            msr::HV_X64_MSR_RESET if value & 1 != 0 => return Ok(Followup::Reset),
+            msr::HV_X64_MSR_RESET => {}
+            msr::HV_X64_MSR_REFERENCE_TSC => self.place_reference_page(value)?,
+            msr::HV_X64_MSR_VP_ASSIST_PAGE => self.vp.platform.stored.vp_assist = page_register(value)?,
+            msr::HV_X64_MSR_SCONTROL..=msr::HV_X64_MSR_EOM
+            | msr::HV_X64_MSR_SINT0..=msr::HV_X64_MSR_SINT15 => {
+                self.write_synic(number, value)?;
+            }
+            msr::HV_X64_MSR_CRASH_P0..=msr::HV_X64_MSR_CRASH_P4 => {
+                if let Some(register) = platform.crash.get(index(number, msr::HV_X64_MSR_CRASH_P0)) {
+                    register.store(value, Ordering::Relaxed);
+                }
+            }
+            msr::HV_X64_MSR_CRASH_CTL if value & msr::CRASH_CTL_NOTIFY != 0 => {
+                platform.crashed.store(true, Ordering::Release);
+            }
+            msr::HV_X64_MSR_CRASH_CTL => {}
+            msr::HV_X64_MSR_TSC_INVARIANT_CONTROL if value & !1 == 0 => {
+                platform.tsc_invariant.store(value != 0, Ordering::Relaxed);
+            }
+            _ => return Err(Fault),
+        }
+        Ok(Followup::None)
+    }
+
+    fn write_timer(&mut self, index: usize, value: u64) -> Result<(), Fault> {
+        let (tsc, time) = (self.env.tsc(), &self.env.platform().time);
+        let now = time.at(tsc);
+        if index & 1 == 0 {
+            self.vp.platform.timers.set_config(index >> 1, value, now).ok_or(Fault)?;
+        } else {
+            self.vp.platform.timers.set_count(index >> 1, value, now);
+        }
+        self.vp.platform.update_next_timer(time, tsc);
+        Ok(())
+    }
+
+    fn write_synic(&mut self, number: u32, value: u64) -> Result<(), Fault> {
+        let places_page = matches!(number, msr::HV_X64_MSR_SIEFP | msr::HV_X64_MSR_SIMP);
+        let value = if places_page { page_register(value)? } else { value };
+        if number != msr::HV_X64_MSR_EOM {
+            self.vp.inbox.synic.write(number, value).ok_or(Fault)?;
+        }
+        deliver_waiting(&mut self.vp, self.env);
+        Ok(())
+    }
+
+    /// HYPERCALL: writes the code into the guest's page (TLFS 3.13). Without GUEST_OS_ID it cannot be enabled; once
+    /// locked it stays as it is.
+    fn place_hypercall_page(&self, value: u64) -> Result<(), Fault> {
+        let platform = self.env.platform();
+        if platform.hypercall.load(Ordering::Relaxed) & msr::HYPERCALL_LOCKED != 0 {
+            return Ok(());
+        }
+        let named = platform.guest_os_id.load(Ordering::Relaxed) != 0;
+        let value = if named { value } else { value & !ENABLE };
+        if value & ENABLE != 0 {
+            let page = GpaPage::new(HvPageMsr::from(value).gpa_page()).ok_or(Fault)?;
+            self.env.with_guest_page(page, write_hypercall_page::<B>).ok_or(Fault)?;
+        }
+        platform.hypercall.store(value, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn place_reference_page(&self, value: u64) -> Result<(), Fault> {
+        let platform = self.env.platform();
+        page_register(value)?;
+        let before = platform.reference_tsc.swap(value, Ordering::Relaxed);
+        if refresh_reference_page(platform, self.env).is_err() {
+            platform.reference_tsc.store(before, Ordering::Relaxed);
+            return Err(Fault);
+        }
+        Ok(())
+    }
 }
 
 /// The xAPIC form, whose destination is in bits 63:56, as an x2APIC ICR.
@@ -188,69 +213,6 @@ fn page_register(value: u64) -> Result<u64, Fault> {
         GpaPage::new(register.gpa_page()).ok_or(Fault)?;
     }
     Ok(value)
-}
-
-fn write_timer<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    index: usize,
-    value: u64,
-) -> Result<(), Fault> {
-    let (tsc, time) = (env.tsc(), &env.platform().time);
-    let now = time.at(tsc);
-    if index & 1 == 0 {
-        vp.platform.timers.set_config(index >> 1, value, now).ok_or(Fault)?;
-    } else {
-        vp.platform.timers.set_count(index >> 1, value, now);
-    }
-    vp.platform.update_next_timer(time, tsc);
-    Ok(())
-}
-
-fn write_synic<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    number: u32,
-    value: u64,
-) -> Result<(), Fault> {
-    let places_page = matches!(number, msr::HV_X64_MSR_SIEFP | msr::HV_X64_MSR_SIMP);
-    let value = if places_page { page_register(value)? } else { value };
-    if number != msr::HV_X64_MSR_EOM {
-        vp.inbox.synic.write(number, value).ok_or(Fault)?;
-    }
-    deliver_waiting(vp, env);
-    Ok(())
-}
-
-/// HYPERCALL: writes the code into the guest's page (TLFS 3.13). Without GUEST_OS_ID it cannot be enabled; once locked
-/// it stays as it is.
-fn place_hypercall_page<B: VirtualProcessorBackend>(
-    env: &impl Surroundings,
-    value: u64,
-) -> Result<(), Fault> {
-    let platform = env.platform();
-    if platform.hypercall.load(Ordering::Relaxed) & msr::HYPERCALL_LOCKED != 0 {
-        return Ok(());
-    }
-    let named = platform.guest_os_id.load(Ordering::Relaxed) != 0;
-    let value = if named { value } else { value & !ENABLE };
-    if value & ENABLE != 0 {
-        let page = GpaPage::new(HvPageMsr::from(value).gpa_page()).ok_or(Fault)?;
-        env.with_guest_page(page, write_hypercall_page::<B>).ok_or(Fault)?;
-    }
-    platform.hypercall.store(value, Ordering::Relaxed);
-    Ok(())
-}
-
-fn place_reference_page(env: &impl Surroundings, value: u64) -> Result<(), Fault> {
-    let platform = env.platform();
-    page_register(value)?;
-    let before = platform.reference_tsc.swap(value, Ordering::Relaxed);
-    if refresh_reference_page(platform, env).is_err() {
-        platform.reference_tsc.store(before, Ordering::Relaxed);
-        return Err(Fault);
-    }
-    Ok(())
 }
 
 /// Writes the reference TSC page, if the guest placed one: after it was placed, and after reference time was frozen, set

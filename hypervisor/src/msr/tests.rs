@@ -3,7 +3,6 @@
 extern crate std;
 use crate::exit::Next;
 use crate::fake::{FakeVp, Partition, TICKS};
-use crate::platform::registers;
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 use std::vec::Vec;
@@ -75,9 +74,7 @@ fn a_crash_is_kept_for_the_root() {
         partition.wrmsr(&mut vp, 0x4000_0100 + index, u64::from(index) + 10).unwrap();
     }
     partition.wrmsr(&mut vp, 0x4000_0105, 1 << 63).unwrap();
-    let read = |vp: &mut FakeVp, name| {
-        partition.on(vp, |vp| registers::read(vp, &partition, name).unwrap().as_u64())
-    };
+    let read = |vp: &mut FakeVp, name| partition.on(vp, |guest| guest.read_device(name).unwrap().as_u64());
     assert_eq!(read(&mut vp, HvRegisterName::CrashP4), 14);
     assert_eq!(read(&mut vp, HvRegisterName::CrashCtl), 1 << 63);
 }
@@ -169,10 +166,10 @@ fn a_vendors_registers_do_not_change() {
 fn the_root_reads_and_writes_what_the_guest_sees() {
     let (partition, mut vp) = guest();
     let write = |vp: &mut FakeVp, name, value| {
-        partition.on(vp, |vp| registers::write(vp, &partition, name, HvRegisterValue::from_u64(value)))
+        partition.on(vp, |guest| guest.write_device(name, HvRegisterValue::from_u64(value)))
     };
     let read = |vp: &mut FakeVp, name| {
-        partition.on(vp, |vp| registers::read(vp, &partition, name).map(HvRegisterValue::as_u64))
+        partition.on(vp, |guest| guest.read_device(name).map(HvRegisterValue::as_u64))
     };
     write(&mut vp, HvRegisterName::ApicBase, 0xFEE0_0C00).unwrap();
     assert_eq!(partition.rdmsr(&mut vp, 0x1B), Some(0xFEE0_0C00));

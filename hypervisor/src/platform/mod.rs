@@ -7,7 +7,7 @@
 mod inbox;
 mod intercepts;
 mod partition;
-pub mod registers;
+mod registers;
 mod vp;
 
 pub use inbox::VpInbox;
@@ -54,6 +54,14 @@ pub struct Running<'a, B> {
     pub stats_page: &'a Page,
     /// Host's time stamp counter from which on its time is not in them yet.
     pub since: u64,
+}
+
+/// A VP on the processor that runs it, in its partition: what handles an exit.
+pub struct Guest<'a, B, E> {
+    /// The VP.
+    pub vp: Running<'a, B>,
+    /// The partition around it.
+    pub env: &'a E,
 }
 
 impl<B> Running<'_, B> {

@@ -4,11 +4,10 @@ use hv_abi::msr;
 use hv_abi::registers::{HvRegisterName as Name, HvRegisterValue};
 use hv_abi::{HvResult, HvStatus};
 
-use super::{Activity, Running, Surroundings};
+use super::{Activity, Guest, Surroundings};
 use crate::apic::hazard;
 use crate::atomic::Ordering;
 use crate::backend::VirtualProcessorBackend;
-use crate::msr::synthetic;
 
 /// Registers that are synthetic MSRs: the first of some in a row, how many, and the number of the first.
 const SYNTHETIC: [(Name, u32, u32); 14] = [
@@ -35,47 +34,40 @@ fn synthetic_msr(name: Name) -> Option<u32> {
     })
 }
 
-/// Reads a register; `None`: it is not one of these.
-pub fn read<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    name: Name,
-) -> Option<HvRegisterValue> {
-    let value = match name {
-        Name::InternalActivityState => vp.platform.activity as u64,
-        Name::ApicBase => vp.platform.apic.base(),
-        Name::ApicId | Name::InitialApicId => u64::from(vp.platform.apic.id()),
-        Name::Hypercall => env.platform().hypercall.load(Ordering::Relaxed),
-        Name::CrashCtl => u64::from(env.platform().crashed.load(Ordering::Acquire)) << 63,
-        _ => synthetic::get(vp, env, synthetic_msr(name)?).ok()?,
-    };
-    Some(HvRegisterValue::from_u64(value))
-}
-
-/// Writes a register.
-///
-/// # Errors
-/// `INVALID_PARAMETER`: it is not one of these, is for reading only, or refuses the value.
-pub fn write<B: VirtualProcessorBackend>(
-    vp: &mut Running<'_, B>,
-    env: &impl Surroundings,
-    name: Name,
-    value: HvRegisterValue,
-) -> HvResult<()> {
-    let value = value.as_u64();
-    let refused = HvStatus::INVALID_PARAMETER;
-    match name {
-        Name::InternalActivityState => {
-            let activity = Activity::ALL.into_iter().find(|activity| *activity as u64 == value);
-            vp.platform.activity = activity.ok_or(refused)?;
-        }
-        Name::ApicBase => vp.platform.apic.set_base(value).map_err(|_| refused)?,
-        Name::CrashCtl => env.platform().crashed.store(value >> 63 != 0, Ordering::Release),
-        _ => {
-            let number = synthetic_msr(name).ok_or(refused)?;
-            synthetic::set(vp, env, number, value).map_err(|_| refused)?;
-        }
+impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
+    /// Reads a register; `None`: it is not one of these.
+    pub fn read_device(&mut self, name: Name) -> Option<HvRegisterValue> {
+        let value = match name {
+            Name::InternalActivityState => self.vp.platform.activity as u64,
+            Name::ApicBase => self.vp.platform.apic.base(),
+            Name::ApicId | Name::InitialApicId => u64::from(self.vp.platform.apic.id()),
+            Name::Hypercall => self.env.platform().hypercall.load(Ordering::Relaxed),
+            Name::CrashCtl => u64::from(self.env.platform().crashed.load(Ordering::Acquire)) << 63,
+            _ => self.get_synthetic(synthetic_msr(name)?).ok()?,
+        };
+        Some(HvRegisterValue::from_u64(value))
     }
-    vp.inbox.posted.raise(hazard::INTERRUPT);
-    Ok(())
+
+    /// Writes a register.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER`: it is not one of these, is for reading only, or refuses the value.
+    pub fn write_device(&mut self, name: Name, value: HvRegisterValue) -> HvResult<()> {
+        let value = value.as_u64();
+        let refused = HvStatus::INVALID_PARAMETER;
+        match name {
+            Name::InternalActivityState => {
+                let activity = Activity::ALL.into_iter().find(|activity| *activity as u64 == value);
+                self.vp.platform.activity = activity.ok_or(refused)?;
+            }
+            Name::ApicBase => self.vp.platform.apic.set_base(value).map_err(|_| refused)?,
+            Name::CrashCtl => self.env.platform().crashed.store(value >> 63 != 0, Ordering::Release),
+            _ => {
+                let number = synthetic_msr(name).ok_or(refused)?;
+                self.set_synthetic(number, value).map_err(|_| refused)?;
+            }
+        }
+        self.vp.inbox.posted.raise(hazard::INTERRUPT);
+        Ok(())
+    }
 }
