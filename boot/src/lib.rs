@@ -4,11 +4,13 @@
 //! * A loader fills every field; a reader checks [`HandOff::MAGIC`] and [`HandOff::VERSION`] before it looks at another.
 //! * Every address is system-physical. All of it lies in RAM that the memory map calls [`RegionKind::Loader`], so that
 //!   the root partition can use that RAM once it has copied what it wants.
-//! * The memory map is sorted, does not overlap, and is page aligned. What is the hypervisor's (its image, and
-//!   `hypervisor_tables`) is [`RegionKind::HYPERVISOR`] in it.
+//! * The memory map is sorted, does not overlap, and is page aligned. What is the hypervisor's (its image, its address
+//!   space, and `hypervisor_tables`) is [`RegionKind::HYPERVISOR`] in it.
 //! * What the hypervisor has to know of the machine is in [`Machine`]: it reads no firmware table itself.
 #![no_std]
 #![forbid(unsafe_code)]
+
+pub mod space;
 
 /// How many ranges the memory map can hold.
 pub const MAX_REGIONS: usize = 256;
@@ -146,6 +148,12 @@ pub struct Framebuffer {
 impl Framebuffer {
     /// No framebuffer.
     pub const NONE: Self = Self { base: 0, width: 0, height: 0, stride: 0, format: 0 };
+
+    /// Its bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.stride as u64 * self.height as u64
+    }
 }
 
 /// A kind of IOMMU. An open enumeration.
@@ -221,6 +229,9 @@ pub struct HandOff {
     pub root: Image,
     /// RAM for the hypervisor's tables, beside its image; of no length without a hypervisor, or when there is too little.
     pub hypervisor_tables: Region,
+    /// CR3 of the hypervisor's own address space ([`space`]): it is entered on the tables in `hypervisor`, which are the
+    /// root's later, and leaves these at once.
+    pub hypervisor_space: u64,
     /// The machine.
     pub machine: Machine,
     /// How many of `regions` count.
@@ -243,7 +254,7 @@ impl HandOff {
     /// "BULKHEAD" in memory order.
     pub const MAGIC: u64 = u64::from_le_bytes(*b"BULKHEAD");
     /// The layout that this file describes.
-    pub const VERSION: u32 = 2;
+    pub const VERSION: u32 = 3;
 
     /// An empty hand-off of this version.
     #[must_use]
@@ -257,6 +268,7 @@ impl HandOff {
             hypervisor: Image::NONE,
             root: Image::NONE,
             hypervisor_tables: Region::NONE,
+            hypervisor_space: 0,
             machine: Machine::NONE,
             region_count: 0,
             module_count: 0,

@@ -106,3 +106,22 @@ pub const ROOT_SLOT: u32 = 1;
 const _: () =
     assert!(VpPage::Inbox as u32 + INBOX_PAGES <= VP_STRIDE && VP_OBJECT_PAGES <= VpPage::Control as u32);
 const _: () = assert!(MAX_PARTITIONS < crate::machine::REGIONS);
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use handoff::MAX_PROCESSORS;
+    use handoff::space::{Stack, window};
+
+    use super::*;
+
+    #[test]
+    fn a_window_shares_no_set_of_a_small_tlb_with_objects_and_stacks() {
+        let set = |page: u64| page % 64;
+        let window = set(window(MAX_PROCESSORS - 1) >> 12);
+        for index in [0, 1] {
+            let used = vp_page(1, index, VpPage::Inbox).index + INBOX_PAGES;
+            assert!((vp(1, index).index..used).all(|page| set(page.into()) != window), "VP {index}");
+        }
+        assert!(Stack::ALL.iter().all(|stack| set((stack.top(0) - 4096) >> 12) != window));
+    }
+}

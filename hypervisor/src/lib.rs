@@ -23,8 +23,6 @@
 #![cfg_attr(not(target_os = "none"), expect(dead_code, reason = "used on the machine itself only"))]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 
-#[cfg(any(all(test, not(loom)), target_os = "none"))]
-mod address_space;
 mod apic;
 #[cfg(target_os = "none")]
 pub mod arch;

@@ -26,16 +26,6 @@ impl Screen {
         Self { pixels, stride, columns: width / WIDTH, rows: height / HEIGHT, column: 0, row: 0 }
     }
 
-    /// The same screen, whose pixels are now at another address.
-    pub fn move_to(&mut self, pixels: &'static [AtomicU32]) {
-        self.pixels = pixels;
-    }
-
-    /// How many pixels it has.
-    pub const fn pixels(&self) -> usize {
-        self.pixels.len()
-    }
-
     /// Writes a character; behind the last line it goes on at the top.
     pub fn put(&mut self, character: u8) {
         if character == b'\n' || self.column >= self.columns {

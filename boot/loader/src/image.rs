@@ -31,15 +31,18 @@ pub fn load(
     }
     let segments = || elf.segments().into_iter().flatten().filter(|s| s.p_type == PT_LOAD && s.p_memsz > 0);
     let (start, end) = bounds(segments())?;
-    let length = (end - start).next_multiple_of(LARGE_PAGE);
+    let length = end - start;
     let base = memory.allocate(length, LARGE_PAGE).ok_or(LoadError::Memory)?;
     let mut tables = Tables::new(no_execute, memory)?;
     tables.identity(identity, memory)?;
     let mut entered = false;
     for segment in segments() {
         place(&segment, file, base + (segment.p_vaddr - start), memory)?;
-        let access =
-            Access { writable: segment.p_flags & PF_W != 0, executable: segment.p_flags & PF_X != 0 };
+        let access = Access {
+            writable: segment.p_flags & PF_W != 0,
+            executable: segment.p_flags & PF_X != 0,
+            cached: true,
+        };
         if access.writable && access.executable {
             return Err(LoadError::Segments);
         }

@@ -1,8 +1,8 @@
-//! What every boot loader of Bulkhead does: ELF images, page tables, the hand-off structure, and finding out what the
-//! hypervisor has to know of the machine, so that none of that is in the hypervisor.
+//! What every boot loader of Bulkhead does: ELF images, page tables, the hypervisor's address space, the hand-off
+//! structure, and finding out what the hypervisor has to know of the machine, so that none of that is in the hypervisor.
 //!
 //! Invariants:
-//! * Nothing but [`mod@enter`], [`clock`] and [`machine`] touches hardware or firmware: memory is reached through
+//! * Nothing but [`mod@enter`], `hypervisor`, [`clock`] and [`machine`] touches hardware or firmware: memory is reached through
 //!   [`PhysicalMemory`], so the rest runs in host tests.
 //! * A file from the boot medium can hold anything; what is wrong with it comes back as a [`LoadError`].
 #![no_std]
@@ -14,10 +14,12 @@ pub mod acpi;
 pub mod clock;
 pub mod cpio;
 pub mod enter;
+mod hypervisor;
 pub mod image;
 pub mod machine;
 pub mod memory_map;
 pub mod multiboot2;
+pub mod space;
 pub mod startup;
 pub mod tables;
 pub mod tsc;

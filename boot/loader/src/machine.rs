@@ -1,4 +1,4 @@
-//! What the hypervisor is told of the machine, and the RAM that it gets: the last that a loader does.
+//! What the hypervisor is told of the machine.
 #![expect(unsafe_code, reason = "the firmware's tables are named by physical addresses")]
 
 use core::arch::x86_64::__cpuid;
@@ -7,7 +7,7 @@ use handoff::{HandOff, Machine, Region, RegionKind, startup};
 
 use crate::acpi::{self, Memory};
 use crate::enter::{NXE, has_no_execute};
-use crate::{PAGE, clock, memory_map, startup as code};
+use crate::{PAGE, clock, startup as code};
 
 /// Memory that is mapped at its own address.
 struct Mapped {
@@ -37,9 +37,6 @@ pub fn complete(hand_off: &mut HandOff, mapped: u64) {
     put_first(machine, __cpuid(1).ebx >> 24);
     machine.tsc_hz = clock::tsc_hz(timer).unwrap_or(0);
     machine.startup = startup.unwrap_or(0);
-    if hand_off.hypervisor.length != 0 {
-        hand_off.hypervisor_tables = hypervisor_ram(hand_off).unwrap_or_default();
-    }
 }
 
 /// Puts the processor first whose id ends in `own`, listed or not: CPUID says the low 8 bits only.
@@ -77,26 +74,10 @@ fn write_startup(base: u64, root: u64) {
     code::write(pages, base as u32, root, LONG_MODE | no_execute);
 }
 
-/// Takes what is the hypervisor's out of the memory map: its image, and RAM for its tables.
-fn hypervisor_ram(hand_off: &mut HandOff) -> Option<Region> {
-    let kind = RegionKind::HYPERVISOR;
-    let image = hand_off.hypervisor;
-    let length = table_pages(hand_off.ram_bytes(), hand_off.machine.processor_count.into()) * PAGE;
-    memory_map::reassign(hand_off, RegionKind::LOADER, image.base, image.length, kind).then_some(())?;
-    let base = memory_map::carve(hand_off, length, PAGE, u64::MAX, kind)?;
-    Some(Region { base, length, kind, reserved: 0 })
-}
-
-/// Pages for the root's second-level tables: for each 2 MiB and each 1 GiB of RAM one, should all be split, and what is
-/// above; and for the processors.
-const fn table_pages(ram: u64, processors: u64) -> u64 {
-    (ram >> 21) + (ram >> 30) + 64 + processors * 16
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use handoff::{Image, MAX_PROCESSORS};
+    use handoff::MAX_PROCESSORS;
 
     fn ids(listed: &[u32], own: u32) -> Machine {
         let mut machine = Machine { processor_count: listed.len() as u32, ..Machine::NONE };
@@ -125,22 +106,5 @@ mod tests {
         assert_eq!(startup_ram(&[region(0x1000, 0x20_0000, usable)]), Some(0x9_E000));
         assert_eq!(startup_ram(&[region(0, startup::BYTES, usable)]), None, "page 0 is not used");
         assert_eq!(startup_ram(&[region(0x1000, 0x8_0000, RegionKind::RESERVED)]), None);
-    }
-
-    #[test]
-    fn the_hypervisor_gets_its_image_and_pages_for_tables() {
-        let mut hand_off = HandOff::new();
-        memory_map::add(&mut hand_off, 0, 1 << 30, RegionKind::USABLE);
-        memory_map::reserve(&mut hand_off, 0x80_0000, 0x40_0000, RegionKind::LOADER);
-        hand_off.hypervisor = Image { base: 0x80_0000, length: 0x20_0000, ..Image::NONE };
-        hand_off.machine.processor_count = 2;
-        let tables = hypervisor_ram(&mut hand_off).unwrap();
-        assert_eq!(tables.length, (512 + 1 + 64 + 32) * PAGE);
-        let own = |region: &&Region| region.kind == RegionKind::HYPERVISOR;
-        let kept: u64 = hand_off.regions().iter().filter(own).map(|region| region.length).sum();
-        assert_eq!(kept, 0x20_0000 + tables.length);
-        assert_eq!(hand_off.ram_bytes(), 1 << 30);
-        hand_off.hypervisor.base = 0x100_0000;
-        assert!(hypervisor_ram(&mut hand_off).is_none(), "where there is no image of the loader's");
     }
 }

@@ -1,20 +1,36 @@
-//! The page tables that an image is entered with (APM vol. 2, 5.3): an identity map, and the image's own pages.
+//! The page tables that an image is entered with (APM vol. 2, 5.3), an identity map and the image's own pages; and those
+//! of the hypervisor's address space.
 
 use crate::{LARGE_PAGE, LoadError, PAGE, PhysicalMemory};
 
 const PRESENT: u64 = 1;
 const WRITABLE: u64 = 1 << 1;
+/// PWT and PCD.
+const UNCACHED: u64 = 0b11 << 3;
+/// A and D: set from the start, so that the processor never writes to a table.
+const ACCESSED_DIRTY: u64 = 0b11 << 5;
 const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 
-/// What a page of an image allows.
+/// What a page allows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Access {
     /// It can be written.
     pub writable: bool,
     /// It can be executed.
     pub executable: bool,
+    /// It is memory, not a device's registers.
+    pub cached: bool,
+}
+
+impl Access {
+    /// Memory to read.
+    pub const CONSTANT: Self = Self { writable: false, executable: false, cached: true };
+    /// Memory to write.
+    pub const DATA: Self = Self { writable: true, ..Self::CONSTANT };
+    /// Registers and pixels of a device.
+    pub const DEVICE: Self = Self { cached: false, ..Self::DATA };
 }
 
 /// A set of page tables in the making.
@@ -66,22 +82,33 @@ impl Tables {
     ) -> Result<(), LoadError> {
         let writable = if access.writable { WRITABLE } else { 0 };
         let no_execute = if access.executable { 0 } else { self.no_execute };
+        let uncached = if access.cached { 0 } else { UNCACHED };
         let entry = self.entry(address, 0, memory)?;
-        memory.write(entry, physical | PRESENT | writable | no_execute);
+        memory.write(entry, physical | PRESENT | ACCESSED_DIRTY | writable | no_execute | uncached);
         Ok(())
     }
 
+    /// The entry for the 4 KiB page at `address` in the tables with this root; 0: there is none.
+    pub fn lookup(root: u64, address: u64, memory: &mut impl PhysicalMemory) -> u64 {
+        (0..4).rev().fold(root | PRESENT, |entry, level| match entry & (PRESENT | LARGE) {
+            PRESENT => memory.read(slot(entry & ADDRESS, address, level)),
+            _ => 0,
+        })
+    }
+
     /// The physical address of the entry for `address` at `level` (0: pages of 4 KiB), with tables made on the way.
-    fn entry(
+    ///
+    /// # Errors
+    /// [`LoadError::Memory`].
+    pub fn entry(
         &mut self,
         address: u64,
         level: u32,
         memory: &mut impl PhysicalMemory,
     ) -> Result<u64, LoadError> {
-        let slot = |table: u64, level: u32| table + ((address >> (12 + 9 * level)) & 511) * 8;
         let mut table = self.root;
         for level in (level + 1..4).rev() {
-            let entry = slot(table, level);
+            let entry = slot(table, address, level);
             let value = memory.read(entry);
             table = if value & PRESENT == 0 {
                 let table = memory.allocate(PAGE, PAGE).ok_or(LoadError::Memory)?;
@@ -91,6 +118,11 @@ impl Tables {
                 value & ADDRESS
             };
         }
-        Ok(slot(table, level))
+        Ok(slot(table, address, level))
     }
+}
+
+/// The physical address of the entry for `address` in a table of `level`.
+const fn slot(table: u64, address: u64, level: u32) -> u64 {
+    table + ((address >> (12 + 9 * level)) & 511) * 8
 }

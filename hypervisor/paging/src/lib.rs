@@ -49,6 +49,15 @@ pub trait FrameAllocator {
     fn free(&mut self, page: SpaPage);
 }
 
+impl<T: FrameAllocator + ?Sized> FrameAllocator for &mut T {
+    fn allocate(&mut self) -> Option<SpaPage> {
+        (**self).allocate()
+    }
+    fn free(&mut self, page: SpaPage) {
+        (**self).free(page);
+    }
+}
+
 /// Why a call changed nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Error {

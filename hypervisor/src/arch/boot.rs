@@ -2,45 +2,36 @@
 #![expect(unsafe_code, reason = "the hand-off is named by its address, and the tables and the stack change")]
 
 use core::arch::asm;
+use core::fmt::Display;
 
-use handoff::{HandOff, Iommu};
-use hv_abi::{HvStatus, Spa};
-use spin::Once;
+use handoff::space::{self, Stack};
+use handoff::{HandOff, Iommu, MAX_REGIONS, Region, RegionKind};
+use hv_abi::{HvStatus, Spa, SpaPage};
 
-use crate::address_space::Stack;
-use crate::arch::plan::{self, Failure, Plan};
 use crate::arch::x86_machine::X86Machine;
-use crate::arch::{cpu, exception, extended, log, processors, serial, vendor};
+use crate::arch::{cpu, exception, extended, image, log, processors, serial, vendor};
+use crate::backend::Entry;
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::say;
 
 static MACHINE: X86Machine = X86Machine::new();
 static HYPERVISOR: Hypervisor<X86Machine> = Hypervisor::new(&MACHINE);
-static PLAN: Once<Plan> = Once::new();
 
-/// Where the loader comes in: 64-bit mode, interrupts off, on its tables and stack.
+/// Where the loader comes in: 64-bit mode, interrupts off, on its tables and stack. Leaves these for good.
 ///
 /// # Safety
-/// `hand_off` is a loader's.
-pub unsafe fn enter(hand_off: *const HandOff) -> ! {
+/// `given` is a loader's.
+pub unsafe fn enter(given: *const HandOff) -> ! {
     cpu::mark::<{ cpu::marker::ENTRY }>();
     serial::init();
-    exception::load();
-    extended::init();
     // SAFETY: the loader's contract.
-    match plan::make(unsafe { &*hand_off }) {
-        Ok(plan) => leave_loader(PLAN.call_once(|| plan)),
-        Err(failure) => refuse(&failure),
+    let hand_off = unsafe { &*given };
+    if !hand_off.is_valid() {
+        refuse("the boot loader does not match this hypervisor");
     }
-}
-
-fn refuse(failure: &Failure) -> ! {
-    say!("Bulkhead: {failure}");
-    cpu::stop()
-}
-
-/// Onto the hypervisor's own tables and stack, for good.
-fn leave_loader(plan: &'static Plan) -> ! {
+    if hand_off.hypervisor_tables.length == 0 {
+        refuse("not enough memory for the hypervisor");
+    }
     // SAFETY: the tables map the image where it runs, and the stack; nothing of the loader's is used from here on.
     unsafe {
         asm!(
@@ -49,31 +40,55 @@ fn leave_loader(plan: &'static Plan) -> ! {
             "xor ebp, ebp",
             "call {next}",
             "ud2",
-            tables = in(reg) plan.tables.base().get(),
+            tables = in(reg) hand_off.hypervisor_space,
             stack = in(reg) Stack::Run.top(0),
             next = sym start,
+            in("rdi") given,
             options(noreturn),
         )
     }
 }
 
-extern "C" fn start() -> ! {
-    let plan = PLAN.get().expect("made before the tables were changed");
-    // SAFETY: the tables in use map all of it.
-    unsafe { log::move_framebuffer(plan.framebuffer) };
+fn refuse(why: impl Display) -> ! {
+    say!("Bulkhead: {why}");
+    cpu::stop()
+}
+
+/// On the hypervisor's own tables and stack. `given`: where the root finds what the loader handed over.
+extern "C" fn start(given: u64) -> ! {
+    let copy = core::ptr::with_exposed_provenance::<HandOff>(space::HAND_OFF as usize);
+    // SAFETY: the loader mapped it there for good; nobody writes it.
+    let hand_off = unsafe { &*copy };
+    exception::load();
+    extended::init();
+    // SAFETY: the loader mapped it.
+    unsafe { log::use_framebuffer(&hand_off.framebuffer) };
+    image::set_base(hand_off.hypervisor.base);
+    if let Err(refusal) = vendor::find() {
+        refuse(refusal);
+    }
+    let machine = &hand_off.machine;
+    if machine.tsc_hz == 0 {
+        refuse("neither the PM timer nor the PIT runs, so the time stamp counter cannot be measured");
+    }
+    let Region { base, length, .. } = hand_off.hypervisor_tables;
+    let mut free = (base >> 12..base.saturating_add(length) >> 12).filter_map(SpaPage::new);
+    for (number, apic_id) in machine.processors().iter().enumerate() {
+        processors::prepare(number, *apic_id, &mut free);
+    }
     processors::set_up(0);
-    let machine = &plan.machine;
-    MACHINE.set(plan.tables, machine.tsc_hz, machine.processor_count);
+    let tables = Spa::new(hand_off.hypervisor_space).unwrap_or_default().page();
+    MACHINE.set(tables, machine.tsc_hz, machine.processor_count);
     let startup = Spa::new(machine.startup).filter(|startup| startup.get() != 0);
     let online = startup.map_or(1, |startup| {
-        processors::start_others(startup.page(), plan.tables, machine.processors().len(), machine.tsc_hz)
+        processors::start_others(startup.page(), tables, machine.processors().len(), machine.tsc_hz)
     });
-    announce(plan, online);
-    if let Err(status) = start_hypervisor(plan, online) {
-        say!("Bulkhead: the root partition can not be made: status {:#x}", status.0);
-        cpu::stop()
+    announce(hand_off, online);
+    if let Err(status) = start_hypervisor(hand_off, online, &mut free) {
+        refuse(format_args!("the root partition can not be made: status {:#x}", status.0));
     }
-    HYPERVISOR.run_root(0, plan.root)
+    let root = &hand_off.root;
+    HYPERVISOR.run_root(0, Entry { rip: root.entry, rsp: root.stack, cr3: root.page_table, rdi: given })
 }
 
 /// Runs the root VP of this processor, for good, if the root has started it.
@@ -83,11 +98,11 @@ pub fn run_root_if_begun(processor: u32) {
     }
 }
 
-fn announce(plan: &Plan, online: usize) {
+fn announce(hand_off: &HandOff, online: usize) {
     const ROUND: u64 = 16 << 20;
-    let mebibytes = plan.ram_bytes.next_multiple_of(ROUND) >> 20;
+    let mebibytes = hand_off.ram_bytes().next_multiple_of(ROUND) >> 20;
     let processors = if online == 1 { "processor" } else { "processors" };
-    let iommu = match plan.machine.iommu {
+    let iommu = match hand_off.machine.iommu {
         Iommu::VT_D => "VT-d, not used yet",
         Iommu::AMD_VI => "AMD-Vi, not used yet",
         _ => "none",
@@ -98,20 +113,31 @@ fn announce(plan: &Plan, online: usize) {
         env!("CARGO_PKG_VERSION"),
         vendor::name(),
     );
-    let all = plan.machine.processor_count.saturating_add(plan.machine.processors_left_out);
+    let all = hand_off.machine.processor_count.saturating_add(hand_off.machine.processors_left_out);
     let missing = (all as usize).saturating_sub(online);
     if missing > 0 {
         say!("Bulkhead: {missing} more processors did not start and are not used");
     }
 }
 
-fn start_hypervisor(plan: &Plan, online: usize) -> Result<(), HvStatus> {
+fn start_hypervisor(
+    hand_off: &HandOff,
+    online: usize,
+    pages: &mut dyn Iterator<Item = SpaPage>,
+) -> Result<(), HvStatus> {
+    let is_root = |kind| kind != RegionKind::RESERVED && kind != RegionKind::HYPERVISOR;
     HYPERVISOR.start(BootInfo {
-        ram: &plan.ram,
-        hypervisor: &plan.owned,
+        ram: &ranges(hand_off, is_root),
+        hypervisor: &ranges(hand_off, |kind| kind == RegionKind::HYPERVISOR),
         physical_bits: vendor::physical_bits(),
         gigabyte_pages: vendor::has_gigabyte_pages(),
         processors: online as u32,
-        pages: &mut plan.frames.rest(),
+        pages,
     })
+}
+
+/// First page and number of pages of what is of some kinds.
+fn ranges(hand_off: &HandOff, of: impl Fn(RegionKind) -> bool) -> heapless::Vec<(SpaPage, u64), MAX_REGIONS> {
+    let regions = hand_off.regions().iter().filter(|region| of(region.kind));
+    regions.filter_map(|region| Some((SpaPage::new(region.base >> 12)?, region.length >> 12))).collect()
 }

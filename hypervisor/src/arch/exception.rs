@@ -5,12 +5,12 @@
 use core::arch::{asm, global_asm};
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use handoff::space::Stack;
 use x86_64::VirtAddr;
 use x86_64::instructions::segmentation::{CS, Segment};
 use x86_64::instructions::tables::lidt;
 use x86_64::structures::DescriptorTablePointer;
 
-use crate::address_space::Stack;
 use crate::arch::vmx::world_switch;
 use crate::arch::{per_cpu, vendor};
 use crate::backend::Gprs;

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::address_space;
+use handoff::space;
 
 /// Physical address of the image's first byte.
 static BASE: AtomicU64 = AtomicU64::new(0);
@@ -14,6 +14,6 @@ pub fn set_base(base: u64) {
 
 /// The physical address of something in the image; the image is in one piece.
 pub fn physical<T>(part: &'static T) -> u64 {
-    let offset = (core::ptr::from_ref(part).addr() as u64).wrapping_sub(address_space::IMAGE);
+    let offset = (core::ptr::from_ref(part).addr() as u64).wrapping_sub(space::IMAGE);
     BASE.load(Ordering::Relaxed).wrapping_add(offset)
 }

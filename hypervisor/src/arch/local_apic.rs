@@ -4,7 +4,8 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use crate::address_space;
+use handoff::space;
+
 use crate::arch::cpu;
 
 /// APIC_BASE.EXTD: x2APIC mode.
@@ -48,18 +49,14 @@ impl Message {
     }
 }
 
-fn mode_and_base() -> u64 {
+/// The root may change it at any time.
+fn is_x2apic() -> bool {
     // SAFETY: the register exists on every processor with a local APIC.
-    unsafe { cpu::rdmsr(cpu::APIC_BASE) }
-}
-
-/// Where the registers are in physical memory.
-pub fn base() -> u64 {
-    mode_and_base() & 0x000F_FFFF_FFFF_F000
+    unsafe { cpu::rdmsr(cpu::APIC_BASE) & X2APIC != 0 }
 }
 
 fn register(offset: u64) -> &'static AtomicU32 {
-    let address = address_space::LOCAL_APIC.wrapping_add(offset);
+    let address = space::LOCAL_APIC.wrapping_add(offset);
     let register = core::ptr::with_exposed_provenance::<AtomicU32>(address as usize);
     // SAFETY: the APIC's page stays mapped, uncached; its registers are 32 bits wide.
     unsafe { &*register }
@@ -70,7 +67,7 @@ fn register(offset: u64) -> &'static AtomicU32 {
 /// The root uses the same registers: between its two writes of ICR an exit may come here, so the high half is put
 /// back.
 pub fn send(target: u32, message: Message) {
-    if mode_and_base() & X2APIC != 0 {
+    if is_x2apic() {
         let value = u64::from(target) << 32 | u64::from(message.command());
         // SAFETY: the register exists in this mode; what is sent is the caller's business.
         unsafe { cpu::wrmsr(X2APIC_ICR, value) };
@@ -86,7 +83,7 @@ pub fn send(target: u32, message: Message) {
 
 /// Has this processor's look for what it is to take: its task priority is written, as it is.
 pub fn look_again() {
-    if mode_and_base() & X2APIC != 0 {
+    if is_x2apic() {
         // SAFETY: the register exists in this mode.
         let priority = unsafe { cpu::rdmsr(X2APIC_TASK_PRIORITY) };
         // SAFETY: nothing changes by it.

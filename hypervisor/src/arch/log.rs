@@ -5,7 +5,7 @@
 use core::fmt;
 use core::sync::atomic::AtomicU32;
 
-use handoff::Framebuffer;
+use handoff::{Framebuffer, space};
 use spin::Mutex;
 
 use crate::arch::serial;
@@ -14,44 +14,20 @@ use crate::screen::Screen;
 /// Guards the screen between processors; held for one piece of text, nothing else is taken inside.
 static SCREEN: Mutex<Option<Screen>> = Mutex::new(None);
 
-/// Pixels at `address`.
+/// Uses the framebuffer as well.
 ///
 /// # Safety
-/// There are that many, mapped as long as they are used.
-unsafe fn pixels(address: u64, count: usize) -> &'static [AtomicU32] {
-    let first = core::ptr::with_exposed_provenance::<AtomicU32>(address as usize);
-    // SAFETY: the caller's contract; every access is atomic.
-    unsafe { core::slice::from_raw_parts(first, count) }
-}
-
-/// Bytes of a framebuffer.
-pub fn framebuffer_bytes(framebuffer: &Framebuffer) -> u64 {
-    u64::from(framebuffer.stride).saturating_mul(u64::from(framebuffer.height))
-}
-
-/// Uses the framebuffer as well, through the loader's identity map.
-///
-/// # Safety
-/// It is in the identity map.
+/// All of it is mapped at [`space::FRAMEBUFFER`].
 pub unsafe fn use_framebuffer(framebuffer: &Framebuffer) {
     if framebuffer.base == 0 || framebuffer.width > framebuffer.stride / 4 {
         return;
     }
-    // SAFETY: the caller's contract.
-    let pixels = unsafe { pixels(framebuffer.base, (framebuffer_bytes(framebuffer) / 4) as usize) };
+    let address = space::FRAMEBUFFER.wrapping_add(framebuffer.base % 4096);
+    let first = core::ptr::with_exposed_provenance::<AtomicU32>(address as usize);
+    // SAFETY: the caller's contract; every access is atomic.
+    let pixels = unsafe { core::slice::from_raw_parts(first, (framebuffer.bytes() / 4) as usize) };
     let [width, height, stride] = [framebuffer.width, framebuffer.height, framebuffer.stride / 4];
     *SCREEN.lock() = Some(Screen::new(pixels, width as usize, height as usize, stride as usize));
-}
-
-/// The framebuffer is now at `address`.
-///
-/// # Safety
-/// All of it is mapped there for good.
-pub unsafe fn move_framebuffer(address: u64) {
-    if let Some(screen) = SCREEN.lock().as_mut() {
-        // SAFETY: the caller's contract.
-        screen.move_to(unsafe { pixels(address, screen.pixels()) });
-    }
 }
 
 /// For a panic: takes both from whoever holds them.

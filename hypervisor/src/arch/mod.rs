@@ -20,7 +20,6 @@ mod memory;
 mod outside;
 mod panic;
 mod per_cpu;
-mod plan;
 mod processors;
 mod registers;
 mod reset;

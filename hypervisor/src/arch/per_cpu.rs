@@ -5,6 +5,7 @@ use core::arch::asm;
 use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU64};
 
+use handoff::space;
 use hv_abi::SpaPage;
 
 use crate::arch::descriptor::{Gdt, Tss};
@@ -50,20 +51,13 @@ const _: () = assert!(size_of::<PerCpu>() <= 4096 && core::mem::offset_of!(PerCp
 unsafe impl Sync for PerCpu {}
 
 impl PerCpu {
-    /// The page's content for processor `index`; it will be at `address`.
-    pub fn new(
-        address: *const Self,
-        index: u32,
-        apic_id: u32,
-        window_entry: *const AtomicU64,
-        host_state: SpaPage,
-        host_save: SpaPage,
-    ) -> Self {
+    /// The page's content for a processor, with two pages for its own use.
+    pub fn new(processor: usize, apic_id: u32, host_state: SpaPage, host_save: SpaPage) -> Self {
         Self {
-            this: address,
-            index,
+            this: core::ptr::with_exposed_provenance(space::processor_data(processor) as usize),
+            index: processor as u32,
             apic_id,
-            window_entry,
+            window_entry: core::ptr::with_exposed_provenance(space::window_entry(processor) as usize),
             host_state,
             host_save,
             vmcs: Cell::new(0),

@@ -3,26 +3,38 @@
 
 use core::sync::atomic::Ordering;
 
+use handoff::space::{self, Stack};
 use hv_abi::SpaPage;
 use x86_64::registers::control::{Cr0, Cr0Flags, Cr4, Cr4Flags};
 
-use crate::address_space::{self, Stack};
 use crate::arch::local_apic::{self, Message};
 use crate::arch::per_cpu::PerCpu;
 use crate::arch::trampoline::Trampoline;
 use crate::arch::{boot, cpu, descriptor, exception, extended, per_cpu, vendor};
 
+/// Where a processor's own page is.
+const fn address(processor: usize) -> *mut PerCpu {
+    core::ptr::with_exposed_provenance_mut(space::processor_data(processor) as usize)
+}
+
 /// A processor's own page.
 pub fn page(processor: usize) -> &'static PerCpu {
-    let address = address_space::processor_data(processor);
-    // SAFETY: pages of all processors that there are were made at boot and stay mapped.
-    unsafe { &*core::ptr::with_exposed_provenance::<PerCpu>(address as usize) }
+    // SAFETY: pages of all processors that there are were prepared at boot and stay mapped.
+    unsafe { &*address(processor) }
+}
+
+/// Fills the page of a processor that has not started, or of this one. It takes two of the `free` pages, of which the
+/// loader leaves more than that for each.
+pub fn prepare(processor: usize, apic_id: u32, free: &mut impl Iterator<Item = SpaPage>) {
+    let mut page = || free.next().expect("the loader leaves some for each processor");
+    let content = PerCpu::new(processor, apic_id, page(), page());
+    // SAFETY: the loader mapped it for this; nobody looks at it yet.
+    unsafe { address(processor).write(content) };
 }
 
 /// Sets up this processor: its segments, exceptions, control registers, and the vendor's extension.
 pub fn set_up(processor: usize) {
-    let address = address_space::processor_data(processor);
-    let this = core::ptr::with_exposed_provenance_mut::<PerCpu>(address as usize);
+    let this = address(processor);
     // SAFETY: this processor's own page; nobody else looks at the tables in it, and they are filled once.
     let gdt = unsafe { &mut (*this).gdt };
     // SAFETY: as above.
@@ -30,7 +42,7 @@ pub fn set_up(processor: usize) {
     let selectors = descriptor::fill(gdt, tss, processor);
     descriptor::load(gdt, selectors);
     // SAFETY: the page's address is what GS is for; loading the selector cleared it.
-    unsafe { cpu::wrmsr(cpu::GS_BASE, address) };
+    unsafe { cpu::wrmsr(cpu::GS_BASE, space::processor_data(processor)) };
     exception::load();
     set_control_registers();
     vendor::on_this_processor(page(processor));

@@ -7,12 +7,13 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use handoff::space;
 use hv_abi::{Hva, SpaPage};
-use paging::{EntryFormat, Error, FrameAllocator, Host, InputPage, PageSize, PageTable, TableMemory};
+use paging::{
+    Attributes, EntryFormat, Error, FrameAllocator, Host, InputPage, PageSize, PageTable, TableMemory,
+};
 use spin::Mutex;
 
-use crate::address_space;
-use crate::arch::memory::tables::DATA;
 use crate::arch::memory::window::Windowed;
 use crate::arch::{cpu, per_cpu};
 use crate::machine::{REGION_PAGES, REGIONS};
@@ -23,26 +24,13 @@ pub static CHANGES: AtomicU64 = AtomicU64::new(0);
 /// The hypervisor's tables. The lock guards all entries of regions; nothing else is taken inside.
 pub struct Regions(Mutex<PageTable<Host>>);
 
-/// Frames of whoever maps.
-struct Borrowed<'a>(&'a mut dyn FrameAllocator);
-
-impl FrameAllocator for Borrowed<'_> {
-    fn allocate(&mut self) -> Option<SpaPage> {
-        self.0.allocate()
-    }
-    fn free(&mut self, page: SpaPage) {
-        self.0.free(page);
-    }
-}
-
 /// The address of a place in a region.
 pub fn address(region: u32, index: u32) -> Option<Hva> {
     if region >= REGIONS || index >= REGION_PAGES {
         return None;
     }
-    let offset =
-        u64::from(region).wrapping_mul(address_space::REGION_BYTES).wrapping_add(u64::from(index) << 12);
-    Hva::new(address_space::REGIONS.wrapping_add(offset))
+    let offset = u64::from(region).wrapping_mul(space::REGION_BYTES).wrapping_add(u64::from(index) << 12);
+    Hva::new(space::REGIONS.wrapping_add(offset))
 }
 
 impl Regions {
@@ -57,13 +45,13 @@ impl Regions {
         region: u32,
         index: u32,
         page: SpaPage,
-        frames: &mut dyn FrameAllocator,
+        mut frames: &mut dyn FrameAllocator,
     ) -> Option<Hva> {
         let address = address(region, index)?;
         let input = InputPage::from_hva(address);
         let table = self.0.lock();
         let old: Result<_, Error> =
-            table.map(&mut Windowed, &mut Borrowed(frames), input, page, PageSize::Size4K, DATA);
+            table.map(&mut Windowed, &mut frames, input, page, PageSize::Size4K, Attributes::WRITE);
         if old.ok()?.is_some() {
             Self::removed(address);
         }

@@ -3,10 +3,10 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use handoff::space;
 use hv_abi::SpaPage;
 use paging::{Attributes, EntryFormat, Host, PageSize, TableMemory};
 
-use crate::address_space;
 use crate::arch::{cpu, per_cpu};
 use crate::machine::Page;
 
@@ -25,7 +25,7 @@ fn own() -> (&'static AtomicU64, *const Page) {
     let this = per_cpu::this();
     // SAFETY: the entry of this processor's own window, in the table that stays mapped.
     let entry = unsafe { &*this.window_entry };
-    (entry, core::ptr::with_exposed_provenance(address_space::window(this.index as usize) as usize))
+    (entry, core::ptr::with_exposed_provenance(space::window(this.index as usize) as usize))
 }
 
 /// One copy of it, however many closures there are.

@@ -1,4 +1,5 @@
-//! The hypervisor's address space: what is where. All processors share one set of tables.
+//! The hypervisor's address space: what is where. All processors share one set of tables. The loader makes it, so that
+//! the hypervisor has no code for what is mapped once: all but the content of regions and windows.
 //!
 //! | slot of the root table | what |
 //! |---|---|
@@ -7,10 +8,10 @@
 //! | 259 | stacks and per-processor pages, each with a guard page below it |
 //! | 260 | the local APIC |
 //! | 261 | the framebuffer |
+//! | 262 | the hypervisor's copy of the hand-off |
 //! | 511 | the image |
 
-/// Processors at most.
-pub use crate::processor::MAX_PROCESSORS;
+use crate::MAX_PROCESSORS;
 
 const SLOT: u64 = 1 << 39;
 const UPPER_HALF: u64 = 0xFFFF_8000_0000_0000;
@@ -18,6 +19,8 @@ const PAGE: u64 = 4096;
 
 /// First region.
 pub const REGIONS: u64 = UPPER_HALF;
+/// First bytes of what regions are made in. Tables below those of these come from and go to the owner of a region.
+pub const REGION_SLOTS: [u64; 2] = [REGIONS, REGIONS + SLOT];
 /// Bytes of a region.
 pub const REGION_BYTES: u64 = 1 << 30;
 /// What the windows' tables map.
@@ -28,6 +31,8 @@ const PROCESSORS: u64 = UPPER_HALF + 3 * SLOT;
 pub const LOCAL_APIC: u64 = UPPER_HALF + 4 * SLOT;
 /// The framebuffer's first page.
 pub const FRAMEBUFFER: u64 = UPPER_HALF + 5 * SLOT;
+/// A copy of the hand-off, which is the hypervisor's own and cannot be written.
+pub const HAND_OFF: u64 = UPPER_HALF + 6 * SLOT;
 /// The image's first page.
 pub const IMAGE: u64 = 0xFFFF_FFFF_8000_0000;
 
@@ -104,12 +109,16 @@ pub const fn window_table(processor: usize) -> u64 {
     window_page(processor, WINDOW_TABLE_PLACE)
 }
 
+/// Where, in that table, the entry is.
+pub const fn window_entry(processor: usize) -> u64 {
+    window_table(processor).wrapping_add(WINDOW_PLACE * 8)
+}
+
 const _: () = assert!((MAX_PROCESSORS as u64) < SLOT / WINDOW_BYTES);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{INBOX_PAGES, VpPage};
 
     #[test]
     fn stacks_have_a_guard_page_and_do_not_meet() {
@@ -127,18 +136,7 @@ mod tests {
         for processor in 0..MAX_PROCESSORS {
             assert_eq!(window_table(processor) >> 21, window(processor) >> 21);
             assert_ne!(window(processor) >> 21, window(processor + 1) >> 21);
+            assert_eq!(window_entry(processor) & 0xFFF, (window(processor) >> 12) % 512 * 8);
         }
-    }
-
-    #[test]
-    fn a_window_shares_no_set_of_a_small_tlb_with_objects_and_stacks() {
-        let set = |page: u64| page % 64;
-        let window = set(window(MAX_PROCESSORS - 1) >> 12);
-        for index in [0, 1] {
-            let object = crate::layout::vp(1, index).index;
-            let used = crate::layout::vp_page(1, index, VpPage::Inbox).index + INBOX_PAGES;
-            assert!((object..used).all(|page| set(page.into()) != window), "VP {index}");
-        }
-        assert!(Stack::ALL.iter().all(|stack| set((stack.top(0) - PAGE) >> 12) != window));
     }
 }
