@@ -53,8 +53,9 @@ impl<M: Machine> Hypervisor<M> {
         let table = PageTable::new(&mut frames).map_err(status)?;
         let largest = if boot.gigabyte_pages { PageSize::Size1G } else { PageSize::Size2M };
         let mut map = Mapper { machine: self.machine, frames, table, largest };
-        let ram_end =
-            boot.ram.iter().map(|(first, pages)| first.get().saturating_add(*pages)).max().unwrap_or(0);
+        // What is above is devices' ([`Far`]): neither RAM, nor the hypervisor's, which is not in the list of RAM.
+        let ranges = boot.ram.iter().chain(boot.hypervisor);
+        let ram_end = ranges.map(|(first, pages)| first.get().saturating_add(*pages)).max().unwrap_or(0);
         let width = 1_u64 << boot.physical_bits.saturating_sub(12).min(36);
         // Without large pages the tables of a far end would cost too much.
         let highest = if boot.gigabyte_pages { HIGHEST } else { 1 << 24 };
@@ -75,7 +76,7 @@ impl<M: Machine> Hypervisor<M> {
     }
 }
 
-/// Physical address space where no RAM is, of which the root sees what it touches.
+/// Physical address space where neither RAM nor anything of the hypervisor is, of which the root sees what it touches.
 #[derive(Clone, Copy, Debug)]
 pub struct Far {
     /// First page.

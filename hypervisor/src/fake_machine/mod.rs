@@ -135,8 +135,8 @@ pub fn create_vp(root: &mut Root, partition_id: HvPartitionId) {
     root.call::<()>(CallCode::CREATE_VP, &call).expect("deposited enough");
 }
 
-/// A hypervisor that has started on a machine of its own. Both stay for good.
-pub fn hypervisor() -> &'static Hypervisor<FakeMachine> {
+/// A hypervisor that has not started, on a machine of its own. Both stay for good.
+pub fn not_started() -> &'static Hypervisor<FakeMachine> {
     let machine: &'static FakeMachine = Box::leak(Box::new(FakeMachine {
         memory: FakeMemory::new(RAM_PAGES),
         events: Mutex::new(Vec::new()),
@@ -144,7 +144,12 @@ pub fn hypervisor() -> &'static Hypervisor<FakeMachine> {
         guest_mode: AtomicU64::new(0),
         kicked: [const { AtomicBool::new(false) }; 2],
     }));
-    let hv = Box::leak(Box::new(Hypervisor::new(machine)));
+    Box::leak(Box::new(Hypervisor::new(machine)))
+}
+
+/// One that has.
+pub fn hypervisor() -> &'static Hypervisor<FakeMachine> {
+    let hv = not_started();
     let page = |n| SpaPage::new(n).unwrap_or_default();
     let boot = BootInfo {
         ram: &[(page(0), HOLE.start), (page(HOLE.end), RAM_PAGES - HOLE.end)],

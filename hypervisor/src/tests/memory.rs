@@ -10,7 +10,8 @@ use paging::InputPage;
 use zerocopy::IntoBytes;
 
 use super::{DEPOSIT, create_vp, map};
-use crate::fake_machine::{HOLE, OWN, RAM_PAGES, Root};
+use crate::fake_machine::{HOLE, OWN, RAM_PAGES, Root, not_started};
+use crate::hypervisor::BootInfo;
 use crate::pool::Tables;
 
 fn deposit(root: &mut Root, to: HvPartitionId, page: u64) -> HvStatus {
@@ -212,4 +213,25 @@ fn a_page_can_be_mapped_as_often_as_it_can_be_counted() {
     assert_eq!(root.end(id), DEPOSIT);
     let other = root.guest(10);
     assert_eq!(deposit(&mut root, other, page), HvStatus::SUCCESS);
+}
+
+#[test]
+fn nothing_of_the_hypervisors_is_far() {
+    let page = |number| SpaPage::new(number).unwrap();
+    // The loader takes the hypervisor's memory from the end of RAM: above what is the root's, here, and above 64 GiB.
+    const OWN: u64 = 1 << 24;
+    let hv = not_started();
+    let boot = BootInfo {
+        ram: &[(page(0), RAM_PAGES)],
+        hypervisor: &[(page(OWN), 4096)],
+        physical_bits: 40,
+        gigabyte_pages: false,
+        processors: 1,
+        pages: &mut (256..512).map(page),
+    };
+    hv.start(boot).unwrap();
+    for number in [OWN, OWN + 512, OWN + 4095] {
+        assert!(!hv.map_far(number << 12), "{number:#x}");
+    }
+    assert!(hv.map_far((OWN + 4096) << 12), "a device");
 }
