@@ -26,8 +26,10 @@ pub const fn pages_for<T>() -> u32 {
     size_of::<T>().div_ceil(PAGE_BYTES) as u32
 }
 
-/// Maps `page`, with tables from the pool, which has them all back when they are too few.
+/// Maps `page`, with tables from the pool, which has them all back when they are too few. What was there before may
+/// have gone while this processor waited for a lock.
 fn map_at<M: Machine>(machine: &M, pool: &mut Pool, at: Place, page: SpaPage) -> Option<NonNull<Page>> {
+    machine.catch_up();
     let mut frames = TableFrames::new(machine, pool);
     let address = machine.map_object(at.region, at.index, page, &mut frames);
     frames.release();

@@ -3,9 +3,12 @@
 
 extern crate std;
 
+use core::cell::Cell;
 use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::thread_local;
 use std::vec::Vec;
 
 use hv_abi::SpaPage;
@@ -34,6 +37,21 @@ struct State {
     mapped: BTreeMap<(u32, u32), SpaPage>,
     /// Tables of the address space: region, and index / 512 or [`UPPER`].
     tables: BTreeMap<(u32, u32), SpaPage>,
+    /// When something was last unmapped there, in [`CHANGES`].
+    removed: BTreeMap<(u32, u32), u64>,
+}
+
+/// How often something was unmapped, in all machines.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// How many of them this thread, which is a processor, has caught up with.
+    static SEEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// From here on this thread uses no translation that was removed before.
+pub(super) fn catch_up() {
+    SEEN.set(CHANGES.load(Ordering::Acquire));
 }
 
 // SAFETY: the pointers are to mappings that stay for good.
@@ -98,6 +116,8 @@ impl FakeMemory {
         frames: &mut dyn FrameAllocator,
     ) -> Option<NonNull<Page>> {
         let mut state = self.state.lock().expect("no panic while it is held");
+        let removed = state.removed.get(&(region, index));
+        assert!(removed.is_none_or(|change| *change <= SEEN.get()), "written through a stale translation");
         let missing = |table: &(u32, u32)| !state.tables.contains_key(table);
         let needed = [(region, UPPER), (region, index / 512)].into_iter().filter(missing);
         let taken: Vec<_> = needed.map(|table| (table, frames.allocate())).collect();
@@ -117,6 +137,7 @@ impl FakeMemory {
     pub(super) fn unmap(&self, region: u32, index: u32) -> Option<SpaPage> {
         let mut state = self.state.lock().expect("no panic while it is held");
         let page = state.mapped.remove(&(region, index))?;
+        state.removed.insert((region, index), CHANGES.fetch_add(1, Ordering::AcqRel) + 1);
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
         let at = self.place(region, index);
         map_memory(at.as_ptr().cast(), PAGE_BYTES, libc::PROT_NONE, flags, -1, 0);

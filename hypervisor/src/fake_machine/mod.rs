@@ -96,7 +96,9 @@ impl Machine for FakeMachine {
     fn unmap_object(&self, region: u32, index: u32) -> Option<SpaPage> {
         self.memory.unmap(region, index)
     }
-    fn catch_up(&self) {}
+    fn catch_up(&self) {
+        memory::catch_up();
+    }
     fn release_region(&self, region: u32, frames: &mut dyn FnMut(SpaPage)) {
         self.memory.release(region, frames);
     }

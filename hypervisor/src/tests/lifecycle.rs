@@ -1,5 +1,7 @@
 //! Partitions and VPs come and go, and no page is lost.
 
+extern crate std;
+
 use hv_abi::memory::MapGpaFlags;
 use hv_abi::partition::{
     CreatePartition, GetPartitionProperty, PartitionOnly, PropertyCode, SetPartitionProperty, ValueOutput,
@@ -211,6 +213,20 @@ fn virtual_processors_are_made_and_deleted() {
     assert!(property(&mut root, id, PropertyCode::POOL_FREE_PAGES).unwrap() > free);
     create_vp(&mut root, id, 0);
     assert_eq!(property(&mut root, id, PropertyCode::POOL_FREE_PAGES), Ok(free));
+    assert_eq!(root.end(id), DEPOSIT);
+}
+
+/// Whoever waits for the lock of a partition's lifecycle may have seen, before, what goes meanwhile.
+#[test]
+fn what_is_made_is_not_written_through_a_translation_of_what_was_there() {
+    let mut root = Root::new();
+    let id = root.guest(DEPOSIT);
+    create_vp(&mut root, id, 0);
+    let hv = root.hv;
+    let partition = hv.partition(&hv.root, id).unwrap();
+    std::thread::scope(|other| other.spawn(|| hv.delete_vp(&partition, 0).unwrap()).join()).unwrap();
+    hv.create_vp(&partition, 0).unwrap();
+    drop(partition);
     assert_eq!(root.end(id), DEPOSIT);
 }
 
