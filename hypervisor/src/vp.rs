@@ -5,8 +5,9 @@ use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use hv_abi::stats::ExitReason;
 use hv_abi::vp::VpStatePageType;
 use hv_abi::{HvResult, HvStatus, SpaPage};
-use spin::mutex::SpinMutex;
+use spin::mutex::{SpinMutex, SpinMutexGuard};
 
+use crate::atomic::pause;
 use crate::backend::{Kind, VirtualProcessorBackend};
 use crate::hypervisor::Hypervisor;
 use crate::layout::{INBOX_PAGES, VP_OBJECT_PAGES, VpPage, vp, vp_page};
@@ -146,6 +147,18 @@ impl<M: Machine> Vp<M> {
     pub fn running_on(&self) -> Option<u32> {
         let processor = self.running_on.load(Ordering::SeqCst);
         (processor != NOWHERE).then_some(processor)
+    }
+    /// Its state, when it does not run. Who has a VP that waits for its start-up, as a dispatch does to see that it still
+    /// waits, has it for a moment: a quarter of a millisecond is waited at most, or a turn of QEMU's other processors.
+    pub fn at_rest(&self, machine: &M) -> HvResult<SpinMutexGuard<'_, VpState<M>>> {
+        let end = machine.tsc().saturating_add(machine.tsc_hz() >> 12);
+        loop {
+            match self.state.try_lock() {
+                Some(state) => return Ok(state),
+                None if machine.tsc() >= end => return Err(HvStatus::INVALID_VP_STATE),
+                None => pause(),
+            }
+        }
     }
 }
 

@@ -96,6 +96,41 @@ pub struct InitialVpContext {
 const _: () = assert!(size_of::<InitialVpContext>() == 224);
 const _: () = assert!(core::mem::offset_of!(InitialVpContext, cr3) == 200);
 
+impl InitialVpContext {
+    /// All of it as registers: first what says how the others are understood.
+    pub fn registers(&self) -> impl Iterator<Item = (HvRegisterName, HvRegisterValue)> {
+        use HvRegisterName as Name;
+        const TABLES: [HvRegisterName; 10] = [
+            Name::Cs,
+            Name::Ds,
+            Name::Es,
+            Name::Fs,
+            Name::Gs,
+            Name::Ss,
+            Name::Tr,
+            Name::Ldtr,
+            Name::Idtr,
+            Name::Gdtr,
+        ];
+        let [.., efer, cr0] = self.rest;
+        let [cr4, pat] = self.end;
+        let words = [
+            (Name::Pat, pat),
+            (Name::Efer, efer),
+            (Name::Cr4, cr4),
+            (Name::Cr3, self.cr3),
+            (Name::Cr0, cr0),
+            (Name::Rip, self.rip),
+            (Name::Rsp, self.rsp),
+            (Name::Rflags, self.rflags),
+        ];
+        let words = words.map(|(name, value)| (name, HvRegisterValue::from_u64(value)));
+        let (tables, _) = self.rest.as_chunks();
+        let tables = tables.iter().map(|&[low, high]| HvRegisterValue { low, high });
+        words.into_iter().chain(TABLES.into_iter().zip(tables))
+    }
+}
+
 /// `HvCallDeleteVp`, 0x4F, simple.
 ///
 /// | | Field | Offset |
@@ -420,5 +455,19 @@ mod tests {
         let (rdx, r8) = o.into_registers();
         assert_eq!(rdx, 0x2_0000_0002);
         assert_eq!(DispatchVpOutput::from_registers(rdx, r8), o);
+    }
+    /// Each word is its number: RIP 0, RSP 1, RFLAGS 2, CS 3, …
+    #[test]
+    fn a_context_is_eighteen_registers() {
+        let words: [u64; 28] = core::array::from_fn(|n| n as u64);
+        let context: InitialVpContext = zerocopy::transmute!(words);
+        let word_of = |name| context.registers().find(|(other, _)| *other == name).map(|(_, value)| value);
+        for (name, low) in [(HvRegisterName::Rip, 0), (HvRegisterName::Cr3, 25), (HvRegisterName::Pat, 27)] {
+            assert_eq!(word_of(name), Some(HvRegisterValue { low, high: 0 }));
+        }
+        assert_eq!(word_of(HvRegisterName::Cs), Some(HvRegisterValue { low: 3, high: 4 }));
+        assert_eq!(word_of(HvRegisterName::Gdtr), Some(HvRegisterValue { low: 21, high: 22 }));
+        assert_eq!(word_of(HvRegisterName::Cr0), Some(HvRegisterValue { low: 24, high: 0 }));
+        assert_eq!(context.registers().count(), 18);
     }
 }

@@ -29,7 +29,7 @@ fn each<M: Machine, T>(
         let partition = by.named(header.partition_id)?;
         let around = Around::new(by.hv, &partition)?;
         let vp = partition.vp(by.hv.machine, header.vp_index.0)?;
-        let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
+        let mut state = vp.at_rest(by.hv.machine)?;
         let (mut guest, _) = vp.guest(&mut state, &around, around.tsc());
         Ok(Batch::each(items, |item| f(&vp, &mut guest, item)))
     })();

@@ -22,7 +22,7 @@ fn with_vp<M: Machine, R>(
 ) -> HvResult<R> {
     let partition = by.named(id)?;
     let vp = partition.vp(by.hv.machine, index.0)?;
-    let mut state = vp.state.try_lock().ok_or(HvStatus::INVALID_VP_STATE)?;
+    let mut state = vp.at_rest(by.hv.machine)?;
     f(&partition, &mut state)
 }
 

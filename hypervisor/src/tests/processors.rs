@@ -1,7 +1,9 @@
 //! A guest's calls that name several of its VPs.
 
 extern crate std;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use std::sync::Barrier;
 use std::vec::Vec;
 
 use hv_abi::hypercall::{HypercallInput, HypercallOutput};
@@ -19,6 +21,7 @@ use super::{DEPOSIT, create_vp, map};
 use crate::apic::hazard;
 use crate::backend::VirtualProcessorBackend;
 use crate::fake_machine::{FakeMachine, Root, guest_call};
+use crate::machine::Machine;
 use crate::partition::Partition;
 use crate::platform::Activity;
 use crate::slot::Guard as SlotGuard;
@@ -78,6 +81,11 @@ impl Guest {
         rest: &[u64],
     ) -> HypercallOutput {
         self.call_at(control, 0, input, rest)
+    }
+
+    /// VP 0 starts another.
+    fn start(&self, vp: u32) -> HvStatus {
+        self.call(HypercallInput::simple(CallCode::START_VIRTUAL_PROCESSOR), &start(vp), &[]).status()
     }
 
     /// The VPs that `f` says something of, which it takes.
@@ -285,4 +293,45 @@ fn a_vp_that_waits_is_started() {
         call(&StartVirtualProcessor { target_vtl: [1, 0, 0, 0], ..start(1) }),
         HvStatus::INVALID_PARAMETER
     );
+}
+
+/// The root dispatches a VP that waits too, and finds that it still does.
+#[test]
+fn a_vp_that_another_processor_has_for_a_moment_is_started() {
+    let guest = Guest::new();
+    let (hv, id) = (guest.root.hv, guest.id);
+    let held = Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let partition = hv.partitions.get(hv.machine, id).unwrap();
+            let vp = partition.vp(hv.machine, 2).unwrap();
+            let state = vp.state.try_lock().unwrap();
+            held.wait();
+            // The machine's time stands still, so this is a moment however long it is.
+            std::thread::sleep(Duration::from_millis(20));
+            drop(state);
+        });
+        held.wait();
+        assert_eq!(guest.start(2), HvStatus::SUCCESS);
+    });
+}
+
+#[test]
+fn a_vp_that_runs_is_not_waited_for() {
+    let guest = Guest::new();
+    let machine = guest.root.hv.machine;
+    let partition = guest.partition();
+    let vp = partition.vp(machine, 2).unwrap();
+    let _runs = vp.state.try_lock().unwrap();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                machine.time.fetch_add(machine.tsc_hz() / 100_000, Ordering::Relaxed);
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(guest.start(2), HvStatus::INVALID_VP_STATE);
+        over.store(true, Ordering::Relaxed);
+    });
 }
