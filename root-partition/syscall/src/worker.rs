@@ -62,3 +62,23 @@ pub enum StopReason {
     /// `vmms` stopped it.
     Killed,
 }
+
+impl StopReason {
+    /// In words, after "is off:".
+    #[must_use]
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::PowerOff => "its guest powered off",
+            Self::Reset => "its guest reset itself",
+            Self::TripleFault => "its guest ended in a triple fault",
+            Self::InvalidState => "its guest was in a state that no processor goes on from",
+            Self::Killed => "it was stopped",
+        }
+    }
+
+    /// Whether nobody wanted it.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::TripleFault | Self::InvalidState)
+    }
+}

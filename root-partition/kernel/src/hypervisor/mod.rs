@@ -15,9 +15,12 @@ mod pool;
 pub mod port;
 #[cfg(not(test))]
 pub mod synic;
+mod turn;
 
 #[cfg(not(test))]
 pub use interface::is_present;
+pub use turn::Turn;
+
 #[cfg(not(test))]
 use interface::write;
 #[cfg(not(test))]

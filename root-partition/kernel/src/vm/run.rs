@@ -5,8 +5,9 @@
 //! an intercept, its own task goes on: the worker hears of nothing while it is here.
 
 use super::inner::Inner;
-use super::vp::{State, Turn};
+use super::vp::State;
 use crate::executor;
+use crate::hypervisor::Turn;
 use crate::time::{self, Sleep};
 use core::future::{Future, poll_fn};
 use core::pin::Pin;

@@ -1,8 +1,9 @@
 //! The task of a virtual processor: runs it whenever it is ready.
 
 use super::inner::Inner;
-use super::vp::{State, Turn};
+use super::vp::State;
 use crate::executor;
+use crate::hypervisor::Turn;
 use crate::time::{self, Sleep};
 use alloc::sync::Arc;
 use core::future::Future;

@@ -2,7 +2,7 @@
 
 use crate::arch::processor::number;
 use crate::executor::share::{Account, Group};
-use crate::hypervisor::{call, synic};
+use crate::hypervisor::{Turn, call, synic};
 use crate::{arch, executor, time};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
@@ -28,19 +28,6 @@ pub enum State {
     Inline,
     /// It never runs again.
     Dead,
-}
-
-/// How a turn ended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Turn {
-    /// Others are to run; it is ready.
-    Yield,
-    /// It is halted.
-    Blocked,
-    /// It has an intercept.
-    Intercept,
-    /// The hypervisor does not run it any more.
-    Failed(HvStatus),
 }
 
 /// A virtual processor.
@@ -218,18 +205,15 @@ impl Vp {
                 executor::slice_ended(&self.account);
             }
             since = now;
-            match status {
-                HvStatus::SUCCESS => {}
-                // Another processor has it for a moment: a VP of its guest starts it.
-                HvStatus::OBJECT_IN_USE => return (Turn::Yield, now),
-                _ => return (Turn::Failed(status), now),
+            if status == HvStatus::SUCCESS {
+                self.next_timer.store(output.next_timer, Ordering::Relaxed);
             }
-            self.next_timer.store(output.next_timer, Ordering::Relaxed);
+            if let Some(turn) = Turn::ended_by(status, output.event) {
+                return (turn, now);
+            }
             match output.event {
-                DispatchEvent::INTERCEPT => return (Turn::Intercept, now),
                 DispatchEvent::ROOT_SIGNAL => synic::serve(),
                 DispatchEvent::SPIN if executor::give_up_slice(&self.account) => return (Turn::Yield, now),
-                DispatchEvent::SUSPEND => return (Turn::Failed(HvStatus::INVALID_VP_STATE), now),
                 _ => {}
             }
             arch::interrupt_window();

@@ -137,15 +137,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         }
         let event = match end {
             _ if killed => self.off(name, "it was killed", false),
-            Some(End::Stopped(StopReason::PowerOff)) => self.off(name, "its guest powered off", false),
-            Some(End::Stopped(StopReason::Reset)) => self.off(name, "its guest reset itself", false),
-            Some(End::Stopped(StopReason::Killed)) => self.off(name, "it was stopped", false),
-            Some(End::Stopped(StopReason::TripleFault)) => {
-                self.off(name, "its guest ended in a triple fault", true)
-            }
-            Some(End::Stopped(StopReason::InvalidState)) => {
-                self.off(name, "its guest was in a state that no processor goes on from", true)
-            }
+            Some(End::Stopped(reason)) => self.off(name, reason.in_words(), reason.is_failure()),
             Some(End::Failed(why)) => self.off(name, &why, true),
             None => self.off(name, &crash(&status), true),
         };

@@ -37,12 +37,8 @@ impl<M: Machine> Worker<M> {
             HvMessageType::X64_IO_PORT_INTERCEPT => self.port(vp),
             HvMessageType::UNMAPPED_GPA | HvMessageType::GPA_INTERCEPT => self.memory_access(vp),
             HvMessageType::X64_APIC_EOI => self.end_of_interrupt(vp),
-            HvMessageType::UNRECOVERABLE_EXCEPTION => {
-                self.cannot_go_on(vp, StopReason::TripleFault, "triple fault");
-            }
-            HvMessageType::INVALID_VP_REGISTER_VALUE => {
-                self.cannot_go_on(vp, StopReason::InvalidState, "refused state");
-            }
+            HvMessageType::UNRECOVERABLE_EXCEPTION => self.cannot_go_on(vp, StopReason::TripleFault),
+            HvMessageType::INVALID_VP_REGISTER_VALUE => self.cannot_go_on(vp, StopReason::InvalidState),
             other => self.machine.warn(&alloc::format!("an intercept that is not known: {other:?}")),
         }
         if self.chipset.console.pending() != 0 {
@@ -129,11 +125,11 @@ impl<M: Machine> Worker<M> {
         }
     }
 
-    fn cannot_go_on(&mut self, vp: u32, reason: StopReason, what: &str) {
+    fn cannot_go_on(&mut self, vp: u32, reason: StopReason) {
         self.stop = Some(reason);
         let Some(pages) = self.vps.get(vp as usize) else { return };
         let rip = pages.message().payload_as::<InterceptMessageHeader>().map_or(0, |header| header.rip);
-        self.machine.warn(&alloc::format!("{what} of virtual processor {vp} at {rip:#x}"));
+        self.machine.warn(&alloc::format!("virtual processor {vp} at {rip:#x}: {}", reason.in_words()));
     }
 
     /// An instruction, or an element of one that is repeated, has been carried out.
