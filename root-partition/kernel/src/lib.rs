@@ -36,7 +36,7 @@
 //! | who gets messages and signals | `hypervisor::synic` | leaf lock, looked up and left; a guest's messages come to one processor in order, signals anywhere |
 //! | state of a VP | `vm::vp` | its state says whose it is; others may kill it, nudge it, recall it, by atomics |
 //! | events for a worker | `vm::inner` | leaf lock, taken alone |
-//! | a VM's bus | `vmbus::bus` | `host` and each port under their locks; effects by whoever has `pump`, others leave a mark |
+//! | a VM's bus | `vmbus::bus` | `host` and each port under their locks; effects by whoever has the pump, others leave a mark; models under loom |
 //! | address spaces | `memory::address_space` | tables under the process's lock, taken alone; freed when no processor has them loaded |
 //! | kernel's half of the tables | `memory::device` | only grows, under one lock; never unmapped, so nothing is to be flushed |
 //! | frames, heap | `memory::frames`, `memory::heap` | leaf locks; the heap's before the frames' |

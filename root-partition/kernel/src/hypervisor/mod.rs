@@ -2,6 +2,7 @@
 //!
 //! Everything here is mechanism: calls and their types, the root's own SynIC pages, and what arrives there.
 
+mod budget;
 #[cfg(not(test))]
 pub mod call;
 mod flags;

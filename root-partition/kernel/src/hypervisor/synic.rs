@@ -4,11 +4,12 @@
 //! The pages are written by the hypervisor at any time while a guest runs; they are read word by word.
 #![expect(unsafe_code, reason = "pages that the hypervisor writes")]
 
+use super::budget::Budget;
 use super::flags::{FLAGS, FlagNumbers};
 use super::write;
 use crate::arch::{PerProcessor, per_processor};
 use crate::memory::Pages;
-use crate::{executor, interrupts};
+use crate::{executor, interrupts, time};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -25,9 +26,17 @@ pub trait Receiver: Send + Sync {
     fn signaled(&self, number: u32);
 }
 
+/// The most messages that a processor takes in [`MESSAGE_PERIOD`]: a guest posts as fast as it can, and its port refuses
+/// what is not taken. The longest burst of a driver, the pages of a 16 MiB buffer, is 150.
+const MESSAGES: u32 = 32;
+/// In 100 ns.
+const MESSAGE_PERIOD: u64 = time::MILLISECOND;
+
 struct SynicPages {
     messages: Pages,
     flags: Pages,
+    /// For messages.
+    budget: Mutex<Budget>,
 }
 
 /// Each processor's, which alone reads them.
@@ -52,42 +61,63 @@ pub(super) fn start() -> Result<(), &'static str> {
         |pages: &Pages| HvPageMsr::new().with_enable(true).with_gpa_page(pages.address() >> 12).into();
     write(HV_X64_MSR_SIMP, place(&messages));
     write(HV_X64_MSR_SIEFP, place(&flags));
-    PAGES.this().call_once(|| SynicPages { messages, flags });
+    let budget = Mutex::new(Budget::new(MESSAGES, MESSAGE_PERIOD));
+    PAGES.this().call_once(|| SynicPages { messages, flags, budget });
     let sint = HvSint::new().with_vector(interrupt.vector());
     write(HV_X64_MSR_SINT0 + VMBUS_SINT, sint.into());
     write(HV_X64_MSR_SCONTROL, 1);
     executor::spawn(async move {
         loop {
             interrupt.wait().await;
-            serve();
+            while let Err(later) = hand_out() {
+                time::sleep_until(later).await;
+            }
         }
     });
     Ok(())
 }
 
-/// Hands out everything that has arrived at this processor.
+/// Hands out what has arrived at this processor. Messages for which it is too early are its task's.
 pub fn serve() {
-    let Some(pages) = PAGES.this().get() else { return };
-    while let Some(message) = take_message(pages) {
+    if hand_out().is_err() {
+        interrupts::raise_synic();
+    }
+}
+
+/// Hands out what has arrived at this processor; the error: there may be more messages, and when to go on with them.
+fn hand_out() -> Result<(), u64> {
+    let Some(pages) = PAGES.this().get() else { return Ok(()) };
+    let messages = hand_out_messages(pages);
+    serve_flags(pages);
+    messages
+}
+
+fn hand_out_messages(pages: &SynicPages) -> Result<(), u64> {
+    while let Some(slot) = full_slot(pages) {
+        pages.budget.lock().take(time::now())?;
+        let message = take_message(slot);
         let receiver = ROUTES.lock().ports.get(&(message.header.sender as u32)).and_then(Weak::upgrade);
         if let Some(receiver) = receiver {
             let length = usize::from(message.header.payload_size);
             receiver.message(message.payload.get(..length).unwrap_or_default());
         }
     }
-    serve_flags(pages);
+    Ok(())
 }
 
-fn take_message(pages: &SynicPages) -> Option<HvMessage> {
+/// The slot of the messages if there is one in it, and its first word: the type, which is shared with the hypervisor.
+fn full_slot(pages: &SynicPages) -> Option<(*mut u8, &AtomicU32)> {
     const SLOT: usize =
         core::mem::offset_of!(HvMessagePage, slots) + VMBUS_SINT as usize * size_of::<HvMessage>();
     // SAFETY: within the page.
     let slot = unsafe { pages.messages.as_ptr().add(SLOT) };
-    // SAFETY: the type is the first word of a slot, aligned, and shared with the hypervisor.
+    // SAFETY: aligned, and for atomic use on either side.
     let kind = unsafe { AtomicU32::from_ptr(slot.cast()) };
-    if kind.load(Ordering::Acquire) == HvMessageType::NONE.0 {
-        return None;
-    }
+    (kind.load(Ordering::Acquire) != HvMessageType::NONE.0).then_some((slot, kind))
+}
+
+/// Takes the message out of its slot, and has the next put in.
+fn take_message((slot, kind): (*mut u8, &AtomicU32)) -> HvMessage {
     // SAFETY: within the page; the hypervisor leaves a slot alone that is not free.
     let message = unsafe { slot.cast::<HvMessage>().read_volatile() };
     kind.store(HvMessageType::NONE.0, Ordering::SeqCst);
@@ -99,7 +129,7 @@ fn take_message(pages: &SynicPages) -> Option<HvMessage> {
     if flags & MESSAGE_FLAG_PENDING != 0 {
         write(HV_X64_MSR_EOM, 0);
     }
-    Some(message)
+    message
 }
 
 fn serve_flags(pages: &SynicPages) {

@@ -131,6 +131,11 @@ pub(crate) fn synic() -> core::mem::ManuallyDrop<Interrupt> {
     core::mem::ManuallyDrop::new(Interrupt { vector: SYNIC, processor, slot })
 }
 
+/// Raises this processor's [`SYNIC`].
+pub(crate) fn raise_synic() {
+    SYNIC_SLOTS.this().raise();
+}
+
 impl Interrupt {
     /// Its vector.
     #[must_use]

@@ -53,6 +53,11 @@ impl Future for VpTask {
                     let is_due = state == State::Blocked && self.poll_timer(context, vp.next_timer());
                     if is_due {
                         vp.end_halt();
+                        // A guest that halts until the next moment, again and again, is here without a pause.
+                        if executor::must_give_way(vp.account(), time::now()) {
+                            context.waker().wake_by_ref();
+                            return Poll::Pending;
+                        }
                     } else if vp.state() == state {
                         return Poll::Pending;
                     }

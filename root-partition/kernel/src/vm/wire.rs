@@ -57,7 +57,7 @@ pub fn connect(inner: &Arc<Inner>) -> Result<(Arc<Bus>, Ports), Error> {
     });
     let vps = inner.vps().len() as u32;
     let ram = GuestRam::new(Arc::new(inner.memory().clone()));
-    let bus = vmbus::start(wire.clone(), ram, vps)?;
+    let bus = vmbus::start(wire.clone(), ram, vps, Arc::clone(inner.group()))?;
     wire.bus.call_once(|| Arc::downgrade(&bus));
     let receiver = synic::weak(&wire);
     let mut messages = Vec::new();

@@ -2,12 +2,14 @@
 //!
 //! 1. What the guest posts or signals is served at once, in the context of whoever brings it: a request is in the
 //!    disk's queue before the guest runs on. Completions come back through the bus's task, all of an interrupt at once.
+//!    What is more than a run takes is left, and gone on with in the VM's own share of the processors.
 //! 2. Nothing waits: a full queue of the guest's is tried again later, and only this guest notices.
-//! 3. Locks are taken in the order `pump`, `host`, a port's; none of them while the guest is signalled.
+//! 3. Locks are taken in the order `host`, a port's; neither while the guest is signalled.
 
 use super::disk::{Done, FileDisk};
 use super::notify::Notify;
 use super::port::Port;
+use super::pump::Pump;
 use super::ram::{GuestRam, RamPage};
 use super::service::{HostClock, Service};
 use super::sub_channels::{SubChannels, sub_channels_max};
@@ -36,19 +38,21 @@ const SERVICES: usize = 4;
 pub struct Bus {
     wire: Arc<dyn Wire>,
     ram: GuestRam,
-    /// Held while effects are carried out, so that they happen in their order. Only ever tried: see `wanted`.
-    pump: Mutex<()>,
-    /// There may be effects. Whoever adds one sets this, then tries `pump`; who lets go of `pump` looks at this afterwards.
-    wanted: AtomicBool,
+    /// Carries out effects, in their order.
+    pump: Pump,
     /// Guards the state of the protocol.
     host: Mutex<Host<GuestRam>>,
     /// The primary channels.
     ports: [Arc<Port>; SERVICES],
     controller: Arc<Controller<FileDisk>>,
     pub(super) sub_channels: SubChannels,
-    /// A message found no room.
+    /// A message found no room, or there is more to carry out than is done in one turn.
     pub(super) blocked: Arc<Notify>,
+    /// A channel has left something in its ring.
+    pub(super) left: Arc<Notify>,
     stopped: AtomicBool,
+    /// The log knows that the guest breaks its rings.
+    complained: AtomicBool,
 }
 
 impl Bus {
@@ -86,14 +90,15 @@ impl Bus {
         Ok(Arc::new(Self {
             wire,
             ram,
-            pump: Mutex::new(()),
-            wanted: AtomicBool::new(false),
+            pump: Pump::new(),
             host: Mutex::new(host),
             ports,
             controller,
             sub_channels: SubChannels::default(),
             blocked: Arc::new(Notify::default()),
+            left: Arc::new(Notify::default()),
             stopped: AtomicBool::new(false),
+            complained: AtomicBool::new(false),
         }))
     }
 
@@ -130,42 +135,48 @@ impl Bus {
             self.pump();
         }
         if after.more {
-            // Only a controller's channel leaves anything, and its task goes on with it.
-            port.due.raise();
+            self.leave(port);
+        }
+        // Once: a guest can do this as often as it likes.
+        if after.broken && !self.complained.swap(true, Ordering::Relaxed) {
+            log::warn!("a guest broke the ring of channel {}; it stays unused", port.relid.get());
         }
         if let Some(count) = after.sub_channels {
             self.make_sub_channels(port, count);
         }
     }
 
+    /// Has `port` run again, when the VM has its turn.
+    fn leave(&self, port: &Port) {
+        port.left.store(true, Ordering::Release);
+        self.left.raise();
+    }
+
+    /// Goes on, once, with each channel that was left.
+    pub(super) fn go_on(&self) {
+        let sub_channels = self.sub_channels.all();
+        let left =
+            self.ports.iter().chain(&sub_channels).filter(|port| port.left.swap(false, Ordering::AcqRel));
+        left.for_each(|port| self.run(port));
+    }
+
     /// Carries out what the protocol wants done, in order.
     pub(super) fn pump(&self) {
-        self.wanted.store(true, Ordering::SeqCst);
-        while self.wanted.load(Ordering::SeqCst) {
-            let Some(_in_order) = self.pump.try_lock() else { return };
-            while self.wanted.swap(false, Ordering::SeqCst) {
-                self.carry_out_all();
-            }
+        let next = || self.host.lock().next_effect();
+        let goes_on = self.pump.run(|| next().is_some_and(|effect| self.carry_out(effect)));
+        if !goes_on {
+            self.blocked.raise();
         }
     }
 
-    fn carry_out_all(&self) {
-        loop {
-            let effect = self.host.lock().next_effect();
-            let Some(effect) = effect else { return };
-            if self.carry_out(effect).is_break() {
-                return;
-            }
-        }
-    }
-
-    fn carry_out(&self, effect: Effect<RamPage>) -> core::ops::ControlFlow<()> {
+    /// Carries out what the protocol wants done; `false`: it found no room, and waits.
+    fn carry_out(&self, effect: Effect<RamPage>) -> bool {
         match effect {
             Effect::Post(message) => {
                 if self.wire.post(message.vp(), message.bytes()).is_err() {
                     self.host.lock().put_back(Effect::Post(message));
                     self.blocked.raise();
-                    return core::ops::ControlFlow::Break(());
+                    return false;
                 }
             }
             Effect::Open(opening) => {
@@ -196,7 +207,7 @@ impl Bus {
                 self.sub_channels.remove(relid);
             }
         }
-        core::ops::ControlFlow::Continue(())
+        true
     }
 
     fn port(&self, relid: Relid) -> Option<Arc<Port>> {
@@ -218,7 +229,8 @@ impl Bus {
                 storage.sub_channels_made(made);
             }
         });
-        self.run(primary);
+        // Not at once: a driver that goes on asking is answered no faster than it has its turn.
+        self.leave(primary);
         self.pump();
     }
 
@@ -342,6 +354,7 @@ impl Drop for Bus {
     fn drop(&mut self) {
         // Its tasks look for it, and go; those of its ports go with them.
         self.blocked.raise();
+        self.left.raise();
         self.sub_channels.made.raise();
     }
 }

@@ -12,6 +12,7 @@ mod notify;
 #[cfg(test)]
 mod played;
 mod port;
+mod pump;
 mod ram;
 mod service;
 mod sub_channels;
@@ -25,7 +26,7 @@ pub use bus::Bus;
 pub use ram::{GuestRam, Locate, RamPage};
 pub use wire::{NoRoom, Wire};
 
-/// Starts the bus of a VM with this RAM and number of virtual processors.
+/// Starts the bus of a VM with this RAM, number of virtual processors and share of the processors.
 ///
 /// # Errors
 /// `OutOfMemory`: no room for the ports.
@@ -34,8 +35,9 @@ pub fn start(
     wire: alloc::sync::Arc<dyn Wire>,
     ram: GuestRam,
     vps: u32,
+    group: alloc::sync::Arc<crate::executor::share::Group>,
 ) -> Result<alloc::sync::Arc<Bus>, syscall::Error> {
     let bus = Bus::new(wire, ram, vps, crate::time::utc)?;
-    tasks::start(&bus);
+    tasks::start(&bus, group);
     Ok(bus)
 }

@@ -26,6 +26,12 @@ impl Notify {
         }
     }
 
+    /// Whether it was raised since [`Self::wait`] last returned.
+    #[inline]
+    pub fn is_raised(&self) -> bool {
+        self.raised.load(Ordering::Relaxed)
+    }
+
     /// Waits until it was raised since this last returned.
     pub async fn wait(&self) {
         poll_fn(|context| {

@@ -4,6 +4,7 @@ use super::notify::Notify;
 use super::ram::RamPage;
 use super::service::Service;
 use alloc::sync::Arc;
+use core::sync::atomic::AtomicBool;
 use hv_abi::HvVpIndex;
 use spin::Mutex;
 use vmbus::Channel;
@@ -12,8 +13,10 @@ use vmbus::host::{Opening, Relid};
 /// A service and the rings it is reached by.
 pub(super) struct Port {
     pub relid: Relid,
-    /// Raised when a disk has completed something for it, or it has left something in its ring: run it.
+    /// Raised when a disk has completed something for it: run it.
     pub due: Arc<Notify>,
+    /// It has left something in its ring, and is to be run again.
+    pub left: AtomicBool,
     /// Guards the service and its channel, while it runs. Taken after the bus's own locks.
     state: Mutex<State>,
 }
@@ -25,8 +28,6 @@ struct State {
     vp: HvVpIndex,
     /// The guest has closed the channel, and waits to hear that nobody uses it.
     closing: bool,
-    /// The log knows that the guest breaks its ring.
-    complained: bool,
 }
 
 /// What follows a run.
@@ -40,16 +41,19 @@ pub(super) struct After {
     pub more: bool,
     /// The guest asks for this many sub-channels.
     pub sub_channels: Option<u16>,
+    /// The guest has broken its ring, and the channel stays unused until it is opened again.
+    pub broken: bool,
 }
 
 impl After {
-    const NOTHING: Self = Self { signal: None, closed: false, more: false, sub_channels: None };
+    const NOTHING: Self =
+        Self { signal: None, closed: false, more: false, sub_channels: None, broken: false };
 }
 
 impl Port {
     pub fn new(relid: Relid, service: Service, due: Arc<Notify>) -> Self {
-        let state = State { service, channel: None, vp: HvVpIndex(0), closing: false, complained: false };
-        Self { relid, due, state: Mutex::new(state) }
+        let state = State { service, channel: None, vp: HvVpIndex(0), closing: false };
+        Self { relid, due, left: AtomicBool::new(false), state: Mutex::new(state) }
     }
 
     pub fn open(&self, opening: Opening<RamPage>) {
@@ -81,22 +85,18 @@ impl Port {
     #[inline]
     pub fn run(&self) -> After {
         let mut state = self.state.lock();
-        let State { service, channel, vp, closing, complained } = &mut *state;
+        let State { service, channel, vp, closing } = &mut *state;
         if let Some(rings) = channel {
             return match service.run(rings) {
                 Ok(signal) => After {
                     signal: signal.then_some(*vp),
-                    closed: false,
                     more: service.must_go_on(),
                     sub_channels: service.sub_channels_asked(),
+                    ..After::NOTHING
                 },
                 Err(_) => {
-                    // Once: a guest can do this as often as it likes.
-                    if !core::mem::replace(complained, true) {
-                        log::warn!("a guest broke the ring of channel {}; it stays unused", self.relid.get());
-                    }
                     *channel = None;
-                    After::NOTHING
+                    After { broken: true, ..After::NOTHING }
                 }
             };
         }

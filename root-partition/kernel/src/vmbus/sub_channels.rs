@@ -37,6 +37,11 @@ impl SubChannels {
         self.ports.read().iter().find(|port| port.relid.get() == relid).map(Arc::clone)
     }
 
+    /// Those that there are now.
+    pub fn all(&self) -> Vec<Arc<Port>> {
+        self.ports.read().clone()
+    }
+
     /// Adds one, and has a task made for it.
     pub fn add(&self, port: Arc<Port>) {
         self.new.lock().push(Arc::downgrade(&port));
@@ -64,7 +69,7 @@ impl SubChannels {
 
     /// Adds requests, bytes read and bytes written of all there are and were to `sum`.
     pub fn add_traffic(&self, sum: &mut [u64; 3]) {
-        let ports = self.ports.read().clone();
+        let ports = self.all();
         add_up(sum, *self.gone.lock());
         ports.iter().for_each(|port| add_up(sum, port.with(|service| service.traffic())));
     }

@@ -4,6 +4,8 @@
 use super::bus::Bus;
 use super::notify::Notify;
 use super::port::Port;
+use crate::arch::processor::number;
+use crate::executor::share::{Account, Group};
 use crate::{executor, time};
 use alloc::sync::{Arc, Weak};
 
@@ -14,9 +16,11 @@ const HEARTBEAT: u64 = 2 * time::SECOND;
 /// Every how many heartbeats the guest is told the time.
 const TIME_SYNC: u32 = 3;
 
-/// Starts them.
-pub(super) fn start(bus: &Arc<Bus>) {
+/// Starts them. What the guest makes more of than is done at once counts for `group`.
+pub(super) fn start(bus: &Arc<Bus>, group: Arc<Group>) {
     serve(bus, bus.storage());
+    let account = Arc::new(Account::of(group, number()));
+    executor::spawn_program(account, left(Arc::downgrade(bus), Arc::clone(&bus.left)));
     executor::spawn(sub_channels(Arc::downgrade(bus), Arc::clone(&bus.sub_channels.made)));
     executor::spawn(retry(Arc::downgrade(bus), Arc::clone(&bus.blocked)));
     executor::spawn(tick(Arc::downgrade(bus)));
@@ -33,6 +37,20 @@ async fn completions(bus: Weak<Bus>, port: Weak<Port>, due: Arc<Notify>) {
         due.wait().await;
         let Some((bus, port)) = bus.upgrade().zip(port.upgrade()) else { return };
         bus.run(&port);
+        if due.is_raised() {
+            executor::yield_now().await;
+        }
+    }
+}
+
+/// Goes on with the channels that have more in their rings than is taken at once.
+async fn left(bus: Weak<Bus>, left: Arc<Notify>) {
+    loop {
+        left.wait().await;
+        let Some(bus) = bus.upgrade() else { return };
+        bus.go_on();
+        drop(bus);
+        executor::yield_now().await;
     }
 }
 

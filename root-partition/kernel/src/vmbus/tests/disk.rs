@@ -202,10 +202,11 @@ fn a_ring_full_of_nonsense_is_worked_off_in_turns() {
     let first = free_after(&mut driver);
     assert!((500..600).contains(&first), "the guest signals once, and that is not worth all of it: {first}");
     let mut context = Context::from_waker(Waker::noop());
-    let due = Arc::clone(&driver.guest.bus.storage().due);
+    let bus = Arc::clone(&driver.guest.bus);
+    assert!(pin!(bus.storage().due.wait()).poll(&mut context).is_pending(), "not before the VM's turn");
     let mut turns = 0;
-    while pin!(due.wait()).poll(&mut context).is_ready() {
-        driver.run();
+    while pin!(bus.left.wait()).poll(&mut context).is_ready() {
+        bus.go_on();
         turns += 1;
     }
     assert!(turns > 1 && free_after(&mut driver) != 0);

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
 use core::task::{Context, Waker};
 use std::pin::pin;
+use vmbus::packet::Descriptor;
 use vmbus::protocol::{
     CloseChannel, GpadlTeardown, Header, MessageType, ModifyChannel, OfferChannel, RelidReleased, read,
 };
@@ -23,10 +24,16 @@ fn offers(posts: &[(u32, Vec<u8>)]) -> Vec<(u32, u16)> {
     offers.map(|offer| (offer.child_relid, offer.offer.sub_channel_index)).collect()
 }
 
+/// Asks for `count` of them; the answer comes when the VM has its turn.
+fn ask(driver: &mut Driver, count: u16) {
+    driver.control(CREATE_SUB_CHANNELS, count);
+    driver.guest.bus.go_on();
+}
+
 /// Asks for `count` of them and opens each, for one virtual processor after the other.
 fn open(driver: &mut Driver, count: u16) -> Vec<Driver> {
     driver.guest.posts();
-    driver.control(CREATE_SUB_CHANNELS, count);
+    ask(driver, count);
     assert_eq!(driver.answers(), [(1, 0, 0)]);
     let offers = offers(&driver.guest.posts());
     assert_eq!(offers.iter().map(|offer| offer.1).collect::<Vec<_>>(), (1..=count).collect::<Vec<_>>());
@@ -124,7 +131,7 @@ fn all_or_none_are_made() {
     driver.guest.posts();
     let connections = driver.guest.wire.connected.lock().len();
     driver.guest.wire.connections.store(2, Ordering::Relaxed);
-    driver.control(CREATE_SUB_CHANNELS, 3);
+    ask(&mut driver, 3);
     let [(_, refused, _)] = driver.answers()[..] else { panic!("one answer") };
     assert_ne!(refused, 0);
     let posts = driver.guest.posts();
@@ -135,6 +142,31 @@ fn all_or_none_are_made() {
     assert_eq!(driver.guest.wire.connected.lock().len(), connections);
     driver.guest.wire.connections.store(usize::MAX, Ordering::Relaxed);
     assert_eq!(open(&mut driver, 3).len(), 3);
+}
+
+#[test]
+fn a_guest_that_goes_on_asking_is_answered_once_a_turn() {
+    let mut driver = Driver::with_vps(4);
+    driver.guest.wire.connections.store(0, Ordering::Relaxed);
+    let mut create = [0; 64];
+    (create[0], create[12]) = (CREATE_SUB_CHANNELS, 3);
+    let (ask, nothing) = (Descriptor::inband(0), Descriptor::new(0, 0, 0));
+    for _ in 0..3 {
+        driver.channel.writer.push(&ask, &[], &create).unwrap();
+        for _ in 0..520 {
+            driver.channel.writer.push(&nothing, &[], &[]).unwrap();
+        }
+    }
+    assert!(driver.channel.writer.publish());
+    driver.guest.bus.signalled(driver.relid);
+    let bus = Arc::clone(&driver.guest.bus);
+    let mut context = Context::from_waker(Waker::noop());
+    let mut turns = 0;
+    while pin!(bus.left.wait()).poll(&mut context).is_ready() {
+        bus.go_on();
+        turns += 1;
+    }
+    assert!(turns >= 3, "all of it in {turns} turns");
 }
 
 #[test]
