@@ -12,7 +12,7 @@
 //! | `hostile [SEED]` | executes what no guest should, prints `HOSTILE SURVIVED`, and powers off |
 //! | `work [N]` | counts steps on N virtual processors; an empty line is answered with their number |
 //! | `flood-interrupts [N]` | wakes up N - 1 halted virtual processors without end |
-//! | `flood-hypercalls` | makes hypercalls without end |
+//! | `flood-hypercalls [N]` | makes hypercalls without end on N virtual processors |
 //! | `stale N ADDRESS` | accesses a page on N virtual processors; an empty line is answered with what was stale |
 //! | `reset` | resets itself at once, each time that it starts |
 //! | `spin` | loops with interrupts off |
@@ -69,7 +69,7 @@ extern "C" fn main(start_info: u32) -> ! {
         Some("hostile") => hostile::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(1)),
         Some("work") => neighbour::work(number(words.next())),
         Some("flood-interrupts") => neighbour::flood_interrupts(number(words.next())),
-        Some("flood-hypercalls") => neighbour::flood_hypercalls(),
+        Some("flood-hypercalls") => neighbour::flood_hypercalls(number(words.next())),
         Some("stale") => stale::run(number(words.next()), number(words.next())),
         Some("reset") => neighbour::reset(),
         Some("conformance") => conformance::run(conformance::Spared::new(words)),

@@ -105,23 +105,33 @@ pub fn flood_interrupts(count: usize) -> ! {
     }
 }
 
-/// Makes hypercalls without end: messages and signals to the root, and calls that are refused.
-pub fn flood_hypercalls() -> ! {
+/// Makes hypercalls without end on `count` virtual processors: messages and signals to the root, and calls that are refused.
+pub fn flood_hypercalls(count: usize) -> ! {
     if attempt(hypercall::enable, &mut []).is_some() {
         power_off();
     }
+    start(count, flooder);
     say!("FLOODING");
+    make_hypercalls(0)
+}
+
+extern "C" fn flooder() -> ! {
+    make_hypercalls(begin())
+}
+
+fn make_hypercalls(id: usize) -> ! {
     let call = |control: u64, rdx| hypercall::call(control.into(), rdx, 0);
     const FAST: u64 = 1 << 16;
     // A message of connection id, type and length (TLFS 11.11), which says nothing that VMBus understands.
-    let message = core::ptr::with_exposed_provenance_mut::<u64>(0x80_0000);
+    let at = 0x80_0000 + id * 0x1000;
+    let message = core::ptr::with_exposed_provenance_mut::<u64>(at);
     loop {
         for connection in CONNECTIONS {
             // SAFETY: RAM that nothing else is in.
             unsafe { message.write_volatile(connection) };
             // SAFETY: as above.
             unsafe { message.add(1).write_volatile(1 | 16 << 32) };
-            call(CallCode::POST_MESSAGE.0.into(), 0x80_0000);
+            call(CallCode::POST_MESSAGE.0.into(), at as u64);
             call(FAST | u64::from(CallCode::SIGNAL_EVENT.0), connection);
             call(FAST | 0xFFFF, 0);
         }
