@@ -24,7 +24,7 @@ pub fn hostile_neighbours_leave_a_guest_its_share(on: Kind) -> Result<()> {
     let hostile = [
         ("spinner", 1, "spin"),
         ("interrupts", 4, "flood-interrupts 4"),
-        ("hypercalls", 1, "flood-hypercalls"),
+        ("hypercalls", 3, "flood-hypercalls 3"),
         ("resets", 1, "reset"),
     ];
     for (name, vps, command_line) in hostile {
