@@ -148,7 +148,6 @@ impl<M: Machine> Dispatch<'_, M> {
         register_page::load(&state.registers.window, &mut state.backend, &self.vp.inbox);
         let mut end = self.enter_until(state, start);
         if end.event == DispatchEvent::INTERCEPT {
-            register_page::store(&state.registers.window, &state.backend);
             self.vp.stats.add(counter::INTERCEPTS, 1);
         }
         state.backend.unload();

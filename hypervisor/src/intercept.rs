@@ -12,6 +12,7 @@ use zerocopy::{Immutable, IntoBytes};
 use crate::backend::{Access, Exit, PortAccess, SecondLevelFault, VirtualProcessorBackend};
 use crate::exit::Next;
 use crate::platform::{Guest, Surroundings};
+use crate::register_page;
 use crate::translate::CACHE_TYPE;
 
 /// Words of a message's header.
@@ -87,6 +88,9 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
             message.es_segment = self.vp.backend.read_known(HvRegisterName::Es).as_segment();
             (message.rcx, message.rsi, message.rdi) = (gprs.rcx, gprs.rsi, gprs.rdi);
             bytes = size_of::<IoPortInterceptMessage>();
+            register_page::store(self.vp.register_page, self.vp.backend);
+        } else {
+            register_page::store_general(self.vp.register_page, self.vp.backend);
         }
         self.put(HvMessageType::X64_IO_PORT_INTERCEPT, &message, bytes)
     }
@@ -117,6 +121,7 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
             header,
         };
         let kind = if fault.mapped { HvMessageType::GPA_INTERCEPT } else { HvMessageType::UNMAPPED_GPA };
+        register_page::store(self.vp.register_page, self.vp.backend);
         self.put(kind, &message, size_of::<MemoryInterceptMessage>())
     }
 
@@ -126,6 +131,7 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
             Exit::InvalidState => HvMessageType::INVALID_VP_REGISTER_VALUE,
             _ => HvMessageType::UNRECOVERABLE_EXCEPTION,
         };
+        register_page::store(self.vp.register_page, self.vp.backend);
         self.put(kind, &self.header(InterceptAccess::EXECUTE, 0), size_of::<InterceptMessageHeader>())
     }
 
@@ -133,6 +139,7 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
     pub fn apic_eoi(&self, vector: u8) -> Next {
         let message =
             ApicEoiMessage { vp_index: HvVpIndex(self.vp.index), interrupt_vector: u32::from(vector) };
+        register_page::store_general(self.vp.register_page, self.vp.backend);
         self.put(HvMessageType::X64_APIC_EOI, &message, size_of::<ApicEoiMessage>())
     }
 }

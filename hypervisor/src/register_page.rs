@@ -22,8 +22,10 @@ mod word {
     pub const INTERRUPTS: usize = 86;
 }
 
-/// Version, valid, VTL 0, nothing dirty.
-const VALID: u64 = REGISTER_PAGE_VERSION as u64 | 1 << 16;
+/// Version, VTL 0, nothing dirty; only the general part is valid.
+const GENERAL: u64 = REGISTER_PAGE_VERSION as u64;
+/// All of it is.
+const VALID: u64 = GENERAL | 1 << 16;
 
 const SEGMENTS: [HvRegisterName; 6] = [
     HvRegisterName::Es,
@@ -81,15 +83,21 @@ fn load_groups<B: VirtualProcessorBackend>(page: &Page, backend: &mut B, dirty: 
     }
 }
 
-/// Writes the state at an intercept. Each name and place is known here, so that a backend's look-up by name comes to one
-/// load.
-#[inline(always)]
-pub fn store<B: VirtualProcessorBackend>(page: &Page, backend: &B) {
+/// Writes the general part of the state at an intercept.
+#[inline]
+pub fn store_general<B: VirtualProcessorBackend>(page: &Page, backend: &B) {
     for (index, value) in (word::GENERAL..).zip(backend.gprs().as_array()) {
         page.write(index, *value);
     }
     page.write(word::RIP, backend.rip());
     page.write(word::RFLAGS, backend.rflags());
+    page.write(word::HEADER, GENERAL);
+}
+
+/// Writes all of it. Each name and place is known here, so that a backend's look-up by name comes to one load.
+#[inline(never)]
+pub fn store<B: VirtualProcessorBackend>(page: &Page, backend: &B) {
+    store_general(page, backend);
     // Not loops or closures: in these a name is not known any more.
     macro_rules! segments {
         ($($number:literal $name:ident)*) => {$({

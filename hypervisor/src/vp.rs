@@ -133,10 +133,17 @@ impl<M: Machine> Vp<M> {
         env: &'a E,
         since: u64,
     ) -> (Guest<'a, M::Backend, E>, &'a mut u64) {
-        let VpState { backend, platform, message, seen_generation, .. } = state;
-        let (message_page, stats_page) = (&*message.window, &*self.stats.0.window);
-        let (index, inbox) = (self.index, &*self.inbox);
-        let vp = Running { index, backend, platform, inbox, message_page, stats_page, since };
+        let VpState { backend, platform, registers, message, seen_generation } = state;
+        let vp = Running {
+            index: self.index,
+            backend,
+            platform,
+            inbox: &self.inbox,
+            register_page: &registers.window,
+            message_page: &message.window,
+            stats_page: &self.stats.0.window,
+            since,
+        };
         (Guest { vp, env }, seen_generation)
     }
     /// Says that a processor dispatches it.

@@ -1,8 +1,10 @@
 //! The register page of a VP: the part of its state that the root reads and writes without a hypercall.
 //!
-//! The hypervisor writes all of it when an intercept ends a dispatch. The root changes values and sets the dirty bits
-//! of their groups; the next dispatch takes those groups and clears the bits. Control registers, EFER, DR7 and what
-//! is below are for reading only, but for `pending_interruption` and `interrupt_vectors`.
+//! The hypervisor writes it when an intercept ends a dispatch. For an access to a port that is no string operation, and
+//! for an EOI, it writes the general registers, RIP and RFLAGS only, and the page is not `is_valid`: what else answers
+//! these is in the message. The root changes values and sets the dirty bits of their groups; the next dispatch takes
+//! those groups and clears the bits. Control registers, EFER, DR7 and what is below are for reading only, but for
+//! `pending_interruption` and `interrupt_vectors`.
 
 use bitfield_struct::bitfield;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -71,7 +73,7 @@ pub mod segment {
 pub struct HvX64RegisterPage {
     /// [`REGISTER_PAGE_VERSION`].
     pub version: u16,
-    /// 1: the rest holds the state at the last intercept.
+    /// 1: the rest holds the state at the last intercept. 0: only `gp_registers`, `rip` and `rflags` do.
     pub is_valid: u8,
     /// 0.
     pub vtl: u8,

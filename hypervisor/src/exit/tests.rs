@@ -262,6 +262,42 @@ fn the_root_hears_of_level_triggered_ends() {
 }
 
 #[test]
+fn the_register_page_holds_what_answers_the_intercept() {
+    // Words of the page: header, RCX, RIP, CS (base), CR3.
+    const PLACES: [usize; 5] = [0, 2, 17, 34, 45];
+    let partition = Partition::new(1);
+    let access = PortAccess { port: 0x80, size: 1, write: true, string: false, repeat: false };
+    partition.platform.intercepts.install(hv_abi::interrupt::InterceptType::X64_IO_PORT, 0x80, 3).unwrap();
+    let string = PortAccess { string: true, ..access };
+    let general = [1, 7, 0x5000, 99, 99];
+    let all = [0x1_0001, 7, 0x5000, 0xF_0000, 0x3000];
+    let memory = SecondLevelFault {
+        gpa: 0xFEC0_0010,
+        access: Access::Read,
+        gva: None,
+        mapped: false,
+        table: false,
+        instruction: [0; 15],
+        instruction_length: 0,
+    };
+    for (exit, expected) in [
+        (Exit::IoPort(access), general),
+        (Exit::IoPort(string), all),
+        (Exit::SecondLevelFault(memory), all),
+        (Exit::TripleFault, all),
+    ] {
+        let mut vp = running(&partition, 0);
+        (vp.backend.gprs.rcx, vp.backend.rip) = (7, 0x5000);
+        let code = HvRegisterValue { low: 0xF_0000, high: 0 };
+        vp.backend.registers.insert(HvRegisterName::Cs.0, code);
+        vp.backend.registers.insert(HvRegisterName::Cr3.0, HvRegisterValue::from_u64(0x3000));
+        PLACES.into_iter().for_each(|word| vp.register_page.write(word, 99));
+        assert_eq!(partition.exit(&mut vp, exit), Next::Intercept);
+        assert_eq!(PLACES.map(|word| vp.register_page.read(word)), expected, "{exit:?}");
+    }
+}
+
+#[test]
 fn absent_ports_read_all_ones_and_installed_ones_go_to_the_root() {
     let partition = Partition::new(1);
     let mut vp = running(&partition, 0);

@@ -48,6 +48,8 @@ pub struct Running<'a, B> {
     pub platform: &'a mut VpPlatform,
     /// What others put in.
     pub inbox: &'a VpInbox,
+    /// Its register page.
+    pub register_page: &'a Page,
     /// Its intercept-message page.
     pub message_page: &'a Page,
     /// Its counters ([`crate::vp::counter`]).

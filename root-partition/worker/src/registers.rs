@@ -1,6 +1,7 @@
 //! The registers of a stopped VP, as an instruction names them.
 
 use hv_abi::register_page::{HvX64RegisterPage, segment};
+use hv_abi::registers::HvSegmentRegister;
 
 /// EFER: long mode is active.
 const EFER_LMA: u64 = 1 << 10;
@@ -20,8 +21,13 @@ impl CodeSize {
     /// Of the code that the VP executes.
     #[must_use]
     pub fn new(page: &HvX64RegisterPage) -> Self {
-        let [_, code, ..] = page.segments;
-        if code.attributes.long() && page.efer & EFER_LMA != 0 {
+        Self::of(&page.segments[segment::CS], page.efer & EFER_LMA != 0)
+    }
+
+    /// Of code in the segment `code`; `long_mode`: EFER.LMA.
+    #[must_use]
+    pub fn of(code: &HvSegmentRegister, long_mode: bool) -> Self {
+        if code.attributes.long() && long_mode {
             Self::Bits64
         } else if code.attributes.default() {
             Self::Bits32
@@ -87,9 +93,8 @@ pub fn write(page: &mut HvX64RegisterPage, gpr: Gpr, value: u64) {
     page.dirty.set_general_purpose(true);
 }
 
-/// Goes on `length` bytes behind RIP.
-pub fn advance(page: &mut HvX64RegisterPage, length: u8) {
-    let size = CodeSize::new(page);
+/// Goes on `length` bytes behind RIP, in code of this `size`.
+pub fn advance(page: &mut HvX64RegisterPage, size: CodeSize, length: u8) {
     page.rip = page.rip.wrapping_add(u64::from(length)) & size.mask();
     page.dirty.set_instruction_pointer(true);
 }

@@ -44,7 +44,7 @@ pub fn transfer<M: GuestMemory, H: Host>(
         transfer.element(page, bus)?;
     }
     if count <= most {
-        advance(page, message.header.instruction_length());
+        advance(page, CodeSize::new(page), message.header.instruction_length());
     }
     Ok(())
 }

@@ -129,7 +129,7 @@ impl Emulator {
         };
         match execute::execute(&operation, page, bus, fault) {
             Ok(Progress::Complete) => {
-                crate::registers::advance(page, operation.length);
+                crate::registers::advance(page, CodeSize::new(page), operation.length);
                 Outcome::Done
             }
             Ok(Progress::Again) => Outcome::Done,

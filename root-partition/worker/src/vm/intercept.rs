@@ -6,7 +6,7 @@ use crate::machine::{Machine, VpPages};
 use crate::memory::gpa;
 use crate::mmio::{Code, Outcome};
 use crate::paging::PageFault;
-use crate::registers::{Gpr, advance, write};
+use crate::registers::{CodeSize, Gpr, advance, write};
 use crate::string_io;
 use hv_abi::message::{
     ApicEoiMessage, HvMessageType, InterceptAccess, InterceptMessageHeader, IoPortInterceptMessage,
@@ -56,6 +56,8 @@ impl<M: Machine> Worker<M> {
         }
         let (port, size, rax) = (message.port_number, message.access_info.access_size(), message.rax);
         let length = message.header.instruction_length();
+        // Of the registers only the general ones are in the page.
+        let code = CodeSize::of(&message.header.cs_segment, message.header.execution_state.efer_lma());
         if message.header.intercept_access_type == InterceptAccess::READ {
             let value = self.chipset.read_port(&self.machine, port, size);
             let registers = pages.registers();
@@ -64,10 +66,10 @@ impl<M: Machine> Worker<M> {
                 Gpr { number: gp::RAX as u8, size: size.clamp(1, 4), high: false },
                 u64::from(value),
             );
-            advance(registers, length);
+            advance(registers, code, length);
         } else {
             self.chipset.write_port(&self.machine, port, size, (rax & 0xFFFF_FFFF) as u32);
-            advance(pages.registers(), length);
+            advance(pages.registers(), code, length);
         }
         self.step(vp);
     }

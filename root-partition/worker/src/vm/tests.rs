@@ -7,7 +7,7 @@ use crate::machine::{Machine, VpPages};
 use crate::memory::{GuestMemory, gpa};
 use crate::ports::Host;
 use hv_abi::message::{
-    HvMessage, HvMessageType, InterceptAccess, InterceptMessageHeader, IoPortAccessInfo,
+    HvMessage, HvMessageType, HvVpExecutionState, InterceptAccess, InterceptMessageHeader, IoPortAccessInfo,
     IoPortInterceptMessage, MemoryInterceptMessage,
 };
 use hv_abi::register_page::{HvX64RegisterPage, gp, segment};
@@ -123,11 +123,18 @@ fn worker(message: HvMessage) -> (Worker<FakeMachine>, FakeMachine) {
 }
 
 fn port(number: u16, access: InterceptAccess, info: IoPortAccessInfo, rax: u64) -> HvMessage {
-    let header = InterceptMessageHeader {
+    port_in(true, number, access, info, rax)
+}
+
+/// From code of 64 bits or of 16.
+fn port_in(long: bool, number: u16, access: InterceptAccess, info: IoPortAccessInfo, rax: u64) -> HvMessage {
+    let mut header = InterceptMessageHeader {
         instruction_length_cr8: 2,
         intercept_access_type: access,
+        execution_state: HvVpExecutionState::new().with_efer_lma(long),
         ..InterceptMessageHeader::default()
     };
+    header.cs_segment.attributes.set_long(long);
     let payload = IoPortInterceptMessage {
         header,
         port_number: number,
@@ -158,6 +165,20 @@ fn a_port_read_changes_only_what_it_should() {
     worker.vps[0].0.0 = port(0xCFC, InterceptAccess::READ, IoPortAccessInfo::new().with_access_size(4), 0);
     worker.answer(0);
     assert_eq!(worker.vps[0].0.1.gp_registers[gp::RAX], 0xFFFF_FFFF);
+}
+
+#[test]
+fn a_port_access_goes_by_its_message_and_the_general_registers() {
+    let (mut worker, _) = worker(HvMessage::EMPTY);
+    for (long, code_in_page, rip) in [(true, false, 0x1_0001), (false, true, 1)] {
+        worker.vps[0].0.0 = port_in(long, 0x80, InterceptAccess::WRITE, byte(), 0);
+        let page = &mut worker.vps[0].0.1;
+        page.rip = 0xFFFF;
+        // What is left there from another intercept.
+        page.segments[segment::CS].attributes.set_long(code_in_page);
+        worker.answer(0);
+        assert_eq!(worker.vps[0].0.1.rip, rip);
+    }
 }
 
 #[test]
