@@ -1,8 +1,8 @@
-//! COM1, until the root partition owns it; a panic uses it again.
+//! COM1, 115,200 bits a second, until the root partition owns it; a panic uses it again.
 #![expect(unsafe_code, reason = "the port of COM1")]
 
 use spin::Mutex;
-use uart_16550::{Config, Uart16550, backend::PioBackend};
+use uart_16550::{BaudRate, Config, Uart16550, backend::PioBackend};
 
 /// Guards the port between processors; taken last, held for a line.
 static COM1: Mutex<Option<Uart16550<PioBackend>>> = Mutex::new(None);
@@ -16,7 +16,8 @@ const PATIENCE: u32 = 100_000;
 pub fn init() {
     // SAFETY: COM1 is the hypervisor's until the root runs, and nothing else is at its ports.
     let Ok(mut uart) = (unsafe { Uart16550::new_port(PORT) }) else { return };
-    if uart.init(Config::default()).is_ok() {
+    let config = Config { baud_rate: BaudRate::Baud115200, ..Config::default() };
+    if uart.init(config).is_ok() {
         *COM1.lock() = Some(uart);
     }
 }

@@ -42,7 +42,7 @@
 //! | frames, heap | `memory::frames`, `memory::heap` | leaf locks; the heap's before the frames' |
 //! | handles, channels, fates of processes | [`process`] | a lock each, taken alone |
 //! | disks, volumes | [`drivers`], [`block`] | a lock a queue; a queue's interrupts and completions come to one processor, whose requests it takes where there are enough |
-//! | console | `console` | input, then port |
+//! | console | `console` | input or output, then port |
 //! | host log | [`host_log`] | one lock, only the heap's inside |
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(test, expect(dead_code, reason = "what only the machine calls"))]
