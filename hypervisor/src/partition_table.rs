@@ -86,10 +86,10 @@ impl<M: Machine> Hypervisor<M> {
         let mut serial = self.partitions.serial.lock();
         let next = serial.wrapping_add(1);
         if next >= SERIALS {
-            return Err(HvStatus::INSUFFICIENT_MEMORY);
+            return Err(HvStatus::NO_RESOURCES);
         }
         let free = (0_u32..).zip(&self.partitions.slots).find(|(n, s)| *n > ROOT_SLOT && !s.is_filled());
-        let (number, slot) = free.ok_or(HvStatus::INSUFFICIENT_MEMORY)?;
+        let (number, slot) = free.ok_or(HvStatus::NO_RESOURCES)?;
         let id = HvPartitionId(next << SLOT_BITS | u64::from(number));
         let partition = Partition::new(id, number, HvPrivileges::GUEST);
         let at = layout::partition(number);

@@ -19,15 +19,12 @@ impl<M: Machine> Hypervisor<M> {
     ) -> HvResult<()> {
         let connection = from.connections.lock(self.machine).lookup(connection, HvPortType::MESSAGE)?;
         let mut ports = self.ports.lock(self.machine);
-        let (number, port) = ports.find(connection.port.0).ok_or(HvStatus::INVALID_PORT_ID)?;
-        if port.info.port_type != HvPortType::MESSAGE || port.connection_partition != from.id {
-            return Err(HvStatus::INVALID_PORT_ID);
-        }
+        let port = connection.find(&mut ports, from.id)?;
         message.header.sender = connection.port.0.into();
         let vp = port.info.target_vp.0;
         let vector = self.root_synic(vp).ok_or(HvStatus::INVALID_VP_INDEX)?.post(
             self.machine,
-            number,
+            connection.number,
             port,
             &message,
         )?;
@@ -45,11 +42,7 @@ impl<M: Machine> Hypervisor<M> {
         let connection = from.connections.lock(self.machine).lookup(connection, HvPortType::EVENT)?;
         let (vp, sint, flag) = {
             let mut ports = self.ports.lock(self.machine);
-            let (_, port) = ports.find(connection.port.0).ok_or(HvStatus::INVALID_PORT_ID)?;
-            let info = &port.info;
-            if info.port_type != HvPortType::EVENT || port.connection_partition != from.id {
-                return Err(HvStatus::INVALID_PORT_ID);
-            }
+            let info = &connection.find(&mut ports, from.id)?.info;
             if flag >= info.flag_count {
                 return Err(HvStatus::INVALID_PARAMETER);
             }

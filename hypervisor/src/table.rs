@@ -45,10 +45,11 @@ impl<T, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
         None
     }
 
-    /// The entry with this number.
-    pub fn by_number(&mut self, number: u32) -> Option<&mut T> {
+    /// The entry with this number, and its id.
+    #[inline]
+    pub fn by_number(&mut self, number: u32) -> Option<&mut (u32, T)> {
         let (page, index) = ((number as usize).checked_div(N)?, Self::index(number));
-        self.pages.get_mut(page)?.as_mut()?.0.get_mut(index)?.as_mut().map(|(_, entry)| entry)
+        self.pages.get_mut(page)?.as_mut()?.0.get_mut(index)?.as_mut()
     }
 
     /// Adds what `make` makes for its number. `INVALID_PARAMETER`: the id is taken. A page is taken from the pool where
@@ -79,7 +80,7 @@ impl<T, const N: usize, const PAGES: usize> Table<T, N, PAGES> {
                 return Ok(());
             }
         }
-        Err(HvStatus::INSUFFICIENT_BUFFERS)
+        Err(HvStatus::NO_RESOURCES)
     }
 
     /// Takes out the entry with this id.

@@ -27,6 +27,8 @@ open_enum! {
         INVALID_SAVE_RESTORE_STATE = 0x0017,
         INVALID_SYNIC_STATE = 0x0018,
         OBJECT_IN_USE = 0x0019,
+        /// There are as many as there can be; a deposit changes nothing.
+        NO_RESOURCES = 0x001D,
         /// A stopped call that made progress: the caller repeats it from `reps completed`.
         TIME_OUT = 0x0078,
         INVALID_REGISTER_VALUE = 0x0050,

@@ -1,9 +1,6 @@
 //! Ports and connections.
 
-use hv_abi::port::{
-    ConnectPort, CreatePort, DeletePort, DisconnectPort, HvConnectionId, HvPortId, HvPortInfo, HvPortType,
-    ID_MASK,
-};
+use hv_abi::port::{ConnectPort, CreatePort, DeletePort, DisconnectPort, HvPortInfo, HvPortType, ID_MASK};
 use hv_abi::synic::{EVENT_FLAGS_PER_SINT, SINT_COUNT};
 use hv_abi::{HvPartitionId, HvResult, HvStatus, HvVpIndex};
 
@@ -38,19 +35,15 @@ fn check_owner<M: Machine>(by: &Caller<'_, M>, id: HvPartitionId) -> HvResult<()
     if by.named(id)?.is_root() { Ok(()) } else { Err(HvStatus::OPERATION_DENIED) }
 }
 
-fn check_port_id(id: HvPortId) -> HvResult<()> {
-    if id.0 & !ID_MASK == 0 { Ok(()) } else { Err(HvStatus::INVALID_PORT_ID) }
-}
-
-fn check_connection_id(id: HvConnectionId) -> HvResult<()> {
-    if id.0 & !ID_MASK == 0 { Ok(()) } else { Err(HvStatus::INVALID_CONNECTION_ID) }
+fn check_id(id: u32, status: HvStatus) -> HvResult<()> {
+    if id & !ID_MASK == 0 { Ok(()) } else { Err(status) }
 }
 
 /// `CREATE_PORT`.
 pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreatePort) -> HvResult<()> {
     let hv = by.hv;
-    check_port_id(call.port_id)?;
-    check_port(&call.port_info, hv.processor_count())?;
+    check_id(call.port_id.0, HvStatus::INVALID_PORT_ID)?;
+    check_port(&call.port_info, hv.processors.count())?;
     reserved(call.vtls == 0 && call.proximity_domain_info == 0)?;
     // Ports are the root's; a guest is reached directly.
     check_owner(by, call.port_partition_id)?;
@@ -58,7 +51,7 @@ pub fn create<M: Machine>(by: &mut Caller<'_, M>, call: CreatePort) -> HvResult<
     let is_message = call.port_info.port_type == HvPortType::MESSAGE;
     let mut ports = hv.ports.lock(hv.machine);
     if is_message && ports.count(|port| port.queue.is_some()) >= MAX_MESSAGE_PORTS {
-        return Err(HvStatus::INSUFFICIENT_BUFFERS);
+        return Err(HvStatus::NO_RESOURCES);
     }
     let mut pool = hv.root.pool.lock();
     let make = |pool: &mut _, number| {
@@ -98,22 +91,23 @@ pub fn delete<M: Machine>(by: &mut Caller<'_, M>, call: DeletePort) -> HvResult<
 /// `CONNECT_PORT`.
 pub fn connect<M: Machine>(by: &mut Caller<'_, M>, call: ConnectPort) -> HvResult<()> {
     let hv = by.hv;
-    check_connection_id(call.connection_id)?;
+    check_id(call.connection_id.0, HvStatus::INVALID_CONNECTION_ID)?;
     let rest = call.connection_vtl | call.reserved | call.padding;
     reserved(rest == 0 && call.proximity_domain_info == 0 && call.connection_info == [0; 3])?;
     check_owner(by, call.port_partition_id)?;
     let from = by.named(call.connection_partition_id)?;
-    {
+    let number = {
         let mut ports = hv.ports.lock(hv.machine);
-        let (_, port) = ports.find(call.port_id.0).ok_or(HvStatus::INVALID_PORT_ID)?;
+        let (number, port) = ports.find(call.port_id.0).ok_or(HvStatus::INVALID_PORT_ID)?;
         if port.info.port_type != call.port_type || port.connection_partition != from.id {
             return Err(HvStatus::INVALID_PORT_ID);
         }
-    }
+        number
+    };
     let slot = from.slot;
     let mut connections = from.connections.lock(by.hv.machine);
     from.must_be(State::Active)?;
-    let connection = Connection { port: call.port_id, kind: call.port_type };
+    let connection = Connection { port: call.port_id, number, kind: call.port_type };
     let mut pool = from.pool.lock();
     let place = |page| connection_table(slot, page);
     connections.insert(hv.machine, &mut pool, place, call.connection_id.0, |_, _| Ok(connection))

@@ -57,7 +57,7 @@ impl Synic {
     /// After RESET: off, all masked.
     pub fn new() -> Self {
         Self {
-            registers: Registers::new(),
+            registers: Registers::default(),
             auto_eoi: AtomicVectors::new(),
             vectors: AtomicVectors::new(),
             waiting: AtomicU32::new(0),

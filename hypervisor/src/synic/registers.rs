@@ -14,17 +14,16 @@ pub struct Registers {
     sints: [AtomicU64; SINT_COUNT],
 }
 
-impl Registers {
-    /// As after reset.
-    pub const fn new() -> Self {
-        Self {
-            control: AtomicU64::new(0),
-            event_flags_page: AtomicU64::new(0),
-            message_page: AtomicU64::new(0),
-            sints: [const { AtomicU64::new(HvSint::RESET.into_bits()) }; SINT_COUNT],
-        }
+/// As after reset.
+impl Default for Registers {
+    fn default() -> Self {
+        let sints = [const { AtomicU64::new(HvSint::RESET.into_bits()) }; SINT_COUNT];
+        let [control, event_flags_page, message_page] = Default::default();
+        Self { control, event_flags_page, message_page, sints }
     }
+}
 
+impl Registers {
     fn register(&self, number: u32) -> Option<&AtomicU64> {
         match number {
             msr::HV_X64_MSR_SCONTROL => Some(&self.control),

@@ -186,6 +186,8 @@ fn a_port_that_goes_takes_its_messages_with_it() {
     bus.end_of_message();
     assert!(bus.take().is_none());
     assert_eq!(before, bus.root.hv.root.pool.lock().free());
+    bus.port(9 + 32, HvPortType::MESSAGE, (0, 0)).unwrap();
+    assert_eq!(bus.post(1, b"for another"), HvStatus::INVALID_PORT_ID, "which is in its place");
 }
 
 #[test]
