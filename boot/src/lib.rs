@@ -19,7 +19,7 @@ pub const MAX_MODULES: usize = 8;
 /// The longest command line, in bytes.
 pub const MAX_COMMAND_LINE: usize = 1024;
 /// How many processors are used.
-pub const MAX_PROCESSORS: usize = 64;
+pub const MAX_PROCESSORS: usize = 240;
 
 /// How a processor is started: a start-up IPI that names the page at [`Machine::startup`] takes it to 64-bit mode on the
 /// tables of the image that the loader enters, and to where words of that page say. The loader wrote the rest of it.
@@ -335,7 +335,7 @@ const _: () = {
     assert!(size_of::<Region>() == 24);
     assert!(size_of::<Module>() == 48);
     assert!(size_of::<Image>() == 48);
-    assert!(size_of::<Machine>() == 288);
+    assert!(size_of::<Machine>() == 992);
     assert!(core::mem::offset_of!(HandOff, hypervisor) == 48);
 };
 

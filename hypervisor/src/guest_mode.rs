@@ -40,7 +40,7 @@ word!(core::sync::atomic::AtomicU64);
 word!(loom::sync::atomic::AtomicU64);
 
 /// Entries and exits so far: odd while in guest mode. Only its processor writes it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct GuestMode<W>(W);
 
 /// A stay in guest mode.
@@ -48,10 +48,6 @@ pub struct GuestMode<W>(W);
 pub struct Stay(u64);
 
 impl<W: Word> GuestMode<W> {
-    /// Outside, with a `word` of 0.
-    pub const fn new(word: W) -> Self {
-        Self(word)
-    }
     /// Announces the entry. What is looked at next is not older than this.
     #[inline]
     pub fn enter(&self) {
@@ -98,7 +94,7 @@ mod loom_tests {
     #[test]
     fn nobody_is_inside_with_what_was_flushed() {
         loom::model(|| {
-            let mode = Arc::new(GuestMode::new(AtomicU64::new(0)));
+            let mode = Arc::new(GuestMode(AtomicU64::new(0)));
             let posted = Arc::new(Posted::new());
             // What the guest's processor may reach through a stale translation, once it is used for something else.
             let reused = Arc::new(AtomicBool::new(false));

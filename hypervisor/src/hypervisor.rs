@@ -14,7 +14,7 @@ use crate::partition::Partition;
 use crate::partition_table::PartitionTable;
 use crate::pool::Pool;
 use crate::port::Ports;
-use crate::processor::{MAX_PROCESSORS, Processors};
+use crate::processor::Processors;
 use crate::reference_time::ReferenceTime;
 use crate::root::synic::RootSynic;
 use crate::start::Far;
@@ -31,8 +31,8 @@ pub struct BootInfo<'a> {
     pub gigabyte_pages: bool,
     /// Processors that run.
     pub processors: u32,
-    /// Free pages out of the hypervisor's own: one for each 2 MiB and each 1 GiB of RAM, 64,
-    /// and 16 for each processor.
+    /// Free pages out of the hypervisor's own: one for each 2 MiB and each 1 GiB of RAM, 96,
+    /// and 6 for each processor.
     pub pages: &'a mut dyn Iterator<Item = SpaPage>,
 }
 
@@ -51,14 +51,12 @@ pub struct Hypervisor<M: Machine> {
     pub root_tables: SpinMutex<Pool>,
     /// Ports, all of them the root's.
     pub ports: ObjectLock<Ports>,
-    root_synics: [RootSynic; MAX_PROCESSORS],
     /// The root's reference time.
     pub(crate) clock: Once<ReferenceTime>,
     pub(crate) started: AtomicBool,
     pub(crate) far: Once<Far>,
     /// Tables that [`Hypervisor::map_far`] took.
     pub(crate) far_tables: AtomicU64,
-    pub(crate) processor_count: Once<u32>,
 }
 
 impl<M: Machine> Hypervisor<M> {
@@ -71,24 +69,17 @@ impl<M: Machine> Hypervisor<M> {
             partitions: PartitionTable::new(),
             root_tables: SpinMutex::new(Pool::new()),
             ports: ObjectLock::new(Ports::new()),
-            root_synics: [const { RootSynic::new() }; MAX_PROCESSORS],
             clock: Once::new(),
             started: AtomicBool::new(false),
             far: Once::new(),
             far_tables: AtomicU64::new(0),
-            processor_count: Once::new(),
         }
-    }
-
-    /// Processors that run.
-    pub fn processor_count(&self) -> u32 {
-        self.processor_count.get().copied().unwrap_or(1)
     }
 
     /// The SynIC of a root VP.
     #[inline]
     pub fn root_synic(&self, vp: u32) -> Option<&RootSynic> {
-        self.root_synics.get(vp as usize)
+        self.processors.get(vp).map(|processor| &processor.synic)
     }
 
     /// The root's reference time, 100 ns.

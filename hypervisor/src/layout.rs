@@ -7,7 +7,7 @@ use crate::object::Place;
 /// Partitions at one time, the root among them.
 pub const MAX_PARTITIONS: u32 = 256;
 /// VPs of a partition.
-pub const MAX_VPS: u32 = 64;
+pub const MAX_VPS: u32 = 240;
 /// Pages between two partitions' objects.
 const PARTITION_STRIDE: u32 = 4;
 /// Pages of a VP: its object first, then the single pages below.
@@ -17,7 +17,7 @@ pub const VP_OBJECT_PAGES: u32 = 16;
 /// Pages that a VP's inbox may take.
 pub const INBOX_PAGES: u32 = 8;
 /// Pages of the table of ports.
-pub const PORT_TABLE_PAGES: u32 = 128;
+pub const PORT_TABLE_PAGES: u32 = 256;
 /// Ports in each of them.
 pub const PORTS_PER_PAGE: u32 = 32;
 /// Pages of a table of connections.

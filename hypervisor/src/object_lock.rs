@@ -5,7 +5,7 @@ use spin::mutex::{TicketMutex, TicketMutexGuard};
 use crate::machine::Machine;
 
 /// A fair lock. Who takes it sees what is mapped now at the addresses of the objects inside.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ObjectLock<T>(TicketMutex<T>);
 
 impl<T> ObjectLock<T> {

@@ -2,18 +2,24 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use hv_abi::HvResult;
+use spin::Once;
 use spin::mutex::SpinMutex;
 
 use crate::gpa_space::GpaSpace;
 use crate::guest_mode::GuestMode;
+use crate::layout::{ROOT_SLOT, VpPage, vp_page};
 use crate::machine::Machine;
+use crate::object::Object;
+use crate::pool::Pool;
 use crate::root::start_vp::Start;
+use crate::root::synic::RootSynic;
 
 /// The most processors the hypervisor runs on.
-pub const MAX_PROCESSORS: usize = 64;
+pub const MAX_PROCESSORS: usize = 240;
 
 /// One processor. Only it writes `space`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Processor {
     /// Whether it is in guest mode.
     pub mode: GuestMode<AtomicU64>,
@@ -26,19 +32,11 @@ pub struct Processor {
     pub dispatching: AtomicBool,
     /// Whether its root VP has begun. A leaf lock.
     pub start: SpinMutex<Start>,
+    /// Its root VP's SynIC.
+    pub synic: RootSynic,
 }
 
 impl Processor {
-    const fn new() -> Self {
-        Self {
-            mode: GuestMode::new(AtomicU64::new(0)),
-            space: AtomicU64::new(0),
-            signal: AtomicU32::new(0),
-            dispatching: AtomicBool::new(false),
-            start: SpinMutex::new(Start::Waiting),
-        }
-    }
-
     /// Announces that it goes into guest mode with `space`. False: translations were taken away since `seen` (which
     /// then is up to date): flush and try again.
     #[inline]
@@ -60,20 +58,35 @@ fn identity<M: Machine>(space: &GpaSpace<M>) -> u64 {
     (&raw const *space).addr() as u64
 }
 
-/// All processors.
+/// All processors, each in pages of its own.
 #[derive(Debug)]
-pub struct Processors([Processor; MAX_PROCESSORS]);
+pub struct Processors([Once<Object<Processor>>; MAX_PROCESSORS]);
 
 impl Processors {
-    /// All outside guest mode.
+    /// None.
     pub const fn new() -> Self {
-        Self([const { Processor::new() }; MAX_PROCESSORS])
+        Self([const { Once::new() }; MAX_PROCESSORS])
+    }
+
+    /// Makes `count` of them, outside guest mode.
+    pub fn make<M: Machine>(&self, machine: &M, pool: &mut Pool, count: u32) -> HvResult<()> {
+        for (number, place) in (0..count).zip(&self.0) {
+            let at = vp_page(ROOT_SLOT, number, VpPage::Inbox);
+            let processor = Object::place(machine, pool, at, Processor::default())?;
+            place.call_once(|| processor);
+        }
+        Ok(())
     }
 
     /// One of them.
     #[inline]
     pub fn get(&self, number: u32) -> Option<&Processor> {
-        self.0.get(number as usize)
+        self.0.get(number as usize)?.get().map(|processor| &**processor)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u32 {
+        self.0.iter().map_while(Once::get).count() as u32
     }
 
     /// Makes every processor forget the translations of `space` before this returns. The caller is outside guest mode
@@ -81,7 +94,7 @@ impl Processors {
     pub fn shoot_down<M: Machine>(&self, machine: &M, space: &GpaSpace<M>) {
         space.next_generation();
         let me = machine.processor();
-        for (number, processor) in (0_u32..).zip(&self.0) {
+        for (number, processor) in (0_u32..).zip(self.0.iter().map_while(Once::get)) {
             let Some(stay) = processor.mode.stay().filter(|_| number != me) else { continue };
             if processor.space.load(Ordering::Relaxed) == identity(space) {
                 machine.kick(number);

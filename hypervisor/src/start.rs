@@ -32,7 +32,6 @@ impl<M: Machine> Hypervisor<M> {
             return Err(HvStatus::INVALID_PARTITION_STATE);
         }
         self.clock.call_once(|| ReferenceTime::new(self.machine.tsc_hz(), self.machine.tsc()));
-        self.processor_count.call_once(|| boot.processors);
         self.root.advance_state(State::Created, State::Active)?;
         {
             let mut pool = self.root_tables.lock();
@@ -43,6 +42,7 @@ impl<M: Machine> Hypervisor<M> {
                 map_page(self.machine, &mut pool, place)?;
                 unmap_page(self.machine, &mut pool, place);
             }
+            self.processors.make(self.machine, &mut pool, boot.processors)?;
         }
         self.map_root(&boot)
     }

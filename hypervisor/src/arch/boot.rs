@@ -5,7 +5,7 @@ use core::arch::asm;
 use core::fmt::Display;
 
 use handoff::space::{self, Stack};
-use handoff::{HandOff, Iommu, MAX_REGIONS, Region, RegionKind};
+use handoff::{HandOff, Iommu, MAX_PROCESSORS, MAX_REGIONS, Region, RegionKind};
 use hv_abi::{HvStatus, Spa, SpaPage};
 
 use crate::arch::x86_machine::X86Machine;
@@ -113,10 +113,13 @@ fn announce(hand_off: &HandOff, online: usize) {
         env!("CARGO_PKG_VERSION"),
         vendor::name(),
     );
-    let all = hand_off.machine.processor_count.saturating_add(hand_off.machine.processors_left_out);
-    let missing = (all as usize).saturating_sub(online);
+    let missing = (hand_off.machine.processor_count as usize).saturating_sub(online);
     if missing > 0 {
         say!("Bulkhead: {missing} more processors did not start and are not used");
+    }
+    if hand_off.machine.processors_left_out > 0 {
+        let beyond = hand_off.machine.processors_left_out;
+        say!("Bulkhead: {beyond} more processors are not used: there can be {MAX_PROCESSORS}");
     }
 }
 

@@ -19,7 +19,7 @@ use crate::machine::{PAGE_BYTES, Page};
 /// Regions that there are here.
 const REGIONS: u32 = 260;
 /// Pages of a region here.
-const REGION_PAGES: u32 = 1 << 13;
+const REGION_PAGES: u32 = 1 << 14;
 /// Names the table of a region that points to its tables.
 const UPPER: u32 = u32::MAX;
 

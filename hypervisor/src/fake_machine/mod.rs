@@ -159,7 +159,7 @@ pub fn hypervisor() -> &'static Hypervisor<FakeMachine> {
         physical_bits: 46,
         gigabyte_pages: true,
         processors: 2,
-        pages: &mut (OWN.start..OWN.start + 64 + 2 * 16 + RAM_PAGES / 512).map(page),
+        pages: &mut (OWN.start..OWN.start + 96 + 2 * 6 + RAM_PAGES / 512).map(page),
     };
     hv.start(boot).expect("enough pages");
     hv

@@ -41,7 +41,7 @@ fn hypervisor_leaf<M: Machine>(hv: &Hypervisor<M>, leaf_number: u32) -> [u32; 4]
             let p = HvPrivileges::ROOT.bits();
             [p as u32, (p >> 32) as u32, 0, HvFeatures::FREQUENCY_REGS.bits()]
         }
-        leaf::LIMITS => [MAX_VPS, hv.processor_count(), 0, 0],
+        leaf::LIMITS => [MAX_VPS, hv.processors.count(), 0, 0],
         _ => [0; 4],
     }
 }

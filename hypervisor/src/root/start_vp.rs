@@ -8,9 +8,10 @@ use crate::hypervisor::Hypervisor;
 use crate::machine::Machine;
 
 /// Where a processor's root VP is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
     /// The processor waits.
+    #[default]
     Waiting,
     /// It is to begin there.
     At(Entry),
@@ -36,8 +37,7 @@ pub fn start<M: Machine>(hv: &Hypervisor<M>, call: &StartVirtualProcessor) -> Hv
         return Err(HvStatus::INVALID_PARAMETER);
     }
     let number = call.vp_index.0;
-    let processor = hv.processors.get(number).filter(|_| number < hv.processor_count());
-    let start = &processor.ok_or(HvStatus::INVALID_VP_INDEX)?.start;
+    let start = &hv.processors.get(number).ok_or(HvStatus::INVALID_VP_INDEX)?.start;
     let mut start = start.lock();
     if number == 0 || *start == Start::Begun {
         return Err(HvStatus::INVALID_VP_STATE);

@@ -8,6 +8,7 @@ use hv_abi::message::HvMessage;
 use hv_abi::synic::{EVENT_FLAGS_PER_SINT, SINT_COUNT};
 use hv_abi::{HvResult, HvStatus};
 
+use crate::layout::MAX_PARTITIONS;
 use crate::machine::Machine;
 use crate::object::Window;
 use crate::object_lock::ObjectLock;
@@ -15,10 +16,10 @@ use crate::port::{Port, Ports};
 use crate::synic::Registers;
 use crate::synic::slot::{Slot, set_flag};
 
-/// Message ports of the whole system at most.
-pub const MAX_MESSAGE_PORTS: usize = 512;
+/// Message ports of the whole system at most: two for each partition.
+pub const MAX_MESSAGE_PORTS: usize = 2 * MAX_PARTITIONS as usize;
 /// What the lock guards.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RootPages {
     /// Message page.
     pub messages: Option<Window>,
@@ -35,7 +36,7 @@ impl RootPages {
 }
 
 /// A root VP's SynIC.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RootSynic {
     /// SIMP and SIEFP say where the pages are; whoever places a page writes them.
     pub registers: Registers,
@@ -44,14 +45,6 @@ pub struct RootSynic {
 }
 
 impl RootSynic {
-    /// As after reset.
-    pub const fn new() -> Self {
-        Self {
-            registers: Registers::new(),
-            pages: ObjectLock::new(RootPages { messages: None, event_flags: None, waiting: Deque::new() }),
-        }
-    }
-
     /// Puts a message into the port's SINT's slot, or behind those that wait. `Ok`: the vector to raise, if any.
     pub fn post<M: Machine>(
         &self,
@@ -97,7 +90,7 @@ impl RootSynic {
         let waiting = pages.waiting.len();
         for _ in 0..waiting {
             let Some(number) = pages.waiting.pop_front() else { break };
-            let Some(port) = ports.by_number(number.into()) else { continue };
+            let Some((_, port)) = ports.by_number(number.into()) else { continue };
             let sint = port.info.target_sint as usize;
             let moved = Self::serve_port(&pages, port, waiting > 1);
             port.waiting = port.queue.as_ref().is_some_and(|queue| !queue.is_empty());

@@ -4,12 +4,15 @@ extern crate std;
 
 use hv_abi::memory::MapGpaFlags;
 use hv_abi::partition::{
-    CreatePartition, GetPartitionProperty, PartitionOnly, PropertyCode, SetPartitionProperty, ValueOutput,
-    creation_flags,
+    CreatePartition, CreatePartitionOutput, GetPartitionProperty, PartitionOnly, PropertyCode,
+    SetPartitionProperty, ValueOutput, creation_flags,
 };
 use hv_abi::port::{ConnectPort, CreatePort, DeletePort, HvConnectionId, HvPortId, HvPortInfo, HvPortType};
 use hv_abi::vp::{CreateVp, DeleteVp, MapVpStatePage, MapVpStatePageOutput, VpStatePageType};
 use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex};
+
+extern crate std;
+use std::vec::Vec;
 
 use super::{DEPOSIT, create_vp, map};
 use crate::fake_machine::Root;
@@ -130,6 +133,31 @@ fn a_port_that_cannot_be_made_leaves_nothing_behind() {
     assert_eq!(root.withdraw_all(HvPartitionId::SELF), 1);
 }
 
+/// Beyond what there can be nothing helps, a deposit least of all: what is refused says so, and there is no harm done.
+#[test]
+fn there_is_an_end_to_partitions_and_ports() {
+    let mut root = Root::new();
+    root.deposit(HvPartitionId::SELF, 1800).unwrap();
+    let create =
+        CreatePartition { flags: creation_flags::GUEST, compatibility_version: 0x609, ..Default::default() };
+    let make = |root: &mut Root| root.call::<CreatePartitionOutput>(CallCode::CREATE_PARTITION, &create);
+    let made: Vec<_> = (0..254).map(|_| make(&mut root).unwrap().partition_id).collect();
+    assert_eq!(make(&mut root).err(), Some(HvStatus::NO_RESOURCES));
+    for n in 0..512 {
+        port(&mut root, made[0], n, HvPortType::MESSAGE).unwrap();
+    }
+    assert_eq!(port(&mut root, made[0], 512, HvPortType::MESSAGE), Err(HvStatus::NO_RESOURCES));
+    for n in 512..8192 {
+        port(&mut root, made[0], n, HvPortType::EVENT).unwrap();
+    }
+    assert_eq!(port(&mut root, made[0], 8192, HvPortType::EVENT), Err(HvStatus::NO_RESOURCES));
+    assert_eq!(root.end(made[7]), 0);
+    make(&mut root).unwrap();
+    let delete = DeletePort { port_partition_id: HvPartitionId::SELF, port_id: HvPortId(77), reserved: 0 };
+    root.call::<()>(CallCode::DELETE_PORT, &delete).unwrap();
+    port(&mut root, made[0], 77 + 8192, HvPortType::MESSAGE).unwrap();
+}
+
 #[test]
 fn an_id_is_not_used_again() {
     let mut root = Root::new();
@@ -180,8 +208,7 @@ fn too_small_a_deposit_says_so_and_loses_nothing() {
     let mut root = Root::new();
     let create =
         CreatePartition { flags: creation_flags::GUEST, compatibility_version: 0x609, ..Default::default() };
-    let made: hv_abi::partition::CreatePartitionOutput =
-        root.call(CallCode::CREATE_PARTITION, &create).unwrap();
+    let made: CreatePartitionOutput = root.call(CallCode::CREATE_PARTITION, &create).unwrap();
     let only = PartitionOnly { partition_id: made.partition_id };
     let mut deposited = 0;
     while root.call::<()>(CallCode::INITIALIZE_PARTITION, &only) == Err(HvStatus::INSUFFICIENT_MEMORY) {
@@ -254,8 +281,7 @@ fn properties_are_checked() {
     let mut root = Root::new();
     let create =
         CreatePartition { flags: creation_flags::GUEST, compatibility_version: 0x609, ..Default::default() };
-    let made: hv_abi::partition::CreatePartitionOutput =
-        root.call(CallCode::CREATE_PARTITION, &create).unwrap();
+    let made: CreatePartitionOutput = root.call(CallCode::CREATE_PARTITION, &create).unwrap();
     let id = made.partition_id;
     let range = Err(HvStatus::PROPERTY_VALUE_OUT_OF_RANGE);
     // Nobody makes a second root.

@@ -33,9 +33,7 @@ struct Beginning {
 pub(crate) fn start() {
     let Some(there) = hypervisor::processors() else { return };
     let begin = time::now();
-    if there as usize > PROCESSORS_MAX {
-        log::warn!("{there} processors, of which the root partition uses {PROCESSORS_MAX}");
-    }
+    // The hypervisor has no more than there is room for.
     for number in 1..there.min(PROCESSORS_MAX as u32) {
         if let Err(why) = start_one(number) {
             log::warn!("processor {number} and those behind it are not used: {why}");

@@ -30,6 +30,8 @@ pub enum Error {
     Unsupported = 12,
     /// An object of that name exists already.
     Exists = 13,
+    /// There are as many of something as there can be; the host log says of what.
+    LimitReached = 14,
 }
 
 impl Error {
@@ -49,6 +51,7 @@ impl Error {
             11 => Self::TooSmall,
             12 => Self::Unsupported,
             13 => Self::Exists,
+            14 => Self::LimitReached,
             _ => Self::InvalidArgument,
         }
     }
@@ -76,6 +79,7 @@ impl core::fmt::Display for Error {
             Self::TooSmall => "buffer too small",
             Self::Unsupported => "not supported on this machine",
             Self::Exists => "exists already",
+            Self::LimitReached => "a limit of the host is reached, the host log says which",
         })
     }
 }

@@ -17,11 +17,13 @@ extern crate alloc;
 
 mod call;
 mod error;
+mod processor_set;
 mod share;
 mod types;
 pub mod worker;
 
 pub use call::Call;
 pub use error::Error;
+pub use processor_set::{PROCESSORS_MAX, ProcessorSet};
 pub use share::*;
 pub use types::*;

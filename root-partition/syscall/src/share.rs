@@ -1,9 +1,8 @@
 //! What a VM gets of the processors, and what became of it.
 
+use crate::ProcessorSet;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// How many processors of the host can be told apart.
-pub const PROCESSORS_MAX: u32 = 64;
 /// The most that [`VmShare::weight`] can be; the least is 1.
 pub const WEIGHT_MAX: u32 = 10_000;
 /// The weight of a VM for which nobody says otherwise.
@@ -22,13 +21,13 @@ pub struct VmShare {
     pub limit: u32,
     /// Zero.
     pub padding: u32,
-    /// The processors that its VPs may run on, a bit each; one at least that exists.
-    pub affinity: u64,
+    /// The processors that its VPs may run on; one at least that exists.
+    pub affinity: ProcessorSet,
 }
 
 impl Default for VmShare {
     fn default() -> Self {
-        Self { weight: WEIGHT_DEFAULT, reserve: 0, limit: 100, padding: 0, affinity: u64::MAX }
+        Self { weight: WEIGHT_DEFAULT, reserve: 0, limit: 100, padding: 0, affinity: ProcessorSet::ALL }
     }
 }
 
@@ -72,7 +71,7 @@ pub struct ProcessorTimes {
 }
 
 const _: () = {
-    assert!(size_of::<VmShare>() == 24);
+    assert!(size_of::<VmShare>() == 48);
     assert!(size_of::<VpStatistics>() == 304);
     assert!(size_of::<ProcessorTimes>() == 32);
 };

@@ -19,7 +19,7 @@ pub const RAM_HOLE: core::ops::Range<u64> = 0xC000_0000..0x1_0000_0000;
 /// A guest's memory is a multiple of this many bytes.
 pub const VM_MEMORY_GRANULE: u64 = 2 << 20;
 /// How many virtual processors a VM may have.
-pub const VM_VPS_MAX: u32 = 64;
+pub const VM_VPS_MAX: u32 = 240;
 /// How many disks a VM may have.
 pub const VM_DISKS_MAX: usize = 64;
 
@@ -336,7 +336,7 @@ mod tests {
     fn events_survive_the_register() {
         for event in [
             VmEvent::Intercept(0),
-            VmEvent::Intercept(63),
+            VmEvent::Intercept(239),
             VmEvent::Channel,
             VmEvent::Timeout,
             VmEvent::Stopped,

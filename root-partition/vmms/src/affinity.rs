@@ -5,25 +5,25 @@ use alloc::string::String;
 use core::fmt;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize, Serializer};
-use syscall::PROCESSORS_MAX;
+use syscall::{PROCESSORS_MAX, ProcessorSet};
 
 /// A set of processors, not empty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Affinity(u64);
+pub struct Affinity(ProcessorSet);
 
 impl Affinity {
     /// Every processor, those too that a machine may have one day.
-    pub const ALL: Self = Self(u64::MAX);
+    pub const ALL: Self = Self(ProcessorSet::ALL);
 
-    /// The processors with the bits of `mask`; all where there is none.
+    /// These processors; all where there is none.
     #[cfg(test)]
-    pub fn of(mask: u64) -> Self {
-        if mask == 0 { Self::ALL } else { Self(mask) }
+    pub fn of(set: ProcessorSet) -> Self {
+        if set.is_empty() { Self::ALL } else { Self(set) }
     }
 
-    /// A bit for each processor.
+    /// The processors.
     #[must_use]
-    pub fn mask(self) -> u64 {
+    pub fn set(self) -> ProcessorSet {
         self.0
     }
 
@@ -56,7 +56,7 @@ impl Affinity {
             }
             Ok(number)
         };
-        let mut mask = 0;
+        let mut set = ProcessorSet::NONE;
         for part in text.split(',') {
             let (first, last) = match part.split_once('-') {
                 Some((first, last)) => (number(first)?, number(last)?),
@@ -65,9 +65,9 @@ impl Affinity {
             if first > last {
                 return Err(no());
             }
-            mask |= (first..=last).fold(0, |mask, number| mask | 1 << number);
+            set = set | (ProcessorSet::below(last + 1) - ProcessorSet::below(first));
         }
-        Ok(Self(mask))
+        Ok(Self(set))
     }
 }
 
@@ -76,12 +76,11 @@ impl fmt::Display for Affinity {
         if self.is_all() {
             return f.write_str("all");
         }
-        let is_in = |number: u32| number < PROCESSORS_MAX && self.0 >> number & 1 != 0;
         let mut number = 0;
         let mut comma = "";
         while number < PROCESSORS_MAX {
             let first = number;
-            while is_in(number) {
+            while self.0.contains(number) {
                 number += 1;
             }
             match number - first {
@@ -114,14 +113,10 @@ impl<'de> Deserialize<'de> for Affinity {
 /// What is wrong with running on `affinity` where there are only `processors`.
 #[must_use]
 pub fn missing(affinity: Affinity, processors: u32) -> Option<String> {
-    if affinity.is_all() || processors >= PROCESSORS_MAX {
+    if affinity.is_all() {
         return None;
     }
-    let beyond = affinity.mask() >> processors;
-    if beyond == 0 {
-        return None;
-    }
-    let first = processors + beyond.trailing_zeros();
+    let first = (affinity.set() - ProcessorSet::below(processors)).first()?;
     let there = match processors {
         0 | 1 => "processor 0 only".to_owned(),
         _ => alloc::format!("processors 0 to {}", processors - 1),
@@ -131,22 +126,22 @@ pub fn missing(affinity: Affinity, processors: u32) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Affinity, missing};
+    use super::{Affinity, ProcessorSet, missing};
     use proptest::prelude::*;
 
     #[test]
     fn lists_and_what_is_none() {
-        let mask = |text: &str| Affinity::parse(text).map(Affinity::mask);
-        assert_eq!(mask("0"), Ok(1));
-        assert_eq!(mask("0, 2-3"), Ok(0b1101));
-        assert_eq!(mask("63"), Ok(1 << 63));
-        assert_eq!(mask("all"), Ok(u64::MAX));
-        assert_eq!(mask("0-63"), Ok(u64::MAX));
-        assert_eq!(mask("64"), Err("there is no processor 64: they are 0 to 63".into()));
+        let set = |text: &str| Affinity::parse(text).map(Affinity::set);
+        assert_eq!(set("0"), Ok(ProcessorSet::of(1)));
+        assert_eq!(set("0, 2-3"), Ok(ProcessorSet::of(0b1101)));
+        assert_eq!(set("63-64"), Ok(ProcessorSet::below(65) - ProcessorSet::below(63)));
+        assert_eq!(set("all"), Ok(ProcessorSet::ALL));
+        assert_eq!(set("0-239"), Ok(ProcessorSet::ALL));
+        assert_eq!(set("240"), Err("there is no processor 240: they are 0 to 239".into()));
         for text in ["", ",", "1,", "-1", "3-1", "1-2-3", "one", "+1", "0x1", "all,1", "١"] {
-            assert!(mask(text).unwrap_err().contains("is no list of processors"), "{text}");
+            assert!(set(text).unwrap_err().contains("is no list of processors"), "{text}");
         }
-        assert!(mask("99999999999999999999").is_err());
+        assert!(set("99999999999999999999").is_err());
     }
 
     #[test]
@@ -161,8 +156,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_back(mask in 1..=u64::MAX) {
-            let affinity = Affinity::of(mask);
+        fn what_is_shown_is_read_back(words: [u64; ProcessorSet::WORDS]) {
+            let affinity = Affinity::of(ProcessorSet::from_words(words) & ProcessorSet::ALL);
             prop_assert_eq!(Affinity::parse(&affinity.to_string()), Ok(affinity));
         }
 

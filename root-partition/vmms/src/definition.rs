@@ -205,6 +205,7 @@ mod tests {
     use crate::share::Share;
     use crate::size::Size;
     use proptest::prelude::*;
+    use syscall::ProcessorSet;
 
     const DEMO: &str = r#"# the sample
 memory = "256 MiB"
@@ -236,7 +237,7 @@ read-only = true
         assert_eq!(demo.memory, Size::new(256 << 20));
         assert_eq!(demo.initrd, Some(path("data:/kernels/initrd")));
         assert!(demo.autostart);
-        let affinity = Affinity::of(0b1011);
+        let affinity = Affinity::of(ProcessorSet::of(0b1011));
         assert_eq!(demo.share(), Share { weight: 250, reserve: 10, limit: 50, affinity });
         assert_eq!(demo.disks[1], Disk { path: path("data:/disks/other.raw"), read_only: true });
         assert_eq!(Definition::parse(demo.to_file().as_bytes()), Ok(demo));
@@ -254,8 +255,8 @@ read-only = true
         assert_eq!(with("\"256 MiB\"", "-5"), "line 2: a size cannot be negative: `-5`");
         assert_eq!(with("256 MiB", "256 MB"), "line 2: `MB` is not a unit; B, KiB, MiB, GiB and TiB are");
         assert_eq!(with("256 MiB", "3 MiB"), "line 2: memory is a multiple of 2 MiB, not 3 MiB");
-        assert_eq!(with("vps = 1", "vps = 65"), "line 3: a VM has 1 to 64 virtual processors, not 65");
-        assert_eq!(with("vps = 1", "vps = -1"), "line 3: a VM has 1 to 64 virtual processors, not -1");
+        assert_eq!(with("vps = 1", "vps = 241"), "line 3: a VM has 1 to 240 virtual processors, not 241");
+        assert_eq!(with("vps = 1", "vps = -1"), "line 3: a VM has 1 to 240 virtual processors, not -1");
         assert_eq!(
             with("data:/kernels/vmlinuz", "/boot/vmlinuz"),
             "line 4: `/boot/vmlinuz` is not a path; a path looks like `data:/disks/a.vhd`"
@@ -294,7 +295,7 @@ read-only = true
 
         #[test]
         fn what_is_written_is_read_back(
-            granules in 1_u64..1 << 20, vps in 1_u32..=64, cmdline in "[ -~ä]{0,60}", autostart: bool,
+            granules in 1_u64..1 << 20, vps in 1_u32..=240, cmdline in "[ -~ä]{0,60}", autostart: bool,
             disks in 0..4_usize, weight in 1_u32..=10_000, (limit, reserve) in (1_u32..=100).prop_flat_map(|limit| (Just(limit), 0..=limit)),
             mask: u64,
         ) {
@@ -308,7 +309,7 @@ read-only = true
                 weight,
                 reserve,
                 limit,
-                affinity: Affinity::of(mask),
+                affinity: Affinity::of(ProcessorSet::of(mask)),
                 disks: (0..disks)
                     .map(|n| Disk { path: path(&format!("data:/d{n}")), read_only: n == 1 })
                     .collect(),

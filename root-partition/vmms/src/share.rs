@@ -10,7 +10,7 @@ use crate::affinity::{Affinity, missing};
 use alloc::string::String;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use syscall::{PROCESSORS_MAX, VmShare, WEIGHT_DEFAULT, WEIGHT_MAX};
+use syscall::{ProcessorSet, VmShare, WEIGHT_DEFAULT, WEIGHT_MAX};
 
 /// All of something, in percent.
 const ALL: u32 = 100;
@@ -57,7 +57,7 @@ impl Share {
     #[must_use]
     pub fn to_kernel(self) -> VmShare {
         let Self { weight, reserve, limit, affinity } = self;
-        VmShare { weight, reserve, limit, padding: 0, affinity: affinity.mask() }
+        VmShare { weight, reserve, limit, padding: 0, affinity: affinity.set() }
     }
 }
 
@@ -89,15 +89,15 @@ pub fn fits(claim: Claim, others: &[Claim], processors: u32) -> Result<(), Strin
     if claim.reserve == 0 {
         return Ok(());
     }
-    let there = if processors >= PROCESSORS_MAX { u64::MAX } else { (1 << processors) - 1 };
+    let there = ProcessorSet::below(processors);
     // What is promised on a set of processors is at most what they have; the sets that matter are those of the VMs
     // that can run nowhere else.
-    let sets = others.iter().map(|other| other.affinity.mask() & there);
-    for set in sets.chain([claim.affinity.mask() & there, there]) {
-        let within = |it: &&Claim| it.affinity.mask() & there & !set == 0;
+    let sets = others.iter().map(|other| other.affinity.set() & there);
+    for set in sets.chain([claim.affinity.set() & there, there]) {
+        let within = |it: &&Claim| ((it.affinity.set() & there) - set).is_empty();
         let all = others.iter().chain([&claim]).filter(within);
         let promised: u64 = all.map(|it| it.reserve).sum();
-        let count = set.count_ones();
+        let count = set.len();
         if promised > u64::from(ALL) * u64::from(count) {
             let processors = if count == 1 { "processor" } else { "processors" };
             return Err(alloc::format!(

@@ -8,9 +8,9 @@ use core::sync::atomic::{AtomicU32, Ordering};
 use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
 
-/// The most processors that the kernel runs on; the hypervisor has the same limit.
-pub const PROCESSORS_MAX: usize = 64;
-const _: () = assert!(PROCESSORS_MAX.is_power_of_two());
+/// Room for all processors that the hypervisor may have, and up to the next power of two.
+pub const PROCESSORS_MAX: usize = handoff::MAX_PROCESSORS.next_power_of_two();
+const _: () = assert!(handoff::MAX_PROCESSORS == syscall::PROCESSORS_MAX as usize);
 
 /// What assembly knows of a processor. Only the processor itself uses it.
 #[repr(C, align(64))]

@@ -14,6 +14,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 #[cfg(loom)]
 use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use syscall::ProcessorSet;
 
 /// What one processor shows the others.
 #[derive(Debug)]
@@ -120,11 +121,9 @@ impl<const WORDS: usize> IdleSet<WORDS> {
         }
     }
 
-    /// Takes one of `affinity` out, to be poked. Processors beyond 63 are among all of them only.
-    pub fn take(&self, affinity: u64) -> Option<u32> {
-        let beyond = if affinity == u64::MAX { u64::MAX } else { 0 };
-        let masks = core::iter::once(affinity).chain(core::iter::repeat(beyond));
-        let mut words = (0..).step_by(64).zip(&self.0).zip(masks);
+    /// Takes one of `affinity` out, to be poked.
+    pub fn take(&self, affinity: ProcessorSet) -> Option<u32> {
+        let mut words = (0..).step_by(64).zip(&self.0).zip(affinity.words());
         words.find_map(|((first, word), mask)| take_from(word, mask).map(|bit| first + bit))
     }
 
@@ -214,7 +213,7 @@ mod tests {
             let idle = Arc::new(IdleSet::<2>::new());
             let busy = {
                 let (sign, idle) = (Arc::clone(&sign), Arc::clone(&idle));
-                thread::spawn(move || sign.offer() && idle.take(u64::MAX) == Some(69))
+                thread::spawn(move || sign.offer() && idle.take(ProcessorSet::ALL) == Some(69))
             };
             idle.enter(69);
             let found = sign.offers();
@@ -231,9 +230,9 @@ mod tests {
             idle.enter(3);
             let other = {
                 let idle = Arc::clone(&idle);
-                thread::spawn(move || idle.take(u64::MAX))
+                thread::spawn(move || idle.take(ProcessorSet::ALL))
             };
-            let mine = idle.take(u64::MAX);
+            let mine = idle.take(ProcessorSet::ALL);
             let others = other.join().unwrap();
             assert!(matches!((mine, others), (Some(3), None) | (None, Some(3))));
         });

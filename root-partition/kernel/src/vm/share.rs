@@ -5,7 +5,7 @@ use crate::arch::processor::count;
 use crate::executor::{self, share::Shares};
 use crate::time;
 use alloc::vec::Vec;
-use syscall::{Error, VmShare, VpStatistics, WEIGHT_MAX};
+use syscall::{Error, ProcessorSet, VmShare, VpStatistics, WEIGHT_MAX};
 
 impl Vm {
     /// Sets what it gets of the processors, from now on.
@@ -15,9 +15,8 @@ impl Vm {
     pub fn set_share(&self, share: &VmShare) -> Result<(), Error> {
         let &VmShare { weight, reserve, limit, affinity, .. } = share;
         let vps = self.inner.vps().len() as u32;
-        let there = 1_u64.checked_shl(count()).map_or(u64::MAX, |bit| bit - 1);
         let in_range = (1..=WEIGHT_MAX).contains(&weight) && (1..=100).contains(&limit) && reserve <= limit;
-        if !in_range || affinity & there == 0 {
+        if !in_range || (affinity & ProcessorSet::below(count())).is_empty() {
             return Err(Error::InvalidArgument);
         }
         let limit = (limit != 100).then_some(limit * vps);

@@ -8,8 +8,8 @@ use crate::store::tests::{Disk, Image, path};
 use crate::store::{Ext4Volume, Volume, VolumeError};
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
-use syscall::HostAction;
 use syscall::worker::{FromWorker, StopReason, ToWorker};
+use syscall::{HostAction, ProcessorSet};
 
 struct Host {
     world: Rc<World>,
@@ -531,10 +531,13 @@ fn a_share_is_set_off_and_on() {
     assert!(host.world.shares.borrow().is_empty());
     host.is_running();
     let given = |host: &Host| host.world.shares.borrow().last().copied().unwrap();
-    assert_eq!((given(&host).weight, given(&host).limit, given(&host).affinity), (250, 40, u64::MAX));
+    assert_eq!(
+        (given(&host).weight, given(&host).limit, given(&host).affinity),
+        (250, 40, ProcessorSet::ALL)
+    );
     assert_eq!(host.command("vm set demo --reserve 20% --affinity 1"), "demo is changed\n");
     let now = given(&host);
-    assert_eq!((now.weight, now.reserve, now.limit, now.affinity), (250, 20, 40, 2));
+    assert_eq!((now.weight, now.reserve, now.limit, now.affinity), (250, 20, 40, ProcessorSet::of(2)));
     let count = host.world.shares.borrow().len();
     // What is refused changes nothing: neither the file nor what the kernel was told.
     for (line, why) in [

@@ -49,7 +49,7 @@ fn what_is_set_is_what_is_named() {
     };
     let changes = set("vm set web --weight 200 --reserve 10 --limit 50% --affinity 0,2");
     assert_eq!((changes.weight, changes.reserve, changes.limit), (Some(200), Some(10), Some(50)));
-    assert_eq!(changes.affinity, Some(Affinity::of(0b101)));
+    assert_eq!(changes.affinity, Some(Affinity::of(syscall::ProcessorSet::of(0b101))));
     assert!(!changes.need_off());
     assert!(set("vm set web --memory 1 GiB").need_off() && set("vm set web --vps 2").need_off());
     assert_eq!(set("vm set web --autostart on"), Changes { autostart: Some(true), ..Changes::default() });
@@ -88,7 +88,7 @@ fn mistakes_are_named() {
     assert!(error("vm create a --vps 1 --kernel data:/k").starts_with("--memory SIZE is missing; usage: "));
     let create = |rest: &str| error(&format!("vm create a --kernel data:/k {rest}"));
     assert_eq!(create("--memory 1MiB --vps 1"), "memory is a multiple of 2 MiB, not 1 MiB");
-    assert_eq!(create("--memory 2MiB --vps 0"), "a VM has 1 to 64 virtual processors, not 0");
+    assert_eq!(create("--memory 2MiB --vps 0"), "a VM has 1 to 240 virtual processors, not 0");
     assert_eq!(create("--memory 2MiB --vps x"), "--vps: `x` is not a number");
     let twice = "--memory 2MiB --vps 1 --disk data:/d --disk data:/d";
     assert_eq!(create(twice), "data:/d is there twice");

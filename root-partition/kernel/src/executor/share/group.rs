@@ -3,6 +3,7 @@
 use super::meter::Meter;
 use super::{GRANULARITY, LAG, SLICE, WEIGHT, virtual_time};
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use syscall::ProcessorSet;
 
 /// The shortest time for which it is worth while to run somebody who has a limit, in 100 ns.
 const LEAST: u64 = 10_000;
@@ -18,15 +19,15 @@ pub struct Shares {
     pub reserve: u32,
     /// What it gets at most, in percent of one processor; `None`: no limit.
     pub limit: Option<u32>,
-    /// The processors that its members may run on, a bit each; all bits: those beyond the 64th too.
-    pub affinity: u64,
+    /// The processors that its members may run on.
+    pub affinity: ProcessorSet,
 }
 
 impl Shares {
     /// Weight alone.
     #[must_use]
     pub const fn of_weight(weight: u32) -> Self {
-        Self { weight, reserve: 0, limit: None, affinity: u64::MAX }
+        Self { weight, reserve: 0, limit: None, affinity: ProcessorSet::ALL }
     }
 }
 
@@ -38,7 +39,8 @@ pub struct Group {
     reserve: AtomicU32,
     /// Percent of a processor; 0: none.
     limit: AtomicU32,
-    affinity: AtomicU64,
+    /// Words of a [`ProcessorSet`], each right by itself.
+    affinity: [AtomicU64; ProcessorSet::WORDS],
     /// The virtual time of a slice.
     slice: AtomicU64,
     /// How many members can use a processor at the same time.
@@ -61,7 +63,7 @@ impl Group {
             weight: AtomicU32::new(WEIGHT),
             reserve: AtomicU32::new(0),
             limit: AtomicU32::new(0),
-            affinity: AtomicU64::new(u64::MAX),
+            affinity: [const { AtomicU64::new(0) }; ProcessorSet::WORDS],
             slice: AtomicU64::new(0),
             width: width.max(1),
             metered: AtomicBool::new(false),
@@ -85,7 +87,9 @@ impl Group {
         }
         self.weight.store(shares.weight.max(1), Ordering::Relaxed);
         self.slice.store(virtual_time(SLICE, shares.weight), Ordering::Relaxed);
-        self.affinity.store(shares.affinity, Ordering::Relaxed);
+        for (word, new) in self.affinity.iter().zip(shares.affinity.words()) {
+            word.store(new, Ordering::Relaxed);
+        }
         self.metered.store(limit != 0 || shares.reserve != 0, Ordering::Relaxed);
     }
 
@@ -147,15 +151,15 @@ impl Group {
     #[must_use]
     #[inline]
     pub fn allows(&self, processor: u32) -> bool {
-        let affinity = self.affinity();
-        affinity == u64::MAX || processor < u64::BITS && affinity >> processor & 1 != 0
+        let word = self.affinity.get((processor / u64::BITS) as usize);
+        word.is_some_and(|word| word.load(Ordering::Relaxed) >> (processor % u64::BITS) & 1 != 0)
     }
 
-    /// The processors that its members may run on, a bit each.
+    /// The processors that its members may run on.
     #[must_use]
     #[inline]
-    pub fn affinity(&self) -> u64 {
-        self.affinity.load(Ordering::Relaxed)
+    pub fn affinity(&self) -> ProcessorSet {
+        ProcessorSet::from_words(self.affinity.each_ref().map(|word| word.load(Ordering::Relaxed)))
     }
 
     /// A virtual processor ran for `ran` until `now`: counts for limit and reserve.

@@ -3,7 +3,9 @@
 use super::{Account, Group, SLICE, WEIGHT, virtual_time};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use core::ops::BitOr;
 use core::sync::atomic::Ordering;
+use syscall::ProcessorSet;
 
 /// How many are looked at for one that may run elsewhere.
 const LOOK: usize = 16;
@@ -90,10 +92,11 @@ impl<T> Queue<T> {
         self.reserved.first().map_or(u64::MAX, |&(from, _, _)| from)
     }
 
-    /// The processors that somebody who waits may run on, a bit each.
+    /// The processors that somebody who waits may run on.
     #[must_use]
-    pub fn affinity(&self) -> u64 {
-        self.waiting.values().take(LOOK).fold(0, |mask, it| mask | it.account.group().affinity())
+    pub fn affinity(&self) -> ProcessorSet {
+        let each = self.waiting.values().take(LOOK).map(|it| it.account.group().affinity());
+        each.fold(ProcessorSet::NONE, BitOr::bitor)
     }
 
     /// Whether somebody who waits is to have the processor before `account`, which has run for `more` since it was charged,
@@ -282,6 +285,7 @@ impl<T> Queue<T> {
 mod tests {
     use super::super::{Account, GRANULARITY, Queue, SLICE, WEIGHT};
     use std::sync::Arc;
+    use syscall::ProcessorSet;
 
     fn account(weight: u32) -> Arc<Account> {
         Arc::new(Account::new(weight, 0))
@@ -462,10 +466,13 @@ mod tests {
     #[test]
     fn only_who_may_run_there_is_stolen() {
         let (bound, free) = (account(WEIGHT), account(WEIGHT));
-        bound.group().set(super::super::Shares { affinity: 0b01, ..super::super::Shares::of_weight(WEIGHT) });
+        bound.group().set(super::super::Shares {
+            affinity: ProcessorSet::below(1),
+            ..super::super::Shares::of_weight(WEIGHT)
+        });
         let mut queue = Queue::new();
         queue.push_woken(Arc::clone(&bound), 1);
-        assert_eq!(queue.affinity(), 0b01);
+        assert_eq!(queue.affinity(), ProcessorSet::below(1));
         assert!(queue.steal(1, 0, None).is_none());
         queue.push_woken(Arc::clone(&free), 2);
         assert_eq!(queue.steal(1, 0, None).map(|(_, what)| what), Some(2));

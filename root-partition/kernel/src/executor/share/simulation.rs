@@ -4,6 +4,7 @@ use super::balance::{Shown, behind};
 use super::{Account, Group, Queue, SLICE, Shares};
 use proptest::prelude::*;
 use std::sync::Arc;
+use syscall::ProcessorSet;
 
 /// The step of the played time, in 100 ns.
 const TICK: u64 = 1000;
@@ -85,7 +86,7 @@ impl Machine {
             let group = Arc::new(Group::new(spec.shares, spec.vps));
             for _ in 0..spec.vps {
                 // All begin on one processor: the others have to find them.
-                let home = spec.shares.affinity.trailing_zeros().min(processors - 1);
+                let home = spec.shares.affinity.first().unwrap().min(processors - 1);
                 let account = Arc::new(Account::of(Arc::clone(&group), home));
                 machine.vps.push(Vp {
                     vm,
@@ -107,7 +108,7 @@ impl Machine {
         vp.state = State::Waiting;
         let account = Arc::clone(&vp.account);
         if !account.group().allows(account.home()) {
-            account.set_home(account.group().affinity().trailing_zeros());
+            account.set_home(account.group().affinity().first().unwrap());
         }
         let processor = &mut self.processors[account.home() as usize];
         if woken {
@@ -383,7 +384,10 @@ fn whoever_ran_beyond_its_reserve_has_it_still() {
 
 #[test]
 fn affinity_holds_and_shares_are_fair_within_it() {
-    let on = |mask: u64, spec: Spec| Spec { shares: Shares { affinity: mask, ..spec.shares }, ..spec };
+    let on = |mask: u64, spec: Spec| Spec {
+        shares: Shares { affinity: ProcessorSet::of(mask), ..spec.shares },
+        ..spec
+    };
     let specs = [on(1, busy(1, 1000)), on(1, busy(2, 2000)), on(2, busy(1, 100))];
     let shares = Machine::new(2, &specs).shares();
     assert!(
