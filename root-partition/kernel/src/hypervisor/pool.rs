@@ -12,9 +12,15 @@ const PAGE: u64 = 4096;
 
 /// What the hypervisor refused, in the log, and as a system call's error.
 pub(super) fn refused(what: &str) -> impl FnOnce(HvStatus) -> Error + '_ {
-    move |status| {
-        log::error!("{what}: the hypervisor answers {status:?}");
-        Error::Io
+    move |status| match status {
+        HvStatus::NO_RESOURCES => {
+            log::warn!("{what}: the hypervisor has as many as there can be");
+            Error::LimitReached
+        }
+        _ => {
+            log::error!("{what}: the hypervisor answers {status:?}");
+            Error::Io
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Ports of the root, and connections of guests to them. Messages come to SINT 2 of one of the root's VPs, which the guest's
-//! partition decides; signals to that of the VP on whose processor the guest runs.
+//! partition decides; signals to the VP on whose processor the guest runs.
 
 use super::call;
+use super::flags::FlagPlace;
 use super::partition::Partition;
 use super::pool::{with_deposits, withdraw_own};
 use crate::arch::processor;
@@ -43,22 +44,22 @@ impl Port {
         Self::create(partition, connection, info)
     }
 
-    /// A port for `count` event flags, the first of which is the root's flag `base`.
+    /// A port for `count` event flags, the first of which is the root's at `first`.
     ///
     /// # Errors
     /// `OutOfMemory`, `Io`.
     pub fn for_events(
         partition: &Arc<Partition>,
         connection: HvConnectionId,
-        base: u16,
+        first: FlagPlace,
         count: u16,
     ) -> Result<Self, Error> {
         let info = HvPortInfo {
             port_type: HvPortType::EVENT,
-            target_sint: VMBUS_SINT,
+            target_sint: first.sint,
             // The processor that brings a signal serves it: no other has to be disturbed.
             target_vp: HvVpIndex::ANY,
-            base_flag_number: base,
+            base_flag_number: first.flag,
             flag_count: count,
             ..HvPortInfo::default()
         };

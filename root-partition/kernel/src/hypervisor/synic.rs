@@ -1,22 +1,23 @@
-//! The root's own SynIC: SINT 2 of each processor. Each guest's messages arrive at one of them; its signals at the processor
-//! on which the guest runs that signals.
+//! The root's own SynIC. Each guest's messages arrive at SINT 2 of one processor; its signals at the processor on which the
+//! guest runs that signals, at SINT 2 too where not many VMs run, which has 2,048 flags, and at the others beyond that.
 //!
 //! The pages are written by the hypervisor at any time while a guest runs; they are read word by word.
 #![expect(unsafe_code, reason = "pages that the hypervisor writes")]
 
 use super::budget::Budget;
-use super::flags::{FLAGS, FlagNumbers};
+use super::flags::{self, FLAGS, FlagNumbers, FlagPlace};
 use super::write;
 use crate::arch::{PerProcessor, per_processor};
 use crate::memory::Pages;
 use crate::{executor, interrupts, time};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use hv_abi::message::{HvMessage, HvMessageType, MESSAGE_FLAG_PENDING};
 use hv_abi::msr::{HV_X64_MSR_EOM, HV_X64_MSR_SCONTROL, HV_X64_MSR_SIEFP, HV_X64_MSR_SIMP, HV_X64_MSR_SINT0};
-use hv_abi::synic::{HvMessagePage, HvPageMsr, HvSint, VMBUS_SINT};
-use spin::{Mutex, Once};
+use hv_abi::synic::{HvMessagePage, HvPageMsr, HvSint, SINT_COUNT, VMBUS_SINT};
+use spin::{Mutex, Once, RwLock};
 
 /// Whom messages and signals are for. Called from tasks or right after a dispatch, with no lock held.
 pub trait Receiver: Send + Sync {
@@ -42,18 +43,28 @@ struct SynicPages {
 /// Each processor's, which alone reads them.
 static PAGES: PerProcessor<Once<SynicPages>> = per_processor!(Once::new());
 /// Guards who gets what. Nothing is called while it is held.
-static ROUTES: Mutex<Routes> = Mutex::new(Routes { ports: BTreeMap::new(), flags: BTreeMap::new() });
+static ROUTES: RwLock<Routes> = RwLock::new(Routes { ports: BTreeMap::new(), flags: Vec::new() });
 /// A leaf lock.
 static NUMBERS: Mutex<FlagNumbers> = Mutex::new(FlagNumbers::new());
+/// Words of flags that are looked at. Only grows: a guest that goes may leave a flag raised, and a flag that nobody has
+/// lowered raises no interrupt when it is signalled again.
+static WORDS: AtomicUsize = AtomicUsize::new(0);
 
 struct Routes {
     /// By port id.
     ports: BTreeMap<u32, Weak<dyn Receiver>>,
-    /// By flag: the receiver, and what the flag is to it.
-    flags: BTreeMap<usize, (Weak<dyn Receiver>, u32)>,
+    /// By number of the flag: the receiver, and what the flag is to it.
+    flags: Vec<Option<(Weak<dyn Receiver>, u32)>>,
 }
 
-/// Places this processor's pages and lets its SINT 2 interrupt.
+impl Routes {
+    fn of_flag(&self, number: usize) -> Option<(Arc<dyn Receiver>, u32)> {
+        let (receiver, meaning) = self.flags.get(number)?.as_ref()?;
+        Some((receiver.upgrade()?, *meaning))
+    }
+}
+
+/// Places this processor's pages and lets its SINTs interrupt, all with one vector.
 pub(super) fn start() -> Result<(), &'static str> {
     let interrupt = interrupts::synic();
     let (messages, flags) = Pages::allocate(1).zip(Pages::allocate(1)).ok_or("no memory")?;
@@ -64,7 +75,9 @@ pub(super) fn start() -> Result<(), &'static str> {
     let budget = Mutex::new(Budget::new(MESSAGES, MESSAGE_PERIOD));
     PAGES.this().call_once(|| SynicPages { messages, flags, budget });
     let sint = HvSint::new().with_vector(interrupt.vector());
-    write(HV_X64_MSR_SINT0 + VMBUS_SINT, sint.into());
+    for number in 0..SINT_COUNT as u32 {
+        write(HV_X64_MSR_SINT0 + number, sint.into());
+    }
     write(HV_X64_MSR_SCONTROL, 1);
     executor::spawn(async move {
         loop {
@@ -96,7 +109,7 @@ fn hand_out_messages(pages: &SynicPages) -> Result<(), u64> {
     while let Some(slot) = full_slot(pages) {
         pages.budget.lock().take(time::now())?;
         let message = take_message(slot);
-        let receiver = ROUTES.lock().ports.get(&(message.header.sender as u32)).and_then(Weak::upgrade);
+        let receiver = ROUTES.read().ports.get(&(message.header.sender as u32)).and_then(Weak::upgrade);
         if let Some(receiver) = receiver {
             let length = usize::from(message.header.payload_size);
             receiver.message(message.payload.get(..length).unwrap_or_default());
@@ -133,10 +146,9 @@ fn take_message((slot, kind): (*mut u8, &AtomicU32)) -> HvMessage {
 }
 
 fn serve_flags(pages: &SynicPages) {
-    for word in 0..FLAGS / 64 {
-        let offset = VMBUS_SINT as usize * (FLAGS / 8) + word * 8;
+    for word in 0..WORDS.load(Ordering::Acquire) {
         // SAFETY: within the page.
-        let flags = unsafe { pages.flags.as_ptr().add(offset) };
+        let flags = unsafe { pages.flags.as_ptr().add(flags::word_of_page(word) * 8) };
         // SAFETY: aligned, and shared with the hypervisor.
         let flags = unsafe { AtomicU64::from_ptr(flags.cast()) };
         if flags.load(Ordering::Relaxed) == 0 {
@@ -144,11 +156,11 @@ fn serve_flags(pages: &SynicPages) {
         }
         let mut set = flags.swap(0, Ordering::AcqRel);
         while set != 0 {
-            let flag = word * 64 + set.trailing_zeros() as usize;
+            let number = word * 64 + set.trailing_zeros() as usize;
             set &= set - 1;
-            let route = ROUTES.lock().flags.get(&flag).cloned();
-            if let Some((Some(receiver), number)) = route.map(|(to, number)| (to.upgrade(), number)) {
-                receiver.signaled(number);
+            let route = ROUTES.read().of_flag(number);
+            if let Some((receiver, meaning)) = route {
+                receiver.signaled(meaning);
             }
         }
     }
@@ -163,13 +175,13 @@ pub struct MessageRoute {
 /// Sends what arrives at `port` to `receiver`.
 #[must_use]
 pub fn route_messages(port: u32, receiver: Weak<dyn Receiver>) -> MessageRoute {
-    ROUTES.lock().ports.insert(port, receiver);
+    ROUTES.write().ports.insert(port, receiver);
     MessageRoute { port }
 }
 
 impl Drop for MessageRoute {
     fn drop(&mut self) {
-        ROUTES.lock().ports.remove(&self.port);
+        ROUTES.write().ports.remove(&self.port);
     }
 }
 
@@ -183,29 +195,35 @@ pub struct FlagRoute {
 /// Takes `count` flags and sends signals of the i-th to `receiver` as `number` + i; `None`: not so many are free.
 #[must_use]
 pub fn route_flags(count: usize, receiver: &Weak<dyn Receiver>, number: u32) -> Option<FlagRoute> {
-    let first = NUMBERS.lock().take(count)?;
-    let mut routes = ROUTES.lock();
-    for index in 0..count {
-        routes.flags.insert(first + index, (receiver.clone(), number + index as u32));
+    let Some(first) = NUMBERS.lock().take(count) else {
+        log::warn!(
+            "of the {FLAGS} event flags for channels and wake-ups of all VMs {count} in a row are not free"
+        );
+        return None;
+    };
+    let end = first + count;
+    let mut routes = ROUTES.write();
+    if routes.flags.len() < end {
+        routes.flags.resize(end, None);
     }
+    for (meaning, route) in (number..).zip(&mut routes.flags[first..end]) {
+        *route = Some((receiver.clone(), meaning));
+    }
+    WORDS.fetch_max(end.div_ceil(64), Ordering::Release);
     Some(FlagRoute { first, count })
 }
 
 impl FlagRoute {
     /// The first of them.
     #[must_use]
-    pub fn first(&self) -> u16 {
-        self.first as u16
+    pub fn first(&self) -> FlagPlace {
+        flags::place(self.first)
     }
 }
 
 impl Drop for FlagRoute {
     fn drop(&mut self) {
-        let mut routes = ROUTES.lock();
-        for index in 0..self.count {
-            routes.flags.remove(&(self.first + index));
-        }
-        drop(routes);
+        ROUTES.write().flags[self.first..self.first + self.count].fill(None);
         NUMBERS.lock().give_back(self.first, self.count);
     }
 }

@@ -66,7 +66,7 @@ pub fn connect(inner: &Arc<Inner>) -> Result<(Arc<Bus>, Ports), Error> {
         messages.push((synic::route_messages(port.id(), receiver.clone()), port));
     }
     let wake = if vps > 1 {
-        let route = synic::route_flags(vps as usize, &synic::weak(inner), 0).ok_or(Error::OutOfMemory)?;
+        let route = synic::route_flags(vps as usize, &synic::weak(inner), 0).ok_or(Error::LimitReached)?;
         let port = Port::for_events(inner.partition(), HvConnectionId::VP_WAKE, route.first(), vps as u16)?;
         Some((route, port))
     } else {
@@ -109,7 +109,7 @@ impl Wire for VmWire {
 
     fn connect(&self, relid: u32) -> Result<(), Error> {
         let receiver: Weak<dyn Receiver> = self.me.clone();
-        let route = synic::route_flags(1, &receiver, relid).ok_or(Error::OutOfMemory)?;
+        let route = synic::route_flags(1, &receiver, relid).ok_or(Error::LimitReached)?;
         let connection = HvConnectionId(CHANNEL_CONNECTIONS + relid);
         let port = Port::for_events(self.inner.partition(), connection, route.first(), 1)?;
         self.channels.lock().insert(relid, (route, port));

@@ -60,7 +60,7 @@ impl Bus {
     /// host's clock.
     ///
     /// # Errors
-    /// `OutOfMemory`: no room for the ports.
+    /// `OutOfMemory`: no room for the ports; `LimitReached`: no event flag is free.
     pub fn new(wire: Arc<dyn Wire>, ram: GuestRam, vps: u32, utc: fn() -> u64) -> Result<Arc<Self>, Error> {
         let sub_channels_max = sub_channels_max(vps);
         // A driver that comes back may have new ones before its bus has let go of the old.

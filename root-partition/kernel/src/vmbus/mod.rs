@@ -29,7 +29,7 @@ pub use wire::{NoRoom, Wire};
 /// Starts the bus of a VM with this RAM, number of virtual processors and share of the processors.
 ///
 /// # Errors
-/// `OutOfMemory`: no room for the ports.
+/// `OutOfMemory`: no room for the ports; `LimitReached`: no event flag is free.
 #[cfg(not(test))]
 pub fn start(
     wire: alloc::sync::Arc<dyn Wire>,

@@ -21,7 +21,7 @@ pub trait Wire: Send + Sync {
     /// Lets the guest signal channel `relid` by its connection.
     ///
     /// # Errors
-    /// No memory for the port.
+    /// No memory for the port; `LimitReached`: no event flag is free.
     fn connect(&self, relid: u32) -> Result<(), Error>;
 
     /// Ends that.
