@@ -31,6 +31,7 @@ mod entry;
 mod gate;
 mod hostile;
 mod hypercall;
+mod many;
 mod neighbour;
 mod serial;
 mod stale;
@@ -70,6 +71,7 @@ extern "C" fn main(start_info: u32) -> ! {
         Some("work") => neighbour::work(number(words.next())),
         Some("flood-interrupts") => neighbour::flood_interrupts(number(words.next())),
         Some("flood-hypercalls") => neighbour::flood_hypercalls(number(words.next())),
+        Some("many") => many::run(number(words.next())),
         Some("stale") => stale::run(number(words.next()), number(words.next())),
         Some("reset") => neighbour::reset(),
         Some("conformance") => conformance::run(conformance::Spared::new(words)),
