@@ -1,6 +1,7 @@
 //! Partitions and VPs come and go, and no page is lost.
 
 extern crate std;
+use std::vec::Vec;
 
 use hv_abi::memory::MapGpaFlags;
 use hv_abi::partition::{
@@ -10,9 +11,6 @@ use hv_abi::partition::{
 use hv_abi::port::{ConnectPort, CreatePort, DeletePort, HvConnectionId, HvPortId, HvPortInfo, HvPortType};
 use hv_abi::vp::{CreateVp, DeleteVp, MapVpStatePage, MapVpStatePageOutput, VpStatePageType};
 use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex};
-
-extern crate std;
-use std::vec::Vec;
 
 use super::{DEPOSIT, create_vp, map};
 use crate::fake_machine::Root;

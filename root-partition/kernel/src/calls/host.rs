@@ -5,7 +5,7 @@ use crate::arch::processor;
 use crate::firmware::power;
 use crate::process::object::System;
 use crate::process::{Process, UserSlice};
-use crate::{boot, executor, host_log, hypervisor, memory, processors, time};
+use crate::{boot, executor, host_log, hypervisor, processors, time, vm};
 use core::arch::x86_64::__cpuid;
 use syscall::{Error, HostAction, HostInfo, ProcessorTimes};
 use zerocopy::IntoBytes;
@@ -18,7 +18,7 @@ pub(super) fn info(process: &Process, [system, info, ..]: Arguments) -> Result<u
     let (ram, kept) = boot::ram();
     let machine = HostInfo {
         memory: ram,
-        memory_free: memory::free_bytes(),
+        memory_free: vm::memory::available(),
         memory_hypervisor: kept,
         tsc_hz: time::tsc_hz(),
         uptime: time::now(),

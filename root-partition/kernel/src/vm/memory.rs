@@ -17,6 +17,16 @@ const RESERVE_OF_EACH: u64 = 8 << 20;
 /// How many guests have RAM.
 static GUESTS: AtomicU64 = AtomicU64::new(0);
 
+/// What is left to the root beside so many guests.
+const fn reserve(guests: u64) -> u64 {
+    RESERVE + guests * RESERVE_OF_EACH
+}
+
+/// Bytes of RAM that one more guest can get.
+pub fn available() -> u64 {
+    free_bytes().saturating_sub(reserve(GUESTS.load(Ordering::Relaxed) + 1))
+}
+
 /// One of the guests that are counted.
 struct Counted;
 
@@ -59,8 +69,7 @@ impl GuestMemory {
             return Err(Error::InvalidArgument);
         }
         let (counted, guests) = Counted::new();
-        let reserve = RESERVE + guests * RESERVE_OF_EACH;
-        if bytes.saturating_add(reserve) > free_bytes() {
+        if bytes.saturating_add(reserve(guests)) > free_bytes() {
             return Err(Error::OutOfMemory);
         }
         let count = (bytes / LARGE) as usize;
