@@ -22,6 +22,7 @@ mod soak;
 mod stale;
 mod story;
 mod times;
+mod top;
 
 use machine_tests::kind::Kind;
 
@@ -75,6 +76,9 @@ macro_rules! whole_machine {
                     malformed_definitions_are_named_with_their_line,
                     damaged_vhds_are_refused,
                 }
+                neighbours {
+                    hostile_neighbours_leave_a_guest_its_share,
+                }
                 isolation {
                     a_hostile_guest_is_survived,
                     a_guest_that_spins_or_triple_faults_is_alone_with_it,
@@ -106,10 +110,6 @@ whole_machine! {
         smp {
             guests_compute_right_on_two_processors,
             guests_compute_right_on_four_processors,
-        }
-        // Bochs lets a guest that spins with interrupts off have its one processor for as long as it likes.
-        neighbours {
-            hostile_neighbours_leave_a_guest_its_share,
         }
     }
     own {

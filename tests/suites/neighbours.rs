@@ -1,18 +1,24 @@
 //! What is left of a guest's share beside guests that would keep it from it.
 
-use std::time::{Duration, Instant};
-
 use anyhow::{Context, Result, ensure};
 use machine_tests::cli::Cli;
 use machine_tests::kind::Kind;
 
 use crate::machines::{Bulkhead, accepted};
-use crate::shares::{TRIES, create, processors, watch};
+use crate::shares::{create, processors};
+use crate::top::{answered_within, watch};
+
+/// For how many seconds a guest alone is watched, and for how many beside others.
+const ALONE: f64 = 5.0;
+const BESIDE: f64 = 20.0;
+/// Commands that must be answered, each within so many seconds.
+const COMMANDS: u32 = 5;
+const SOON: f64 = 1.0;
 
 /// The part of a processor that a guest has, in percent. Not the work that it counts: an emulated processor is the slower
 /// the more others are busy.
-fn part(cli: &mut Cli<'_>, name: &str) -> Result<f64> {
-    watch(cli, &[name])?.first().copied().context("nothing")
+fn part(cli: &mut Cli<'_>, name: &str, seconds: f64) -> Result<f64> {
+    watch(cli, &[name], seconds)?.first().copied().context("nothing")
 }
 
 pub fn hostile_neighbours_leave_a_guest_its_share(on: Kind) -> Result<()> {
@@ -20,7 +26,7 @@ pub fn hostile_neighbours_leave_a_guest_its_share(on: Kind) -> Result<()> {
     let mut cli = bulkhead.cli();
     create(&mut cli, "worker", 1, "work", "")?;
     accepted(&mut cli, "vm start worker")?;
-    let alone = part(&mut cli, "worker")?;
+    let alone = part(&mut cli, "worker", ALONE)?;
     let hostile = [
         ("spinner", 1, "spin"),
         ("interrupts", 4, "flood-interrupts 4"),
@@ -33,20 +39,12 @@ pub fn hostile_neighbours_leave_a_guest_its_share(on: Kind) -> Result<()> {
     }
     // Five VMs want a processor each, or all there are.
     let share = f64::from(processors(on)) / 5.0;
-    let mut had = 0.0;
-    for _ in 0..TRIES {
-        had = part(&mut cli, "worker")? / alone / share;
-        if had >= 0.9 {
-            break;
-        }
-    }
+    let had = part(&mut cli, "worker", BESIDE)? / alone / share;
     ensure!(had >= 0.9, "beside hostile guests one has {:.0} % of its share", had * 100.0);
-    let answers = (0..TRIES).map(|_| {
-        let start = Instant::now();
-        cli.run("vm list").map(|_| start.elapsed())
-    });
-    let quickest = answers.collect::<Result<Vec<_>>>()?.into_iter().min().unwrap_or_default();
-    ensure!(quickest < Duration::from_secs(1), "the command line answers after {quickest:?}");
+    for _ in 0..COMMANDS {
+        let seconds = answered_within(&mut cli, "vm list")?;
+        ensure!(seconds < SOON, "the command line answers after {seconds:.2} s");
+    }
     for (name, ..) in hostile {
         accepted(&mut cli, &format!("vm kill {name}"))?;
     }

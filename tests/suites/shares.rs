@@ -1,18 +1,15 @@
 //! What VMs get of the processors: in proportion to their weights, no less than their reserve, no more than their limit,
 //! and where they may run.
 
-use std::thread::sleep;
-use std::time::Duration;
-
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use machine_tests::cli::Cli;
 use machine_tests::kind::Kind;
-use serde_json::Value;
 
 use crate::machines::{Bulkhead, accepted};
+use crate::top::watch;
 
-/// For how long it is watched who runs.
-const WINDOW: Duration = Duration::from_secs(10);
+/// For how many seconds it is watched who runs.
+const WINDOW: f64 = 10.0;
 /// How often it is tried: the machine that emulates this one may be busy with other things.
 pub const TRIES: u32 = 3;
 
@@ -23,34 +20,11 @@ pub fn create(cli: &mut Cli<'_>, name: &str, vps: u32, command_line: &str, share
     accepted(cli, &format!("vm create {name} --memory 32MiB {rest}"))
 }
 
-/// What `host top --json` says.
-fn top(cli: &mut Cli<'_>) -> Result<Value> {
-    let answer = cli.run("host top --json")?;
-    serde_json::from_str(answer.trim()).with_context(|| format!("no JSON: {answer}"))
-}
-
-/// For how long a VM has run, with what the hypervisor did for it.
-fn ran(top: &Value, name: &str) -> Result<f64> {
-    let vms = top["vms"].as_array().context("no VMs")?;
-    let vm = vms.iter().find(|vm| vm["name"] == name).with_context(|| format!("no VM {name}"))?;
-    Ok(vm["guest"].as_f64().unwrap_or(0.0) + vm["hypervisor"].as_f64().unwrap_or(0.0))
-}
-
-/// What each of these VMs runs from now on, in percent of a processor.
-pub fn watch(cli: &mut Cli<'_>, names: &[&str]) -> Result<Vec<f64>> {
-    let before = top(cli)?;
-    sleep(WINDOW);
-    let after = top(cli)?;
-    let uptime = |top: &Value| top["uptime"].as_f64().unwrap_or(0.0);
-    let time = uptime(&after) - uptime(&before);
-    names.iter().map(|name| Ok((ran(&after, name)? - ran(&before, name)?) / time * 100.0)).collect()
-}
-
 /// Watches until it is as `check` wants it.
 fn expect(cli: &mut Cli<'_>, names: &[&str], what: &str, check: impl Fn(&[f64]) -> bool) -> Result<()> {
     let mut shares = Vec::new();
     for _ in 0..TRIES {
-        shares = watch(cli, names)?;
+        shares = watch(cli, names, WINDOW)?;
         if check(&shares) {
             return Ok(());
         }
