@@ -240,8 +240,8 @@ pub struct HandOff {
     pub module_count: u32,
     /// How many bytes of `command_line` count.
     pub command_line_length: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Ranges of memory for which there was no room in `regions`; nobody uses them.
+    pub regions_left_out: u32,
     /// The files.
     pub modules: [Module; MAX_MODULES],
     /// The memory map.
@@ -273,7 +273,7 @@ impl HandOff {
             region_count: 0,
             module_count: 0,
             command_line_length: 0,
-            reserved: 0,
+            regions_left_out: 0,
             modules: [Module::NONE; MAX_MODULES],
             regions: [Region::NONE; MAX_REGIONS],
             command_line: [0; MAX_COMMAND_LINE],

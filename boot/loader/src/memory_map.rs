@@ -5,7 +5,8 @@ use handoff::{HandOff, MAX_REGIONS, Region, RegionKind};
 use crate::PAGE;
 
 /// Adds RAM or a hole that the firmware reports; usable RAM shrinks to whole pages, everything else grows to them.
-/// When the map is full, neighbours of one kind become one; what does not fit even then is left out, so it is never used.
+/// When the map is full, neighbours of one kind become one; what does not fit even then is left out, so it is never used,
+/// and counted.
 pub fn add(hand_off: &mut HandOff, base: u64, length: u64, kind: RegionKind) {
     let Some(end) = base.checked_add(length) else { return };
     let (start, end) = if kind == RegionKind::USABLE {
@@ -24,6 +25,7 @@ pub fn add(hand_off: &mut HandOff, base: u64, length: u64, kind: RegionKind) {
 fn insert(hand_off: &mut HandOff, region: Region) {
     let count = hand_off.regions().len();
     if count == MAX_REGIONS {
+        hand_off.regions_left_out += 1;
         return;
     }
     let at = hand_off.regions().iter().position(|other| other.base > region.base).unwrap_or(count);
@@ -213,7 +215,7 @@ mod tests {
         for index in 0..MAX_REGIONS as u64 + 10 {
             add(&mut hand_off, index * 0x10_0000, 0x1_0000, RegionKind::USABLE);
         }
-        assert_eq!(hand_off.regions().len(), MAX_REGIONS);
+        assert_eq!((hand_off.regions().len(), hand_off.regions_left_out), (MAX_REGIONS, 10));
         assert_eq!(carve(&mut hand_off, 0x1000, 0x1000, u64::MAX, RegionKind::LOADER), None);
     }
 }

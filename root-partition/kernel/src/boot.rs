@@ -9,7 +9,7 @@ use crate::{
     processors, time,
 };
 use core::cell::UnsafeCell;
-use handoff::{HandOff, Region, RegionKind};
+use handoff::{HandOff, MAX_REGIONS, Region, RegionKind};
 use spin::Once;
 
 /// RAM below is left alone: firmware and the start of other processors use it.
@@ -111,6 +111,12 @@ pub(crate) extern "C" fn start(loader: *const HandOff) -> ! {
     hypervisor::start();
     processors::start();
     log::info!("{} MiB of {} MiB free", memory::free_bytes() >> 20, ram().0 >> 20);
+    match hand_off().regions_left_out {
+        0 => {}
+        more => {
+            log::warn!("{more} ranges of memory are not used: the firmware lists more than {MAX_REGIONS}")
+        }
+    }
     executor::spawn(finish(firmware));
     executor::run()
 }

@@ -40,15 +40,18 @@ impl<M: Memory> Host<M> {
         self.add_pages(header.gpadl, bytes.get(size_of::<GpadlHeader>()..)?)
     }
 
-    fn new_assembly(&self, header: &GpadlHeader) -> Option<Assembly<M::Page>> {
+    fn new_assembly(&mut self, header: &GpadlHeader) -> Option<Assembly<M::Page>> {
         let is_known = self.channels.get(&header.child_relid).is_some_and(|slot| slot.announced);
-        let is_free = !self.gpadls.contains_key(&header.gpadl) && self.gpadls.len() < self.limits.gpadls;
-        let room = self.limits.gpadl_pages.saturating_sub(self.pages);
+        let is_free = !self.gpadls.contains_key(&header.gpadl);
         let is_one_range = header.range_count == 1;
         if !is_known || !is_free || !is_one_range {
             return None;
         }
-        Assembly::new(header.byte_count, header.byte_offset, room)
+        let assembly = Assembly::new(header.byte_count, header.byte_offset, u32::MAX)?;
+        let room = self.limits.gpadl_pages.saturating_sub(self.pages);
+        let fits = self.gpadls.len() < self.limits.gpadls && assembly.page_count() <= room;
+        self.at_limit |= !fits;
+        fits.then_some(assembly)
     }
 
     pub(super) fn gpadl_body(&mut self, body: &GpadlBody, bytes: &[u8]) -> Option<()> {

@@ -88,6 +88,8 @@ pub struct Host<M: Memory> {
     pages: u32,
     effects: VecDeque<Effect<M::Page>>,
     ignored: u64,
+    /// Something was refused that is beyond `limits`.
+    at_limit: bool,
 }
 
 impl<M: Memory> Host<M> {
@@ -104,6 +106,7 @@ impl<M: Memory> Host<M> {
             pages: 0,
             effects: VecDeque::new(),
             ignored: 0,
+            at_limit: false,
         }
     }
 
@@ -119,6 +122,12 @@ impl<M: Memory> Host<M> {
             self.ignored = self.ignored.saturating_add(1);
         }
         Ok(())
+    }
+
+    /// Whether the guest has ever been refused a GPADL because it would be beyond [`Limits`].
+    #[must_use]
+    pub fn has_reached_limit(&self) -> bool {
+        self.at_limit
     }
 
     /// The effect that is next.

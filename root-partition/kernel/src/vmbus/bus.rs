@@ -6,7 +6,7 @@
 //! 2. Nothing waits: a full queue of the guest's is tried again later, and only this guest notices.
 //! 3. Locks are taken in the order `host`, a port's; neither while the guest is signalled.
 
-use super::disk::{Done, FileDisk};
+use super::disk::{FileDisk, done};
 use super::notify::Notify;
 use super::port::Port;
 use super::pump::Pump;
@@ -17,34 +17,31 @@ use super::wire::Wire;
 use crate::block::File;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 use syscall::{DiskAttach, Error};
 use vmbus::host::{Effect, Host, Limits, Relid};
-use vsp::ic::heartbeat::Health;
-use vsp::ic::shutdown::Request;
 use vsp::ic::{Heartbeat, Shutdown, TimeSync};
-use vsp::storage::{Completions, Controller, Storage};
+use vsp::storage::{Controller, Storage};
 
 /// Index of each service among the ports.
 const STORAGE: usize = 0;
-const SHUTDOWN: usize = 1;
-const HEARTBEAT: usize = 2;
-const TIME_SYNC: usize = 3;
+pub(super) const SHUTDOWN: usize = 1;
+pub(super) const HEARTBEAT: usize = 2;
+pub(super) const TIME_SYNC: usize = 3;
 const SERVICES: usize = 4;
 
 /// The bus of a VM.
 pub struct Bus {
-    wire: Arc<dyn Wire>,
-    ram: GuestRam,
+    pub(super) wire: Arc<dyn Wire>,
+    pub(super) ram: GuestRam,
     /// Carries out effects, in their order.
     pump: Pump,
     /// Guards the state of the protocol.
-    host: Mutex<Host<GuestRam>>,
+    pub(super) host: Mutex<Host<GuestRam>>,
     /// The primary channels.
-    ports: [Arc<Port>; SERVICES],
-    controller: Arc<Controller<FileDisk>>,
+    pub(super) ports: [Arc<Port>; SERVICES],
+    pub(super) controller: Arc<Controller<FileDisk>>,
     pub(super) sub_channels: SubChannels,
     /// A message found no room, or there is more to carry out than is done in one turn.
     pub(super) blocked: Arc<Notify>,
@@ -53,6 +50,8 @@ pub struct Bus {
     stopped: AtomicBool,
     /// The log knows that the guest breaks its rings.
     complained: AtomicBool,
+    /// The log knows that the guest wants more than it can have.
+    limited: AtomicBool,
 }
 
 impl Bus {
@@ -99,6 +98,7 @@ impl Bus {
             left: Arc::new(Notify::default()),
             stopped: AtomicBool::new(false),
             complained: AtomicBool::new(false),
+            limited: AtomicBool::new(false),
         }))
     }
 
@@ -107,8 +107,18 @@ impl Bus {
         if self.stopped.load(Ordering::Relaxed) {
             return;
         }
-        // A guest that asks and does not take the answers is not heard any more.
-        let _ = self.host.lock().message(bytes);
+        let limited = {
+            let mut host = self.host.lock();
+            // A guest that asks and does not take the answers is not heard any more.
+            let _ = host.message(bytes);
+            host.has_reached_limit()
+        };
+        // Once: a guest can do this as often as it likes.
+        if limited && !self.limited.swap(true, Ordering::Relaxed) {
+            log::warn!(
+                "a guest shares more memory with its devices than a VM can; what is too much is refused"
+            );
+        }
         self.pump();
     }
 
@@ -147,7 +157,7 @@ impl Bus {
     }
 
     /// Has `port` run again, when the VM has its turn.
-    fn leave(&self, port: &Port) {
+    pub(super) fn leave(&self, port: &Port) {
         port.left.store(true, Ordering::Release);
         self.left.raise();
     }
@@ -220,42 +230,6 @@ impl Bus {
         &self.ports[STORAGE]
     }
 
-    /// The guest's driver asks for more channels of its controller: offers them, then has it told.
-    #[cold]
-    fn make_sub_channels(&self, primary: &Port, count: u16) {
-        let made = self.offer_sub_channels(primary.relid, count);
-        primary.with(|service| {
-            if let Service::Storage(storage) = service {
-                storage.sub_channels_made(made);
-            }
-        });
-        // Not at once: a driver that goes on asking is answered no faster than it has its turn.
-        self.leave(primary);
-        self.pump();
-    }
-
-    /// Offers all or none of them. `host` stays locked, so that no offer is posted before its port is there.
-    fn offer_sub_channels(&self, primary: Relid, count: u16) -> bool {
-        let mut host = self.host.lock();
-        let mut offered = Vec::new();
-        for _ in 0..count {
-            let relid = host.offer_sub_channel(primary);
-            offered.extend(relid);
-            let connected = relid.is_some_and(|relid| self.wire.connect(relid.get()).is_ok());
-            if !connected {
-                offered.into_iter().for_each(|relid| host.rescind(relid));
-                return false;
-            }
-        }
-        for relid in offered {
-            let due = Arc::new(Notify::default());
-            let controller = Arc::clone(&self.controller);
-            let storage = Storage::sub_channel(self.ram.clone(), controller, done(&self.ram, &due));
-            self.sub_channels.add(Arc::new(Port::new(relid, Service::Storage(Box::new(storage)), due)));
-        }
-        true
-    }
-
     /// Offers the first bytes of `file` as a disk.
     ///
     /// # Errors
@@ -270,64 +244,11 @@ impl Bus {
         Ok(())
     }
 
-    /// Asks the guest to power itself off.
-    ///
-    /// # Errors
-    /// `InvalidState`: its service does not listen.
-    pub fn request_shutdown(&self) -> Result<(), Error> {
-        let requested = self.ports[SHUTDOWN].with(|service| match service {
-            Service::Shutdown(shutdown) => shutdown.request(Request::PowerOff).is_ok(),
-            _ => false,
-        });
-        if !requested {
-            return Err(Error::InvalidState);
-        }
-        self.run(&self.ports[SHUTDOWN]);
-        Ok(())
-    }
-
-    /// Whether the guest's shutdown service listens.
-    pub fn is_shutdown_ready(&self) -> bool {
-        self.ports[SHUTDOWN].with(|service| matches!(service, Service::Shutdown(s) if s.is_ready()))
-    }
-
-    /// The guest's heartbeat as [`syscall::VmStatus`] has it.
-    pub fn heartbeat(&self) -> u32 {
-        self.ports[HEARTBEAT].with(|service| match service {
-            Service::Heartbeat(heartbeat) => match heartbeat.health() {
-                Health::Unknown => 0,
-                Health::Alive => 1,
-                Health::Lost => 2,
-            },
-            _ => 0,
-        })
-    }
-
     /// Requests, bytes read and bytes written of all disks.
     pub fn traffic(&self) -> [u64; 3] {
         let mut sum = self.storage().with(|service| service.traffic());
         self.sub_channels.add_traffic(&mut sum);
         sum
-    }
-
-    /// Asks the guest whether it is alive.
-    pub(super) fn beat(&self) {
-        self.ports[HEARTBEAT].with(|service| {
-            if let Service::Heartbeat(heartbeat) = service {
-                heartbeat.beat();
-            }
-        });
-        self.run(&self.ports[HEARTBEAT]);
-    }
-
-    /// Tells the guest the time.
-    pub(super) fn tell_time(&self) {
-        self.ports[TIME_SYNC].with(|service| {
-            if let Service::TimeSync(timesync) = service {
-                timesync.sample();
-            }
-        });
-        self.run(&self.ports[TIME_SYNC]);
     }
 
     /// The VM has stopped: the guest is told nothing any more, and its rings are left alone. Requests that disks have
@@ -343,11 +264,6 @@ impl Bus {
     pub(super) fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
-}
-
-/// Makes what takes the disks' completions to a channel.
-fn done<'a>(ram: &'a GuestRam, due: &'a Arc<Notify>) -> impl FnOnce(Arc<Completions>) -> Arc<Done> + 'a {
-    move |completions| Arc::new(Done::new(completions, Arc::clone(due), ram.clone()))
 }
 
 impl Drop for Bus {

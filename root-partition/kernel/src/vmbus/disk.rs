@@ -141,3 +141,11 @@ impl Disk for FileDisk {
         self.file.submit(&request, done, u64::from(tag));
     }
 }
+
+/// Makes what takes the disks' completions to a channel.
+pub(super) fn done<'a>(
+    ram: &'a GuestRam,
+    due: &'a Arc<Notify>,
+) -> impl FnOnce(Arc<Completions>) -> Arc<Done> + 'a {
+    move |completions| Arc::new(Done::new(completions, Arc::clone(due), ram.clone()))
+}

@@ -1,11 +1,16 @@
 //! The channels that guests have asked for beside the one that each service begins with.
 
+use super::bus::Bus;
+use super::disk::done;
 use super::notify::Notify;
 use super::port::Port;
+use super::service::Service;
+use alloc::boxed::Box;
 use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use spin::{Mutex, RwLock};
 use vmbus::host::Relid;
+use vsp::storage::Storage;
 
 /// The most channels of a controller: beyond that they wait for the same disks, and each costs memory and a flag of the
 /// root's.
@@ -72,6 +77,44 @@ impl SubChannels {
         let ports = self.all();
         add_up(sum, *self.gone.lock());
         ports.iter().for_each(|port| add_up(sum, port.with(|service| service.traffic())));
+    }
+}
+
+impl Bus {
+    /// The guest's driver asks for more channels of its controller: offers them, then has it told.
+    #[cold]
+    pub(super) fn make_sub_channels(&self, primary: &Port, count: u16) {
+        let made = self.offer_sub_channels(primary.relid, count);
+        primary.with(|service| {
+            if let Service::Storage(storage) = service {
+                storage.sub_channels_made(made);
+            }
+        });
+        // Not at once: a driver that goes on asking is answered no faster than it has its turn.
+        self.leave(primary);
+        self.pump();
+    }
+
+    /// Offers all or none of them. `host` stays locked, so that no offer is posted before its port is there.
+    fn offer_sub_channels(&self, primary: Relid, count: u16) -> bool {
+        let mut host = self.host.lock();
+        let mut offered = Vec::new();
+        for _ in 0..count {
+            let relid = host.offer_sub_channel(primary);
+            offered.extend(relid);
+            let connected = relid.is_some_and(|relid| self.wire.connect(relid.get()).is_ok());
+            if !connected {
+                offered.into_iter().for_each(|relid| host.rescind(relid));
+                return false;
+            }
+        }
+        for relid in offered {
+            let due = Arc::new(Notify::default());
+            let controller = Arc::clone(&self.controller);
+            let storage = Storage::sub_channel(self.ram.clone(), controller, done(&self.ram, &due));
+            self.sub_channels.add(Arc::new(Port::new(relid, Service::Storage(Box::new(storage)), due)));
+        }
+        true
     }
 }
 

@@ -114,6 +114,7 @@ fn limits_hold_and_teardown_makes_room() {
         joined.settle().0 == [Event::GpadlCreated { gpadl, success: true }]
     };
     assert_eq!([create(1), create(1), create(1), create(1)], [true, true, true, false]);
+    assert!(joined.host.has_reached_limit());
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn an_unfinished_list_counts_and_can_be_torn_down() {
     assert!(joined.host.gpadl(Relid(relid), gpadl).is_none());
     joined.guest.teardown_gpadl(relid, gpadl);
     assert_eq!(joined.settle().0, [Event::GpadlTorndown(gpadl)]);
-    assert_eq!(joined.host.pages, 0);
+    assert_eq!((joined.host.pages, joined.host.has_reached_limit()), (0, false));
 }
 
 #[test]
@@ -146,7 +147,7 @@ fn the_pages_of_a_ring_come_back_when_its_service_has_stopped() {
     assert_eq!(joined.settle(), (vec![], vec![Told::Close(relid)]));
     joined.host.closed(Relid(relid));
     assert_eq!(joined.settle().0, [Event::GpadlTorndown(gpadl)]);
-    assert_eq!(joined.host.pages, 0);
+    assert_eq!((joined.host.pages, joined.host.has_reached_limit()), (0, false));
 }
 
 #[test]

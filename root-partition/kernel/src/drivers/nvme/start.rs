@@ -49,7 +49,12 @@ async fn find_disks(
     let identity = controller.identify(identify::CONTROLLER, 0).await?;
     let identity = Identity::parse(&identity, 4096);
     let list = controller.identify(identify::ACTIVE_NAMESPACES, 0).await?;
-    let nsids: Vec<u32> = identify::active(&list).take(NAMESPACES_MAX).collect();
+    let mut nsids: Vec<u32> = identify::active(&list).collect();
+    if nsids.len() > NAMESPACES_MAX {
+        let all = nsids.len();
+        log::warn!("nvme{number}: {all} namespaces, of which the first {NAMESPACES_MAX} are served");
+        nsids.truncate(NAMESPACES_MAX);
+    }
     let route = function.route(map)?;
     // Vector 0 is the admin queue's, unless there is no other.
     let vectors = route.vectors().saturating_sub(1).max(1);

@@ -1,0 +1,62 @@
+//! The integration services of a bus: what the host asks them, and what they have found.
+
+use super::bus::{Bus, HEARTBEAT, SHUTDOWN, TIME_SYNC};
+use super::service::Service;
+use syscall::Error;
+use vsp::ic::heartbeat::Health;
+use vsp::ic::shutdown::Request;
+
+impl Bus {
+    /// Asks the guest to power itself off.
+    ///
+    /// # Errors
+    /// `InvalidState`: its service does not listen.
+    pub fn request_shutdown(&self) -> Result<(), Error> {
+        let requested = self.ports[SHUTDOWN].with(|service| match service {
+            Service::Shutdown(shutdown) => shutdown.request(Request::PowerOff).is_ok(),
+            _ => false,
+        });
+        if !requested {
+            return Err(Error::InvalidState);
+        }
+        self.run(&self.ports[SHUTDOWN]);
+        Ok(())
+    }
+
+    /// Whether the guest's shutdown service listens.
+    pub fn is_shutdown_ready(&self) -> bool {
+        self.ports[SHUTDOWN].with(|service| matches!(service, Service::Shutdown(s) if s.is_ready()))
+    }
+
+    /// The guest's heartbeat as [`syscall::VmStatus`] has it.
+    pub fn heartbeat(&self) -> u32 {
+        self.ports[HEARTBEAT].with(|service| match service {
+            Service::Heartbeat(heartbeat) => match heartbeat.health() {
+                Health::Unknown => 0,
+                Health::Alive => 1,
+                Health::Lost => 2,
+            },
+            _ => 0,
+        })
+    }
+
+    /// Asks the guest whether it is alive.
+    pub(super) fn beat(&self) {
+        self.ports[HEARTBEAT].with(|service| {
+            if let Service::Heartbeat(heartbeat) = service {
+                heartbeat.beat();
+            }
+        });
+        self.run(&self.ports[HEARTBEAT]);
+    }
+
+    /// Tells the guest the time.
+    pub(super) fn tell_time(&self) {
+        self.ports[TIME_SYNC].with(|service| {
+            if let Service::TimeSync(timesync) = service {
+                timesync.sample();
+            }
+        });
+        self.run(&self.ports[TIME_SYNC]);
+    }
+}
