@@ -1,7 +1,7 @@
 //! Requests that the disks have done, on their way back to the controller.
 
 use alloc::boxed::Box;
-use core::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +43,8 @@ const END: u32 = u32::MAX;
 pub struct Completions {
     head: AtomicU32,
     entries: Box<[Entry]>,
+    /// The channel is closed, and not all of its requests have come back.
+    closing: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -55,7 +57,19 @@ impl Completions {
     /// For the tags below `count`.
     pub(super) fn new(count: usize) -> Self {
         let entry = |_| Entry { next: AtomicU32::new(END), outcome: AtomicU8::new(IDLE) };
-        Self { head: AtomicU32::new(END), entries: (0..count).map(entry).collect() }
+        let entries = (0..count).map(entry).collect();
+        Self { head: AtomicU32::new(END), entries, closing: AtomicBool::new(false) }
+    }
+
+    /// Whether what was submitted is still to be done. Else the guest has closed the channel, or is gone: what no device
+    /// has yet is completed with any outcome, and must not be started.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        !self.closing.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_closing(&self, closing: bool) {
+        self.closing.store(closing, Ordering::Release);
     }
 
     /// The request that was submitted with `tag` is done. Whether [`Storage::run`](super::Storage::run) must be called

@@ -128,8 +128,8 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     }
 
     /// The channel was closed: nothing is answered any more. Whether the disks have given back all requests; if not,
-    /// call it again when a completion says so, and confirm the close ([`vmbus::host::Host::closed`]) only then. A
-    /// channel that is opened afterwards begins anew.
+    /// call it again when a completion says so, and confirm the close ([`vmbus::host::Host::closed`]) only then. Until
+    /// then [`Completions::is_wanted`] says that they need not be done. A channel that is opened afterwards begins anew.
     #[must_use]
     pub fn close(&mut self) -> bool {
         if let Some(handshake) = &mut self.handshake {
@@ -145,7 +145,9 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         while let Some(tag) = self.unanswered.pop_front() {
             self.slots.give_back(tag);
         }
-        self.slots.taken() == 0
+        let is_idle = self.slots.taken() == 0;
+        self.completions.set_closing(!is_idle);
+        is_idle
     }
 
     /// Whether the last run has left packets in the ring so that others have their turn. The guest will not signal:
@@ -269,3 +271,10 @@ impl<M: Memory, D: Disk> Storage<M, D> {
 
 #[cfg(test)]
 mod tests;
+impl<M: Memory, D: Disk> Drop for Storage<M, D> {
+    fn drop(&mut self) {
+        // Its VM may be gone without having closed it.
+        self.completions.set_closing(true);
+    }
+}
+

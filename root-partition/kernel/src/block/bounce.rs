@@ -29,6 +29,10 @@ impl Completion for Bounce {
     fn source(&self) -> Source {
         self.completion.source()
     }
+
+    fn is_wanted(&self) -> bool {
+        self.completion.is_wanted()
+    }
 }
 
 /// Starts `part` on `device` through a buffer.

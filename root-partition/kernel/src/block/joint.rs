@@ -41,6 +41,10 @@ impl Completion for Joint {
     fn source(&self) -> Source {
         self.completion.source()
     }
+
+    fn is_wanted(&self) -> bool {
+        self.completion.is_wanted()
+    }
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
 //! For tests: a disk in memory that keeps its requests until it is told to serve them, and refuses what does not fit.
 
-use super::{Completion, Device, Error, File, Info, Limits, Operation, PhysicalSegment, Request, split};
+use super::{
+    Completion, Device, Error, File, Info, Limits, Operation, PhysicalSegment, Request, Source, split,
+};
 use crate::drivers::dma::{Direction, DmaBuffer, copy_segments};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::pin::pin;
+use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Context, Poll, Waker};
 use spin::Mutex;
 
@@ -56,6 +59,17 @@ impl MemoryDisk {
         }
     }
 
+    /// Does with what was held what a driver does with what has waited for a slot.
+    pub fn release_queued(&self) {
+        for held in self.held.lock().take().unwrap_or_default() {
+            if held.completion.is_wanted() {
+                self.serve(held);
+            } else {
+                held.completion.complete(held.tag, Err(Error::Io));
+            }
+        }
+    }
+
     fn serve(&self, held: Held) {
         self.served.lock().push((held.operation, held.offset, held.length));
         let (offset, length) = (held.offset as usize, held.length as usize);
@@ -92,6 +106,26 @@ impl Device for MemoryDisk {
                 self.serve(held);
             }
         }
+    }
+}
+
+/// Somebody who may go while his requests wait.
+#[derive(Default)]
+pub struct Leaver {
+    pub is_gone: AtomicBool,
+    /// How his requests ended.
+    pub told: Mutex<Vec<Result<(), Error>>>,
+}
+
+impl Completion for Leaver {
+    fn complete(&self, _tag: u64, result: Result<(), Error>) {
+        self.told.lock().push(result);
+    }
+    fn source(&self) -> Source {
+        Source::of(self)
+    }
+    fn is_wanted(&self) -> bool {
+        !self.is_gone.load(Ordering::Relaxed)
     }
 }
 
@@ -194,6 +228,23 @@ fn odd_segment_boundaries_go_through_a_bounce_buffer() {
     block_on(file.run(&request, ())).unwrap();
     assert_eq!(disk.bytes()[1024..][..8192], [0x55; 8192]);
     assert!(disk.served.lock().contains(&(Operation::Write { fua: true }, 1024, 8192)));
+}
+
+#[test]
+fn parts_and_bounced_parts_are_wanted_as_long_as_the_whole_is() {
+    let (disk, file) = disk(64 * 1024);
+    let buffer = DmaBuffer::allocate(16 * 1024).unwrap();
+    disk.hold();
+    let leaver = Arc::new(Leaver::default());
+    for cuts in [segments(&buffer, &[4096; 4]), segments(&buffer, &[1021, 3, 3072])] {
+        let length = cuts.iter().map(|segment| u64::from(segment.length)).sum();
+        let operation = Operation::Write { fua: false };
+        file.submit(&Request { operation, offset: 0, length, segments: &cuts }, leaver.clone(), 0);
+    }
+    leaver.is_gone.store(true, Ordering::Relaxed);
+    disk.release_queued();
+    assert!(disk.served.lock().is_empty());
+    assert_eq!(*leaver.told.lock(), [Err(Error::Io), Err(Error::Io)]);
 }
 
 #[test]

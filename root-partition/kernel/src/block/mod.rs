@@ -84,6 +84,12 @@ pub trait Completion: Send + Sync {
     fn source(&self) -> Source {
         Source::HOST
     }
+
+    /// Whether it is still to be done if it waits for a full queue. Whoever does not want it any more may have been followed by
+    /// another who uses the same disk: a write of his must not land behind theirs.
+    fn is_wanted(&self) -> bool {
+        true
+    }
 }
 
 /// Somebody whose requests wait in line behind one another, not behind everybody's.

@@ -1,7 +1,7 @@
 //! The slots of a device's queue: what is in flight, and what waits for a slot.
 //!
 //! Who waits has a line of its own, and the lines have their turn by turns: a guest with hundreds of requests delays
-//! another's by one, not by hundreds.
+//! another's by one, not by hundreds. What nobody wants any more when its turn comes goes to no device.
 
 use super::pending::Pending;
 use crate::block::{Completion, Error, Operation, PhysicalSegment, Request, Source};
@@ -34,7 +34,8 @@ const BATCH: usize = 32;
 /// Requests that are done, and how each ended.
 pub type Done = ArrayVec<(Waiter, Result<(), Error>), BATCH>;
 
-/// Tells all whose requests `collect` finds done, until it finds no more; it returns those whose requests were malformed.
+/// Tells all whose requests `collect` finds done, until it finds no more; it returns those whose requests were malformed, or
+/// wanted by nobody.
 /// Whatever it locks is free again when they are told.
 pub fn complete_all(mut collect: impl FnMut(&mut Done) -> Vec<Waiter>) {
     let mut done = Done::new();
@@ -108,16 +109,22 @@ impl<T> Slots<T> {
         if self.backlog.is_empty() { self.free.pop() } else { None }
     }
 
-    /// Takes a free slot for the oldest request of the source whose turn it is.
-    pub fn take_queued(&mut self) -> Option<(u16, OwnedRequest, Waiter)> {
+    /// Takes a free slot for the oldest request of the source whose turn it is, but for those that nobody wants any more: their
+    /// waiters go to `unwanted`.
+    pub fn take_queued(&mut self, mut unwanted: impl FnMut(Waiter)) -> Option<(u16, OwnedRequest, Waiter)> {
         let slot = *self.free.last()?;
-        let mut line = self.backlog.pop_front()?;
-        let (request, waiter) = line.requests.pop_front()?;
-        if !line.requests.is_empty() {
-            self.backlog.push_back(line);
+        loop {
+            let mut line = self.backlog.pop_front()?;
+            let (request, waiter) = line.requests.pop_front()?;
+            if !line.requests.is_empty() {
+                self.backlog.push_back(line);
+            }
+            if waiter.completion.is_wanted() {
+                self.free.pop();
+                return Some((slot, request, waiter));
+            }
+            unwanted(waiter);
         }
-        self.free.pop();
-        Some((slot, request, waiter))
     }
 
     /// Makes a request wait for a slot.
@@ -166,6 +173,8 @@ impl<T> Slots<T> {
 mod tests {
     use super::*;
     use crate::block::Signal;
+    use crate::block::memory_disk::Leaver;
+    use core::sync::atomic::Ordering;
 
     #[test]
     fn a_slot_is_given_once_and_a_wrong_one_is_refused() {
@@ -195,14 +204,14 @@ mod tests {
             let request = Request { offset, ..Request::FLUSH };
             slots.queue(&request, Waiter::new(signal.clone(), 0));
         }
-        assert!(slots.take_queued().is_none());
+        assert!(slots.take_queued(drop).is_none());
         slots.finish(slot);
         assert_eq!(slots.take(), None);
-        let (slot, request, _) = slots.take_queued().unwrap();
+        let (slot, request, _) = slots.take_queued(drop).unwrap();
         assert_eq!(request.request().offset, 0);
         slots.put(slot, ());
         slots.finish(slot);
-        assert_eq!(slots.take_queued().unwrap().1.request().offset, 1);
+        assert_eq!(slots.take_queued(drop).unwrap().1.request().offset, 1);
     }
 
     struct Guest(#[expect(dead_code, reason = "two guests are at two addresses")] u8);
@@ -228,12 +237,32 @@ mod tests {
         let mut slot = slot;
         loop {
             slots.finish(slot);
-            let Some((next, request, _)) = slots.take_queued() else { break };
+            let Some((next, request, _)) = slots.take_queued(drop) else { break };
             order.push(request.request().offset);
             slots.put(next, ());
             slot = next;
         }
         assert_eq!(order, [0, 10, 20, 1, 2, 3]);
         assert!(slots.take().is_some(), "nobody waits any more");
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_is_passed_over() {
+        let mut slots = Slots::new(1, Pending::played());
+        let slot = slots.take().unwrap();
+        slots.put(slot, ());
+        let (leaver, stays) = (Arc::new(Leaver::default()), Signal::new(()));
+        (0..3).for_each(|tag| slots.queue(&Request::FLUSH, Waiter::new(leaver.clone(), tag)));
+        slots.queue(&Request { offset: 7, ..Request::FLUSH }, Waiter::new(stays, 0));
+        leaver.is_gone.store(true, Ordering::Relaxed);
+        let mut unwanted = Vec::new();
+        assert!(slots.take_queued(|waiter| unwanted.push(waiter)).is_none(), "no slot is free");
+        slots.finish(slot);
+        let (slot, request, _) = slots.take_queued(|waiter| unwanted.push(waiter)).unwrap();
+        assert_eq!(request.request().offset, 7);
+        slots.put(slot, ());
+        slots.finish(slot);
+        assert!(slots.take_queued(|waiter| unwanted.push(waiter)).is_none());
+        assert_eq!(unwanted.into_iter().map(|waiter| waiter.tag).collect::<Vec<_>>(), [0, 1, 2]);
     }
 }

@@ -52,6 +52,10 @@ impl Completion for Done {
     fn source(&self) -> Source {
         self.ram.source()
     }
+
+    fn is_wanted(&self) -> bool {
+        self.completions.is_wanted()
+    }
 }
 
 /// A disk of a VM.

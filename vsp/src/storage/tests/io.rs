@@ -205,8 +205,14 @@ fn a_closed_channel_waits_for_its_disks() {
     disk.hold();
     driver.send(harness::srb(0, &read_10(0, 1), direction::IN, 512), Some((0x4_0000, 512)));
     driver.run();
+    let completions = Arc::clone(&driver.storage.completions);
+    assert!(completions.is_wanted());
     assert!(!driver.storage.close());
+    assert!(!completions.is_wanted(), "what no disk has yet need not be done");
     assert!(disk.release(&[]), "it is woken for it");
     assert!(driver.storage.close());
+    assert!(completions.is_wanted(), "from now on all is the next driver's");
     driver.handshake();
 }
+    drop(driver);
+    assert!(!completions.is_wanted());

@@ -267,8 +267,10 @@ impl<P: Ports> Channel<P> {
     pub(super) fn start_next(&self, state: &mut State, done: &mut Vec<Done>) {
         let last = state.last;
         for drive in [last ^ 1, last] {
-            while let Some((slot, request, waiter)) =
-                state.drives.get_mut(drive).and_then(|drive| drive.requests.take_queued())
+            while let Some((slot, request, waiter)) = state
+                .drives
+                .get_mut(drive)
+                .and_then(|drive| drive.requests.take_queued(|waiter| done.push((waiter, Err(Error::Io)))))
             {
                 match self.start(state, (drive, slot), &request.request(), waiter) {
                     Some(refused) => done.push(refused),

@@ -94,9 +94,10 @@ impl<P: Ports> Channel<P> {
             } else {
                 state.condition = Condition::IsDead;
                 for drive in &mut state.drives {
-                    while let Some((slot, _, waiter)) = drive.requests.take_queued() {
+                    let mut fail = |waiter| done.push((waiter, Err(Error::Io)));
+                    while let Some((slot, _, waiter)) = drive.requests.take_queued(&mut fail) {
                         drive.requests.give_back(slot);
-                        done.push((waiter, Err(Error::Io)));
+                        fail(waiter);
                     }
                 }
             }

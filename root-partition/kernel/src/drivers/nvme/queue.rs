@@ -191,7 +191,8 @@ impl IoQueue {
         complete_all(|done| self.collect(done));
     }
 
-    /// Takes up to a batch of completions, and starts what waited for their slots. Returns whose request was malformed.
+    /// Takes up to a batch of completions, and starts what waited for their slots. Returns whose request was malformed, or
+    /// is wanted by nobody.
     fn collect(&self, done: &mut Done) -> Vec<Waiter> {
         let mut refused = Vec::new();
         let mut state = self.state.lock();
@@ -215,7 +216,7 @@ impl IoQueue {
     pub(super) fn start_queued(&self, state: &mut State, refused: &mut Vec<Waiter>) {
         let tail = state.tail;
         while state.condition == Condition::Works
-            && let Some((slot, request, waiter)) = state.slots.take_queued()
+            && let Some((slot, request, waiter)) = state.slots.take_queued(|waiter| refused.push(waiter))
         {
             refused.extend(self.start(state, slot, &request.request(), waiter));
         }

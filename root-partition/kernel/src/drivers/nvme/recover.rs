@@ -83,7 +83,7 @@ impl IoQueue {
         {
             let mut state = self.state.lock();
             state.condition = Condition::IsDead;
-            while let Some((slot, _, waiter)) = state.slots.take_queued() {
+            while let Some((slot, _, waiter)) = state.slots.take_queued(|waiter| failed.push(waiter)) {
                 failed.push(waiter);
                 state.slots.give_back(slot);
             }

@@ -230,6 +230,22 @@ fn pages_are_given_back_only_when_no_disk_writes_to_them() {
 }
 
 #[test]
+fn what_waits_for_a_disk_when_its_vm_stops_is_never_written() {
+    for vps in [1, 2] {
+        let mut driver = Driver::with_vps(vps);
+        let before = driver.disk.bytes();
+        driver.disk.hold();
+        // Another pattern than the disk's, in one part and in three.
+        driver.guest.ram.page(GpaPage::new(40).unwrap()).unwrap().write(0, &[0xEE; 4096]);
+        driver.command(1, DATA_OUT, 0, 8, 40);
+        driver.command(2, DATA_OUT, 16, 40, 40);
+        driver.guest.bus.stop();
+        driver.disk.release_queued();
+        assert!(driver.disk.bytes() == before, "its successor may have written there");
+    }
+}
+
+#[test]
 fn the_ram_outlives_the_bus_while_a_disk_writes_to_it() {
     let mut driver = Driver::new();
     driver.disk.hold();

@@ -2,6 +2,7 @@
 
 use super::super::command::code;
 use super::*;
+use crate::block::memory_disk::Leaver;
 use crate::block::{PhysicalSegment, Signal};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex as StdMutex, MutexGuard};
@@ -130,6 +131,20 @@ fn a_read_by_dma_is_a_table_a_direction_and_a_command() {
     assert_eq!(signal.take(), None);
     channel.done(0);
     assert_eq!((signal.take(), channel.ports.registers().master_command), (Some(Ok(())), 0));
+}
+
+#[test]
+fn a_write_that_waits_and_that_nobody_wants_any_more_is_not_sent() {
+    let channel = channel(true, IDENTITY);
+    let first = channel.ask(0, &request(Operation::Read));
+    let leaver = Arc::new(Leaver::default());
+    (0..2).for_each(|drive| channel.submit(drive, &request(WRITE), leaver.clone(), 0));
+    leaver.is_gone.store(true, Ordering::Relaxed);
+    channel.done(0);
+    assert_eq!((first.take(), channel.sent()), (Some(Ok(())), vec![(0, code::READ_DMA)]));
+    assert_eq!(*leaver.told.lock(), [Err(Error::Io); 2]);
+    let _next = channel.ask(1, &request(WRITE));
+    assert_eq!(channel.sent()[1..], [(1, code::WRITE_DMA)]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "stands in for device registers")]
 
 use super::*;
+use crate::block::memory_disk::Leaver;
 use crate::block::{PhysicalSegment, Signal};
 use core::ptr::NonNull;
 use std::vec;
@@ -116,6 +117,21 @@ fn what_finds_no_slot_is_started_later_across_the_wrap() {
         }
         finished = at;
     }
+}
+
+#[test]
+fn a_write_that_waits_and_that_nobody_wants_any_more_is_not_sent() {
+    let mut played = played(3);
+    let _in_flight = [played.submit(&write(false)), played.submit(&write(false))];
+    let leaver = Arc::new(Leaver::default());
+    played.queue.submit(&write(false), leaver.clone(), 0);
+    leaver.is_gone.store(true, Ordering::Relaxed);
+    let (cid, tail) = (played.command(0).cid, played.tail());
+    played.finish(cid, 0);
+    played.queue.drain();
+    assert_eq!((played.tail(), leaver.told.lock().as_slice()), (tail, &[Err(Error::Invalid)][..]));
+    let next = played.submit(&write(false));
+    assert_eq!((next.take(), played.tail()), (None, 0), "its slot is free");
 }
 
 #[test]

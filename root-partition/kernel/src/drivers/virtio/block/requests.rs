@@ -144,7 +144,7 @@ impl RequestQueue {
     }
 
     /// Takes up to a batch of finished requests, and starts what waited for their slots. Returns whose request was
-    /// malformed.
+    /// malformed, or is wanted by nobody.
     fn collect(&self, done: &mut Done) -> Vec<Waiter> {
         let mut refused = Vec::new();
         let mut state = self.state.lock();
@@ -164,7 +164,7 @@ impl RequestQueue {
                 done.push((in_flight.waiter, result));
             }
         }
-        while let Some((slot, request, waiter)) = state.slots.take_queued() {
+        while let Some((slot, request, waiter)) = state.slots.take_queued(|waiter| refused.push(waiter)) {
             refused.extend(self.start(&mut state, slot, &request.request(), waiter));
             added = true;
         }

@@ -4,11 +4,13 @@
 use super::configuration::{config, feature};
 use super::requests::{Header, PAGE, STATUS, State, kind};
 use super::*;
+use crate::block::memory_disk::Leaver;
 use crate::block::{Error, Operation, PhysicalSegment, Signal};
 use crate::drivers::mmio::Registers;
 use crate::drivers::pending::Pending;
 use crate::drivers::virtio::queue::{Descriptor, Queue};
 use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
 use spin::MutexGuard;
 use std::vec;
 
@@ -129,6 +131,20 @@ fn more_requests_than_slots_all_complete() {
         disk.queues[0].drain();
     }
     assert!(signals.iter().all(|signal| signal.take() == Some(Ok(()))));
+}
+
+#[test]
+fn what_waits_and_nobody_wants_any_more_is_not_made_available() {
+    let disk = disk(FEATURES, 1);
+    let first = submit(&disk, &request(Operation::Read));
+    let leaver = Arc::new(Leaver::default());
+    disk.submit(&request(Operation::Write { fua: false }), leaver.clone(), 0);
+    leaver.is_gone.store(true, Ordering::Relaxed);
+    let slot = state(&disk).queue.available_from(0)[0];
+    finish(&disk, slot, 0);
+    disk.queues[0].drain();
+    assert_eq!((first.take(), leaver.told.lock().as_slice()), (Some(Ok(())), &[Err(Error::Invalid)][..]));
+    assert!(state(&disk).queue.available_from(1).is_empty());
 }
 
 #[test]
