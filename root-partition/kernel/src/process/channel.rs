@@ -32,12 +32,14 @@ struct Queue<O> {
     bytes: usize,
     /// The end that fills it is gone.
     closed: bool,
+    /// The end that empties it is gone.
+    unread: bool,
     readers: Wakers,
 }
 
 impl<O> Queue<O> {
     const fn new() -> Self {
-        Self { messages: VecDeque::new(), bytes: 0, closed: false, readers: Wakers::new() }
+        Self { messages: VecDeque::new(), bytes: 0, closed: false, unread: false, readers: Wakers::new() }
     }
 }
 
@@ -63,12 +65,11 @@ impl<O> End<O> {
     /// # Errors
     /// `WouldBlock`: its queue is full; `PeerClosed`. The message comes back.
     pub fn send(&self, message: Message<O>) -> Result<(), (Error, Message<O>)> {
-        // The other end's reading half has no owner but this one when it is gone.
-        if Arc::strong_count(&self.output) == 1 {
-            return Err((Error::PeerClosed, message));
-        }
         let readers = {
             let mut queue = self.output.lock();
+            if queue.unread {
+                return Err((Error::PeerClosed, message));
+            }
             let bytes = queue.bytes.saturating_add(message.bytes.len());
             if queue.messages.len() >= MESSAGES_MAX || bytes > BYTES_MAX {
                 return Err((Error::WouldBlock, message));
@@ -122,6 +123,13 @@ impl<O> Drop for End<O> {
             queue.readers.take()
         };
         readers.wake();
+        let unread = {
+            let mut queue = self.input.lock();
+            queue.unread = true;
+            core::mem::take(&mut queue.messages)
+        };
+        // What goes with their objects may take any lock.
+        drop(unread);
     }
 }
 
@@ -203,9 +211,11 @@ mod tests {
     fn objects_go_with_the_queue() {
         let (a, b) = pair();
         let object = Arc::new(());
-        a.send(Message { bytes: vec![], objects: vec![Arc::clone(&object)] }).unwrap();
+        let message = || Message { bytes: vec![], objects: vec![Arc::clone(&object)] };
+        a.send(message()).unwrap();
         drop(b);
-        drop(a);
+        assert_eq!(Arc::strong_count(&object), 1, "whoever does not listen any more keeps nothing");
+        drop(a.send(message()).unwrap_err());
         assert_eq!(Arc::strong_count(&object), 1);
     }
 
