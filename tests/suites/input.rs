@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 use machine_tests::kind::Kind;
 
-use crate::machines::{Bulkhead, accepted, create_guest, expect_echo, expect_memory_back, free_memory};
+use crate::machines::{Bulkhead, accepted, create_guest, expect_echo, expect_memory, free_memory};
 
 /// Commands that are mistakes, and what the answer must name.
 const MISTAKES: [(&str, &str); 12] = [
@@ -32,7 +32,7 @@ pub fn mistakes_get_one_line(on: Kind) -> Result<()> {
         cli.refused(command, why)?;
     }
     ensure!(cli.run("vm list")? == before.0, "the list changed");
-    expect_memory_back(&mut cli, before.1)
+    expect_memory(&mut cli, before.1)
 }
 
 pub fn a_file_that_is_no_kernel_is_refused(on: Kind) -> Result<()> {
@@ -54,7 +54,7 @@ pub fn a_file_that_is_no_kernel_is_refused(on: Kind) -> Result<()> {
             ensure!(cli.state(kernel)? == "off", "'{kernel}' is not off");
         }
         match free {
-            Some(free) => expect_memory_back(&mut cli, free)?,
+            Some(free) => expect_memory(&mut cli, free)?,
             None => free = Some(free_memory(&mut cli)?),
         }
     }
@@ -69,7 +69,7 @@ pub fn more_memory_than_there_is_is_refused(on: Kind) -> Result<()> {
     if !made.contains("error") {
         cli.refused("vm start fat", "memory")?;
     }
-    expect_memory_back(&mut cli, free)
+    expect_memory(&mut cli, free)
 }
 
 pub fn malformed_definitions_are_named_with_their_line(on: Kind) -> Result<()> {
@@ -97,5 +97,5 @@ pub fn damaged_vhds_are_refused(on: Kind) -> Result<()> {
         }
         cli.refused(&format!("vm start {disk}"), why)?;
     }
-    expect_memory_back(&mut cli, free)
+    expect_memory(&mut cli, free)
 }

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use machine_tests::artifacts::Artifacts;
 use machine_tests::bochs;
 use machine_tests::cli::{Cli, PATIENCE};
@@ -221,17 +220,11 @@ pub fn free_memory(cli: &mut Cli<'_>) -> Result<u64> {
     number.and_then(|number| number.parse().ok()).with_context(|| format!("no free memory in: {info}"))
 }
 
-/// Waits until as much memory is free as before, for as long as what was ended may take to be taken down.
-pub fn expect_memory_back(cli: &mut Cli<'_>, before: u64) -> Result<()> {
-    let mut now = 0;
-    for _ in 0..20 {
-        now = free_memory(cli)?;
-        if now == before {
-            return Ok(());
-        }
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    bail!("{before} KiB were free before, {now} KiB are now")
+/// Checks that as much memory is free as before: a VM that is off has given all of it back.
+pub fn expect_memory(cli: &mut Cli<'_>, before: u64) -> Result<()> {
+    let now = free_memory(cli)?;
+    ensure!(now == before, "{before} KiB were free before, {now} KiB are now");
+    Ok(())
 }
 
 /// Checks that an echo guest answers.

@@ -43,7 +43,7 @@ pub use handle::{Handle, Object};
 pub use host::System;
 pub use process::{Process, crash, exit, log, mark_prompt};
 pub use time::{monotonic, sleep_until, utc, wait};
-pub use vm::Vm;
+pub use vm::{Vm, VmEnd};
 pub use vp_pages::VpPages;
 
 #[doc(hidden)]

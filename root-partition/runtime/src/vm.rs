@@ -2,7 +2,7 @@
 
 use crate::call::{address, address_mut, call, count};
 use crate::guest_ram::GuestRam;
-use crate::handle::{Object, object};
+use crate::handle::{Handle, Object, object};
 use crate::vp_pages::VpPages;
 use crate::{Channel, File};
 use alloc::vec::Vec;
@@ -14,6 +14,11 @@ use syscall::{
 object! {
     /// A virtual machine.
     Vm
+}
+
+object! {
+    /// The end of a virtual machine: ready to be waited for once that is gone.
+    VmEnd
 }
 
 impl Vm {
@@ -119,6 +124,18 @@ impl Vm {
     /// `BadHandle`.
     pub fn stop(&self, reason: u64) -> Result<(), Error> {
         call(Call::VmStop, [self.0.argument(), reason]).map(drop)
+    }
+
+    /// Stops it for good and lets go of it: it goes with its last handle, and is gone when no VP, no memory and no request of it
+    /// is left.
+    ///
+    /// # Errors
+    /// `BadHandle`.
+    pub fn end(self) -> Result<VmEnd, Error> {
+        let end = call(Call::VmEnd, [self.0.argument()])?;
+        // The call has closed it.
+        let _ = Handle::from(self).into_raw();
+        Ok(VmEnd::from(Handle::returned(end)))
     }
 
     /// The counters, by [`VmCounter`](syscall::VmCounter).

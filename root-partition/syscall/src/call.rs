@@ -121,6 +121,10 @@ calls! {
     /// `(system, vm, rounds, *mut VmChurn)`: takes the last page of a VM's RAM away while it runs, in each way `rounds`
     /// times, and counts what still arrives there (a test aid). Waits.
     VmChurn = 75,
+    /// `(vm)`: stops every VP for good and closes the handle, for a handle on the VM's end: that is ready in `Wait` once
+    /// the last Vm handle is closed and the VM is gone, with its partition deleted, its memory free, and none of its
+    /// requests at a disk.
+    VmEnd = 76,
 
     // ---- the host (System handle)
     /// `(system, *mut HostInfo)`: what machine this is.

@@ -48,7 +48,7 @@ pub enum Clock {
 }
 
 /// One entry of [`Call::Wait`](crate::Call::Wait). What is ready: a channel or console with something to read (or whose
-/// peer is gone), a process that has ended.
+/// peer is gone), a process that has ended, a virtual machine that is gone.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct WaitEntry {

@@ -5,7 +5,7 @@ use crate::store::{Device, Ext4Volume, Layout, VolumeError};
 use crate::system::{Attachment, System, Waitable};
 use alloc::string::String;
 use alloc::vec::Vec;
-use runtime::{Channel, Console, File, Handle, Object, Process, Vm};
+use runtime::{Channel, Console, File, Handle, Object, Process, Vm, VmEnd};
 use syscall::{
     BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn,
     VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
@@ -26,6 +26,12 @@ impl Waitable for Channel {
 }
 
 impl Waitable for Process {
+    fn wait_entry(&self) -> WaitEntry {
+        Object::wait_entry(self)
+    }
+}
+
+impl Waitable for VmEnd {
     fn wait_entry(&self) -> WaitEntry {
         Object::wait_entry(self)
     }
@@ -125,6 +131,7 @@ impl System for Kernel {
     type Channel = Channel;
     type Process = Process;
     type Vm = Vm;
+    type VmEnd = VmEnd;
     type File = File;
 
     fn monotonic(&self) -> u64 {
@@ -227,6 +234,10 @@ impl System for Kernel {
     fn vm_stop(&self, vm: &Vm) {
         // One that has stopped needs no stopping.
         let _ = vm.stop(syscall::worker::StopReason::Killed as u64);
+    }
+
+    fn vm_end(&self, vm: Vm) -> Result<VmEnd, Error> {
+        vm.end()
     }
 
     fn vm_counters(&self, vm: &Vm) -> [u64; VM_COUNTERS] {

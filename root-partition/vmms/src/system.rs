@@ -35,6 +35,8 @@ pub trait System {
     type Process: Waitable;
     /// A virtual machine.
     type Vm;
+    /// The end of a virtual machine: ready once that is gone.
+    type VmEnd: Waitable;
     /// A file on the data volume.
     type File;
 
@@ -128,6 +130,12 @@ pub trait System {
     fn vm_shutdown(&self, vm: &Self::Vm) -> Result<(), Error>;
     /// Stops every VP for good.
     fn vm_stop(&self, vm: &Self::Vm);
+    /// Stops it for good and closes the handle. What tells that it is gone, with its memory free and none of its requests at
+    /// a disk: when all handles are closed.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    fn vm_end(&self, vm: Self::Vm) -> Result<Self::VmEnd, Error>;
     /// Its counters.
     fn vm_counters(&self, vm: &Self::Vm) -> [u64; VM_COUNTERS];
     /// What each of its VPs has done.

@@ -78,6 +78,7 @@ fn at_once(process: &Process, call: Call, arguments: Arguments) -> Result<u64, E
         Call::VmStatus => vm::status(process, arguments),
         Call::VmShutdown => vm::shutdown(process, arguments),
         Call::VmStop => vm::stop(process, arguments),
+        Call::VmEnd => vm::end(process, arguments),
         Call::VmCounters => vm::counters(process, arguments),
         Call::VmSetShare => vm::set_share(process, arguments),
         Call::VmStatistics => vm::statistics(process, arguments),

@@ -118,6 +118,15 @@ pub(super) fn stop(process: &Process, [vm, reason, ..]: Arguments) -> Result<u64
     Ok(0)
 }
 
+pub(super) fn end(process: &Process, [handle, ..]: Arguments) -> Result<u64, Error> {
+    let vm = process.object::<Arc<Vm>>(handle)?;
+    vm.stop(0);
+    // What goes with it may take any lock, so that of the handles is not held.
+    let object = process.handles().lock().remove(handle)?;
+    drop(object);
+    process.open(Object::Gone(vm.memory().gone()))
+}
+
 pub(super) fn counters(process: &Process, [vm, counters, count, ..]: Arguments) -> Result<u64, Error> {
     let vm = process.object::<Arc<Vm>>(vm)?;
     let values = vm.counters();

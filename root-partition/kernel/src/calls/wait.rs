@@ -43,6 +43,7 @@ fn is_ready(object: &Object, context: &mut Context<'_>) -> bool {
         Object::Console => console::poll_readable(context).is_ready(),
         Object::Channel(end) => end.poll_readable(context),
         Object::Process(fate) => fate.poll_ended(context),
+        Object::Gone(gone) => gone.poll(context),
         // Nothing ever comes of these.
         Object::System | Object::File(_) | Object::Volume(_) | Object::Vm(_) => false,
     }

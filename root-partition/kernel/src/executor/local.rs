@@ -90,10 +90,27 @@ impl Ready {
         self.woken.is_empty() && self.sharing.is_empty()
     }
 
+    /// Adds one that came from another processor.
+    pub(super) fn take_over(&mut self, account: Arc<Account>, task: Runnable<Kind>) {
+        if account.is_over() {
+            self.woken.push_back(task);
+        } else {
+            self.sharing.push(account, task);
+        }
+    }
+
+    /// Has those run soon that are to go.
+    pub(super) fn dismiss(&mut self) {
+        while let Some((_, task)) = self.sharing.dismiss() {
+            self.woken.push_back(task);
+        }
+    }
+
     /// Adds one that was woken; `gave_way`: while it ran, so that it goes on waiting.
     pub(super) fn push(&mut self, task: Runnable<Kind>, gave_way: bool) {
         let account = match task.metadata() {
             Kind::Plain(_) => return self.woken.push_back(task),
+            Kind::Vp(account) if account.is_over() => return self.woken.push_back(task),
             Kind::Program(account) if !gave_way && !self.sharing.is_ahead(account) => {
                 return self.woken.push_back(task);
             }

@@ -26,8 +26,9 @@ mod times;
 pub use spread::expel;
 #[cfg(not(test))]
 pub use task::{
-    adopt, give_up_slice, is_ahead, join, may_run_here, must_give_way, program_must_give_way, ran_inline,
-    slice_ended, spawn, spawn_on, spawn_program, spawn_vp, spawn_where_woken, yield_now,
+    adopt, dismiss, give_up_slice, is_ahead, join, may_run_here, must_give_way, poke_all,
+    program_must_give_way, ran_inline, slice_ended, spawn, spawn_on, spawn_program, spawn_vp,
+    spawn_where_woken, yield_now,
 };
 #[cfg(not(test))]
 pub(crate) use task::{poke, poked, run};

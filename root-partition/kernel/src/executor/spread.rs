@@ -62,7 +62,7 @@ fn take(local: &Local, other: &Local, before: Option<u64>) -> bool {
 
 fn hand_over(local: &Local, to: u32, account: Arc<Account>, task: Runnable<Kind>) {
     account.set_home(to);
-    local.change(|ready| ready.sharing.push(account, task));
+    local.change(|ready| ready.take_over(account, task));
 }
 
 /// Once a slice at least: takes somebody who waits for another processor and is further behind than those that wait here.

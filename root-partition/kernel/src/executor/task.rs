@@ -10,7 +10,7 @@ use super::local::{LOCAL, Local, Ready};
 use super::share::{Account, GRANULARITY, Group};
 use super::spread::{balance, offer, place, sleep};
 use crate::arch::apic;
-use crate::arch::processor::number;
+use crate::arch::processor::{count, number};
 use crate::drivers::pending::Pending;
 use crate::{arch, interrupts, time};
 use alloc::sync::Arc;
@@ -66,6 +66,17 @@ pub(crate) fn poke(processor: u32) {
     if processor != number() && LOCAL.of(processor).sign.poke() {
         apic::send(processor, interrupts::POKE);
     }
+}
+
+/// Has every other processor look: a program or virtual processor that runs there comes out.
+pub fn poke_all() {
+    (0..count()).for_each(poke);
+}
+
+/// Those whose accounts are closed go now: they wait for no share, and those that run come out.
+pub fn dismiss() {
+    LOCAL.all().for_each(|(_, local)| local.change(Ready::dismiss));
+    poke_all();
 }
 
 /// This processor was poked; it looks after this.

@@ -20,6 +20,7 @@ mod enter;
 #[cfg(not(test))]
 pub(crate) use enter::start as start_processor;
 pub mod fate;
+pub mod gone;
 pub mod handles;
 #[cfg(not(test))]
 mod life;

@@ -2,6 +2,7 @@
 
 use super::channel::End;
 use super::fate::Fate;
+use super::gone::Gone;
 use crate::block::File;
 use crate::vm::Vm;
 use alloc::sync::Arc;
@@ -24,6 +25,8 @@ pub enum Object {
     Volume(Arc<File>),
     /// A virtual machine.
     Vm(Arc<Vm>),
+    /// The end of a virtual machine.
+    Gone(Arc<Gone>),
 }
 
 impl Object {

@@ -2,7 +2,7 @@
 
 use super::memory::GuestMemory;
 use super::vp::{State, Vp};
-use crate::executor::share::Group;
+use crate::executor::{self, share::Group};
 use crate::hypervisor::partition::Partition;
 use crate::hypervisor::synic::Receiver;
 use crate::time;
@@ -123,9 +123,8 @@ impl Inner {
 
     /// Stops every VP for good.
     pub fn stop(&self) {
-        for vp in &self.vps {
-            vp.kill();
-        }
+        self.vps.iter().for_each(Vp::kill);
+        executor::dismiss();
         let worker = {
             let mut events = self.events.lock();
             events.stopped = true;

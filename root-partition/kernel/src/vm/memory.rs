@@ -2,6 +2,7 @@
 
 use crate::executor;
 use crate::memory::{LARGE_PAGE_SIZE, PAGE_SIZE, Pages, free_bytes};
+use crate::process::gone::{Going, Gone};
 use crate::vmbus::Locate;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -52,6 +53,8 @@ struct Ram {
     /// Guest-physical address, physical address, length; sorted.
     chunks: Vec<Chunk>,
     _counted: Counted,
+    /// Whoever has anything of the VM has its RAM: its partition, its VPs' tasks, the disks that it has asked for something.
+    going: Going,
 }
 
 /// A guest's RAM; it is free again when the last clone is dropped.
@@ -89,7 +92,13 @@ impl GuestMemory {
                 executor::yield_now().await;
             }
         }
-        Ok(Self(Arc::new(Ram { pages, chunks, _counted: counted })))
+        Ok(Self(Arc::new(Ram { pages, chunks, _counted: counted, going: Going::default() })))
+    }
+
+    /// Tells when nobody has it any more and its pages are free: the VM is gone.
+    #[must_use]
+    pub fn gone(&self) -> Arc<Gone> {
+        self.0.going.gone()
     }
 
     /// Its runs, sorted.

@@ -105,9 +105,10 @@ impl Vp {
         self.state.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::Relaxed).is_ok()
     }
 
-    /// It never runs again, once a turn that it has is over.
+    /// It never runs again, once a turn that it has is over; [`executor::dismiss`] ends that.
     pub fn kill(&self) {
         self.state.store(State::Dead as u8, Ordering::SeqCst);
+        self.account.close();
         self.wake_task();
     }
 

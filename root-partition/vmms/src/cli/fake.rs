@@ -25,6 +25,9 @@ pub struct World {
     pub workers: RefCell<BTreeMap<u32, Worker>>,
     pub disk: RefCell<Option<Disk>>,
     next: Cell<u32>,
+    /// For how many waits a VM is not gone after its last handle was closed.
+    pub lingers: Cell<u32>,
+    ends: RefCell<BTreeMap<u32, End>>,
     /// VM handles that are open.
     pub vms: Cell<i32>,
     /// Files that are open.
@@ -79,6 +82,14 @@ impl World {
     }
 }
 
+/// A VM that goes.
+struct End {
+    waits: u32,
+    /// Nothing: it is gone.
+    left: Option<Rc<VmInner>>,
+}
+
+pub struct FakeEnd(u32);
 pub struct FakeChannel(u32);
 pub struct FakeProcess(u32);
 
@@ -130,6 +141,12 @@ impl Waitable for FakeChannel {
     }
 }
 
+impl Waitable for FakeEnd {
+    fn wait_entry(&self) -> WaitEntry {
+        WaitEntry { handle: self.0, ready: 0 }
+    }
+}
+
 impl Waitable for FakeProcess {
     fn wait_entry(&self) -> WaitEntry {
         WaitEntry { handle: self.0, ready: 0 }
@@ -145,6 +162,19 @@ impl Fake {
         worker.map(act).ok_or(Error::PeerClosed)
     }
 
+    /// Lets VMs go whose time has come. Whether others are still going.
+    fn let_go(&self) -> bool {
+        let mut going = false;
+        for end in self.0.ends.borrow_mut().values_mut() {
+            match end.waits.checked_sub(1) {
+                Some(waits) => end.waits = waits,
+                None => end.left = end.left.take().filter(|inner| Rc::strong_count(inner) > 1),
+            }
+            going |= end.left.is_some();
+        }
+        going
+    }
+
     fn of_vm<R>(&self, vm: &FakeVm, act: impl FnOnce(&mut Worker) -> R) -> Option<R> {
         let mut workers = self.0.workers.borrow_mut();
         let is = |worker: &&mut Worker| {
@@ -158,6 +188,7 @@ impl System for Fake {
     type Channel = FakeChannel;
     type Process = FakeProcess;
     type Vm = FakeVm;
+    type VmEnd = FakeEnd;
     type File = FakeFile;
 
     fn monotonic(&self) -> u64 {
@@ -172,17 +203,19 @@ impl System for Fake {
         self.0.log.borrow_mut().push(line.into());
     }
 
-    /// Time goes on to the deadline when nothing is ready.
+    /// Time goes on to the deadline when nothing is ready and no VM goes.
     fn wait(&self, entries: &mut [WaitEntry], deadline: u64) {
-        let workers = self.0.workers.borrow();
+        let going = self.let_go();
+        let (workers, ends) = (self.0.workers.borrow(), self.0.ends.borrow());
         let mut any = !self.0.typed.borrow().is_empty();
         for entry in entries {
             let said = workers.values().any(|it| it.channel == entry.handle && !it.says.is_empty());
             let ended = workers.get(&entry.handle).is_some_and(|it| it.status.state != 0);
-            entry.ready = u32::from(said || ended);
-            any |= said || ended;
+            let gone = ends.get(&entry.handle).is_some_and(|it| it.left.is_none());
+            entry.ready = u32::from(said || ended || gone);
+            any |= said || ended || gone;
         }
-        if !any {
+        if !any && !going {
             assert_ne!(deadline, u64::MAX, "this would wait for ever");
             self.0.now.set(self.0.now.get().max(deadline));
         }
@@ -327,6 +360,13 @@ impl System for Fake {
 
     fn vm_stop(&self, vm: &FakeVm) {
         self.of_vm(vm, |worker| worker.stopped = true);
+    }
+
+    fn vm_end(&self, vm: FakeVm) -> Result<FakeEnd, Error> {
+        let handle = self.0.handle();
+        let end = End { waits: self.0.lingers.get(), left: Some(Rc::clone(&vm.inner)) };
+        self.0.ends.borrow_mut().insert(handle, end);
+        Ok(FakeEnd(handle))
     }
 
     fn vm_counters(&self, _vm: &FakeVm) -> [u64; VM_COUNTERS] {

@@ -12,6 +12,7 @@ use syscall::worker::{FromWorker, StopReason, ToWorker};
 mod console;
 mod definitions;
 mod disks;
+mod end;
 mod host;
 mod share;
 mod workers;

@@ -1,4 +1,7 @@
 //! A VM that is not off: its worker, its partition and what is known of both.
+//!
+//! It is off only when nothing of it is left: its worker has ended, its memory is free, and no disk has a request of it. So
+//! whatever starts afterwards finds its memory, and nobody writes to its disks any more.
 
 use crate::path::DataPath;
 use crate::system::System;
@@ -17,7 +20,7 @@ pub enum State {
     Starting,
     /// Its guest runs.
     Running,
-    /// Its guest was asked to shut down, or is being killed.
+    /// Its guest was asked to shut down, or is being killed; or something of it is still left.
     Stopping,
     /// It has no valid definition.
     Invalid,
@@ -82,10 +85,30 @@ impl UsedDisk {
     }
 }
 
+/// A partition, from its start to its end.
+pub enum Partition<S: System> {
+    /// It is there.
+    Here(S::Vm),
+    /// Its worker has ended: it goes.
+    Goes(S::VmEnd),
+    /// It is gone.
+    Gone,
+}
+
+impl<S: System> Partition<S> {
+    /// The partition, unless it goes.
+    pub fn here(&self) -> Option<&S::Vm> {
+        match self {
+            Self::Here(vm) => Some(vm),
+            Self::Goes(_) | Self::Gone => None,
+        }
+    }
+}
+
 /// The worker and partition of a VM.
 pub struct Instance<S: System> {
     /// The partition.
-    pub vm: S::Vm,
+    pub vm: Partition<S>,
     /// The worker.
     pub process: S::Process,
     /// The worker's other end.

@@ -2,7 +2,7 @@
 //!
 //! 1. The definition files are the truth; what is here is what was read from them.
 //! 2. Nothing here waits for a guest or a worker: [`Manager::step`] takes what has happened and says what it meant.
-//! 3. A VM is off again once its worker has ended, whatever it was that ended it; partition and memory go then.
+//! 3. A VM goes once its worker has ended, whatever it was that ended it; it is off when nothing of it is left.
 
 mod definitions;
 mod instance;
@@ -159,7 +159,8 @@ impl<S: System, V: Volume> Manager<S, V> {
     /// Why it cannot be asked; it runs on.
     pub fn stop(&mut self, name: &Name) -> Result<(), String> {
         let (system, instance) = self.running(name)?;
-        system.vm_shutdown(&instance.vm).map_err(|error| match error {
+        let asked = instance.vm.here().map_or(Err(Error::InvalidState), |vm| system.vm_shutdown(vm));
+        asked.map_err(|error| match error {
             Error::InvalidState => alloc::format!(
                 "the guest of {name} does not listen to shutdown requests (yet); `vm kill {name}` stops it at once"
             ),
@@ -176,7 +177,9 @@ impl<S: System, V: Volume> Manager<S, V> {
     /// It is off.
     pub fn kill(&mut self, name: &Name) -> Result<(), String> {
         let (system, instance) = self.instance(name)?;
-        system.vm_stop(&instance.vm);
+        if let Some(vm) = instance.vm.here() {
+            system.vm_stop(vm);
+        }
         if instance.state == State::Starting {
             // A worker that loads does not look at its VM.
             system.kill(&instance.process);
@@ -206,7 +209,8 @@ impl<S: System, V: Volume> Manager<S, V> {
         /// About half a second.
         const ROUNDS: u64 = 16;
         let (system, instance) = self.running(name)?;
-        system.vm_churn(&instance.vm, ROUNDS).map_err(|error| error.to_string())
+        let churned = instance.vm.here().map_or(Err(Error::InvalidState), |vm| system.vm_churn(vm, ROUNDS));
+        churned.map_err(|error| error.to_string())
     }
 
     /// Whether the output of its console is wanted.
@@ -236,16 +240,16 @@ impl<S: System, V: Volume> Manager<S, V> {
 
     /// What the kernel knows of a VM that is not off.
     pub fn status(&self, vm: &Vm<S>) -> Option<VmStatus> {
-        vm.instance.as_ref().map(|instance| self.system.vm_status(&instance.vm))
+        vm.instance.as_ref()?.vm.here().map(|vm| self.system.vm_status(vm))
     }
 
     /// What a VM does, and what each of its VPs has done.
     ///
     /// # Errors
-    /// It is off.
+    /// It is off, or about to be.
     pub fn statistics(&mut self, name: &Name) -> Result<Statistics, String> {
         let (system, instance) = self.instance(name)?;
-        let vm = &instance.vm;
+        let vm = instance.vm.here().ok_or_else(|| alloc::format!("{name} is {}", instance.state))?;
         Ok(Statistics {
             counters: system.vm_counters(vm),
             status: system.vm_status(vm),
@@ -253,9 +257,9 @@ impl<S: System, V: Volume> Manager<S, V> {
         })
     }
 
-    /// The same of every VM that is not off.
+    /// The same of every VM that is there.
     pub fn all_statistics(&self) -> Vec<(Name, Vec<VpStatistics>, VmStatus)> {
-        let on = self.vms.iter().filter_map(|vm| Some((&vm.name, &vm.instance.as_ref()?.vm)));
+        let on = self.vms.iter().filter_map(|vm| Some((&vm.name, vm.instance.as_ref()?.vm.here()?)));
         on.map(|(name, vm)| (name.clone(), self.system.vm_statistics(vm), self.system.vm_status(vm)))
             .collect()
     }

@@ -50,11 +50,12 @@ impl<S: System, V: Volume> Manager<S, V> {
         written.map_err(|error| alloc::format!("{}: {error}", file(name)))
     }
 
-    /// Tells the kernel, if the VM is not off.
+    /// Tells the kernel, if the VM is there.
     fn give(&self, name: &Name, definition: &Definition) -> Result<(), String> {
-        let Some(instance) = &self.vm(name)?.instance else { return Ok(()) };
+        let instance = self.vm(name)?.instance.as_ref();
+        let Some(vm) = instance.and_then(|instance| instance.vm.here()) else { return Ok(()) };
         let share = definition.share().to_kernel();
-        let given = self.system.vm_set_share(&instance.vm, &share);
+        let given = self.system.vm_set_share(vm, &share);
         given.map_err(|error| alloc::format!("the share of {name} cannot be set: {error}"))
     }
 

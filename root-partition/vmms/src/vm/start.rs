@@ -1,6 +1,6 @@
 //! Everything that has to be in order before a VM starts. What fails leaves nothing behind.
 
-use super::instance::{Instance, State, Timer, UsedDisk};
+use super::instance::{Instance, Partition, State, Timer, UsedDisk};
 use super::{LOAD_TIME, Manager};
 use crate::definition::{Definition, Disk};
 use crate::disk;
@@ -77,7 +77,7 @@ impl<S: System, V: Volume> Manager<S, V> {
             return Err(error);
         }
         Ok(Instance {
-            vm,
+            vm: Partition::Here(vm),
             process,
             channel,
             hung_up: false,

@@ -1,6 +1,6 @@
 //! What has happened to the VMs since the last look.
 
-use super::instance::{End, State, Timer, crash};
+use super::instance::{End, Instance, Partition, State, Timer, crash};
 use super::{END_TIME, Event, Manager, RESET_TIME};
 use crate::name::Name;
 use crate::store::Volume;
@@ -23,6 +23,16 @@ fn plain(text: &str) -> String {
     text.chars().filter(|character| !character.is_control()).take(LINE_MAX).collect()
 }
 
+impl<S: System> Instance<S> {
+    /// Ready when its worker has ended; from then on when nothing is left of it.
+    fn end_entry(&self) -> WaitEntry {
+        match &self.vm {
+            Partition::Goes(end) => end.wait_entry(),
+            Partition::Here(_) | Partition::Gone => self.process.wait_entry(),
+        }
+    }
+}
+
 impl<S: System, V: Volume> Manager<S, V> {
     /// What to wait for.
     pub fn wait_entries(&self) -> Vec<WaitEntry> {
@@ -31,8 +41,9 @@ impl<S: System, V: Volume> Manager<S, V> {
             .filter(|instance| instance.rests_until.is_none())
             .flat_map(|instance| {
                 // One that was hung up is always ready, and says nothing more.
-                let channel = (!instance.hung_up).then(|| instance.channel.wait_entry());
-                channel.into_iter().chain([instance.process.wait_entry()])
+                let speaks = !instance.hung_up && instance.vm.here().is_some();
+                let channel = speaks.then(|| instance.channel.wait_entry());
+                channel.into_iter().chain([instance.end_entry()])
             })
             .collect()
     }
@@ -47,17 +58,17 @@ impl<S: System, V: Volume> Manager<S, V> {
         deadlines.flatten().min().unwrap_or(u64::MAX)
     }
 
-    /// Looks at the VMs whose channel or process is ready in `entries`, and at all timers.
+    /// Looks at the VMs whose channel, process or end is ready in `entries`, and at all timers.
     pub fn step(&mut self, entries: &[WaitEntry]) -> Vec<Event> {
         let is_ready =
             |entry: WaitEntry| entries.iter().any(|known| known.handle == entry.handle && known.ready != 0);
-        let mut events = Vec::new();
-        let mut ended = Vec::new();
+        let (mut events, mut ended, mut gone) = (Vec::new(), Vec::new(), Vec::new());
         for vm in &self.vms {
             let Some(instance) = &vm.instance else { continue };
             let has_rested = instance.rests_until.is_some_and(|until| until <= self.system.monotonic());
-            if has_rested || is_ready(instance.process.wait_entry()) {
-                ended.push(vm.name.clone());
+            if has_rested || is_ready(instance.end_entry()) {
+                let next = if instance.vm.here().is_some() { &mut ended } else { &mut gone };
+                next.push(vm.name.clone());
             } else if is_ready(instance.channel.wait_entry()) {
                 events.push((vm.name.clone(), MESSAGES_AT_ONCE));
             }
@@ -69,6 +80,9 @@ impl<S: System, V: Volume> Manager<S, V> {
         for name in ended {
             // All that it said before.
             self.listen(&name, usize::MAX, &mut happened);
+            gone.extend(self.let_go(&name).then_some(name));
+        }
+        for name in gone {
             self.bury(&name, &mut happened);
         }
         self.mind_timers(&mut happened);
@@ -110,23 +124,35 @@ impl<S: System, V: Volume> Manager<S, V> {
         instance.send(system);
     }
 
-    /// The worker has ended.
+    /// The worker has ended: lets go of the partition. Whether that is all there is to wait for.
+    fn let_go(&mut self, name: &Name) -> bool {
+        let Ok((system, instance)) = self.instance(name) else { return false };
+        instance.state = State::Stopping;
+        instance.timer = None;
+        instance.unsent.clear();
+        let Partition::Here(vm) = core::mem::replace(&mut instance.vm, Partition::Gone) else { return true };
+        // Where there is nothing that tells of its end it is as good as gone.
+        let Ok(end) = system.vm_end(vm) else { return true };
+        instance.vm = Partition::Goes(end);
+        false
+    }
+
+    /// Nothing is left of it.
     fn bury(&mut self, name: &Name, happened: &mut Vec<Event>) {
         let now = self.system.monotonic();
         let Some(vm) = self.vms.iter_mut().find(|vm| vm.name == *name) else { return };
         let Some(mut instance) = vm.instance.take() else { return };
+        instance.vm = Partition::Gone;
         let is_reset = instance.end == Some(End::Stopped(StopReason::Reset));
         let until = instance.started.saturating_add(RESET_TIME);
         if is_reset && !instance.killed && !self.closing && now < until {
             instance.rests_until = Some(until);
-            instance.timer = None;
             instance.state = State::Starting;
             vm.instance = Some(instance);
             return;
         }
         let status = self.system.status(&instance.process);
         let (end, killed, attached) = (instance.end.clone(), instance.killed, instance.attached);
-        // Partition and memory go here.
         drop(instance);
         if is_reset && !killed && !self.closing {
             happened.push(Event::Reset(name.clone()));

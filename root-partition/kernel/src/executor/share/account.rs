@@ -2,7 +2,7 @@
 
 use super::{GRANULARITY, Group, SLICE, Shares};
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use spin::Once;
 
 /// The account of a virtual processor or a program. One processor at a time charges it: that on which its owner runs.
@@ -26,6 +26,8 @@ pub struct Account {
     since: AtomicU64,
     /// For how long it has waited, in 100 ns.
     waited: AtomicU64,
+    /// Its owner has nothing more to run.
+    over: AtomicBool,
 }
 
 impl Account {
@@ -42,6 +44,7 @@ impl Account {
             slice: AtomicU64::new(0),
             since: AtomicU64::new(0),
             waited: AtomicU64::new(0),
+            over: AtomicBool::new(false),
         }
     }
 
@@ -145,6 +148,18 @@ impl Account {
         let had = self.group().add(self.slice.load(Ordering::Relaxed));
         self.slice.store(0, Ordering::Relaxed);
         self.key.store(had, Ordering::Relaxed);
+    }
+
+    /// Its owner has nothing more to run, and is to go: it waits for nobody's share from now on.
+    pub fn close(&self) {
+        self.over.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether its owner has nothing more to run.
+    #[must_use]
+    #[inline]
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     /// It waits from now on.

@@ -274,6 +274,12 @@ impl<T> Queue<T> {
         self.remove(at).map(|it| (it.account, it.what))
     }
 
+    /// Takes those that have nothing more to run.
+    pub fn dismiss(&mut self) -> Option<(Arc<Account>, T)> {
+        let (&at, _) = self.waiting.iter().find(|(_, it)| it.account.is_over())?;
+        self.remove(at).map(|it| (it.account, it.what))
+    }
+
     /// Takes those that may not run on `processor` (any more).
     pub fn expel(&mut self, processor: u32) -> Option<(Arc<Account>, T)> {
         let (&at, _) = self.waiting.iter().find(|(_, it)| !it.account.group().allows(processor))?;
@@ -461,6 +467,18 @@ mod tests {
         }
         assert_eq!(turns[..4], [1, 2, 1, 2]);
         assert!(ran[0].abs_diff(ran[1]) <= 4 * SLICE, "{ran:?}");
+    }
+
+    #[test]
+    fn who_has_nothing_more_to_run_waits_for_no_share() {
+        let (busy, killed) = (account(WEIGHT), account(WEIGHT));
+        let mut queue = Queue::new();
+        queue.push_woken(Arc::clone(&busy), 1);
+        queue.push_woken(Arc::clone(&killed), 2);
+        assert_eq!(queue.dismiss().map(|(_, what)| what), None);
+        killed.close();
+        assert_eq!(queue.dismiss().map(|(_, what)| what), Some(2));
+        assert_eq!((queue.dismiss().map(|(_, what)| what), queue.pop(|| 0)), (None, Some(1)));
     }
 
     #[test]
