@@ -71,6 +71,20 @@ pub fn a_worker_that_crashes_takes_down_its_machine_only(on: Kind) -> Result<()>
     expect_echo(&mut cli, "victim", "here again")
 }
 
+pub fn a_worker_that_listens_to_nobody_is_killed(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot(on)?;
+    let mut cli = bulkhead.cli();
+    create_guest(&mut cli, "victim", "echo")?;
+    // Alone on a processor nothing else interrupts it.
+    accepted(&mut cli, &format!("vm set victim --affinity {}", processors(on) - 1))?;
+    accepted(&mut cli, "vm start victim")?;
+    expect_echo(&mut cli, "victim", "here")?;
+    cli.run("vm spin victim")?;
+    accepted(&mut cli, "vm kill victim")?;
+    accepted(&mut cli, "vm start victim")?;
+    expect_echo(&mut cli, "victim", "here again")
+}
+
 /// The whole life of a VM.
 fn live(cli: &mut Cli<'_>) -> Result<()> {
     create_guest(cli, "brief", "spin")?;

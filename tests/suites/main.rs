@@ -83,6 +83,7 @@ macro_rules! whole_machine {
                     a_hostile_guest_is_survived,
                     a_guest_that_spins_or_triple_faults_is_alone_with_it,
                     a_worker_that_crashes_takes_down_its_machine_only,
+                    a_worker_that_listens_to_nobody_is_killed,
                     two_hundred_lives_of_a_machine_lose_no_page,
                 }
                 shares {

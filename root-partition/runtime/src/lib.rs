@@ -41,7 +41,7 @@ pub use file::File;
 pub use guest_ram::{GuestRam, NotRam};
 pub use handle::{Handle, Object};
 pub use host::System;
-pub use process::{Process, crash, exit, log, mark_prompt};
+pub use process::{Process, crash, exit, log, mark_prompt, spin};
 pub use time::{monotonic, sleep_until, utc, wait};
 pub use vm::{Vm, VmEnd};
 pub use vp_pages::VpPages;

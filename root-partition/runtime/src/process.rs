@@ -58,6 +58,13 @@ pub fn crash() -> ! {
     panic!("crashes on purpose")
 }
 
+/// Makes no call any more: a test of what ends such a program.
+pub fn spin() -> ! {
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
 /// Executes the instruction that the bench's counting plugin takes for "the prompt is out"; it does nothing else.
 pub fn mark_prompt() {
     #[cfg(target_os = "none")]

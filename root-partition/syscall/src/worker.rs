@@ -33,6 +33,8 @@ pub enum ToWorker {
     ConsoleAttach(bool),
     /// Fault on purpose: a test of what a crash takes with it.
     Crash,
+    /// Never listen again: a test of what ends a program that makes no call any more.
+    Spin,
 }
 
 /// From a worker to `vmms`.

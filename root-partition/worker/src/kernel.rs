@@ -123,6 +123,10 @@ impl Machine for Kernel {
     fn crash(&self) -> ! {
         runtime::crash()
     }
+
+    fn spin(&self) -> ! {
+        runtime::spin()
+    }
 }
 
 /// All that a worker is told to start with.

@@ -66,4 +66,7 @@ pub trait Machine: Host {
 
     /// Faults on purpose.
     fn crash(&self) -> !;
+
+    /// Makes no call any more, on purpose.
+    fn spin(&self) -> !;
 }

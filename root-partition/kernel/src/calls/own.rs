@@ -5,7 +5,7 @@ use crate::process::channel::End;
 use crate::process::fate::Fate;
 use crate::process::object::System;
 use crate::process::{Object, Process, UserSlice};
-use crate::{process, time};
+use crate::{executor, process, time};
 use alloc::string::String;
 use alloc::sync::Arc;
 use syscall::{Clock, Error, LogLevel};
@@ -79,6 +79,8 @@ pub(super) fn spawn(process: &Process, [system, name, length, channel, ..]: Argu
 pub(super) fn status(process: &Process, [child, status, ..]: Arguments) -> Result<u64, Error> {
     let child = process.object::<Arc<Fate>>(child)?;
     process.space().write(status, &child.status())?;
+    // If it runs it is on another processor, which may have no reason to take it out of ring 3.
+    executor::poke_all();
     Ok(0)
 }
 

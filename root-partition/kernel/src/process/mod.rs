@@ -8,7 +8,8 @@
 //! 2. The memory of a process stays mapped until its [`Space`] is dropped, which a device that writes to it keeps alive.
 //! 3. Ring 3 has no vector state: x87, SSE and AVX are off, and using them is a fault (programs are soft-float). So
 //!    nothing but the general registers is switched, and nothing leaks through the others.
-//! 4. A process that spins stops nobody: each interrupt in ring 3 gives the processor back to the executor.
+//! 4. A process that spins stops nobody: each interrupt in ring 3 gives the processor back to the executor, and one that is
+//!    killed is interrupted.
 //! 5. When a process ends, its handles are closed, and with them what only it held.
 
 pub mod channel;

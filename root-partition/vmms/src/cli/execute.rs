@@ -11,6 +11,7 @@ use crate::system::System;
 use crate::table::Table;
 use crate::vm::State;
 use alloc::string::{String, ToString};
+use syscall::worker::ToWorker;
 use syscall::{HostAction, VmChurn};
 
 /// Bytes of the log that are read in one go.
@@ -57,7 +58,8 @@ impl<S: System, V: Volume> Cli<S, V> {
                     self.lines(report::stats(&statistics));
                 }
             }
-            Command::VmCrash(name) => self.manager.crash(&name)?,
+            Command::VmCrash(name) => self.manager.aid(&name, &ToWorker::Crash)?,
+            Command::VmSpin(name) => self.manager.aid(&name, &ToWorker::Spin)?,
             Command::VmChurn(name) => {
                 let VmChurn { taken, in_use, late } = self.manager.churn(&name)?;
                 self.line(&alloc::format!("pages taken: {taken}, in use: {in_use}, late writes: {late}"));

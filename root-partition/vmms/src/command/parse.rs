@@ -29,6 +29,7 @@ pub enum Command {
     VmDelete(Name),
     VmStats { name: Name, json: bool },
     VmCrash(Name),
+    VmSpin(Name),
     VmChurn(Name),
     DiskCreate { path: DataPath, size: Size },
     DiskList,
@@ -189,6 +190,7 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
         ["vm", "delete"] => Command::VmDelete(arguments.name()?),
         ["vm", "stats"] => Command::VmStats { name: arguments.name()?, json },
         ["vm", "crash"] => Command::VmCrash(arguments.name()?),
+        ["vm", "spin"] => Command::VmSpin(arguments.name()?),
         ["vm", "churn"] => Command::VmChurn(arguments.name()?),
         ["disk", "create"] => {
             Command::DiskCreate { path: file(arguments.operand())?, size: size(arguments, "--size")? }

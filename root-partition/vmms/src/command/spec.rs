@@ -118,6 +118,7 @@ pub static COMMANDS: &[Spec] = &[
     spec(&["vm", "delete"], VM, &[], "deletes the definition of a VM that is off; its disks stay"),
     spec(&["vm", "stats"], VM, &[JSON], "what a running VM and each of its virtual processors has done"),
     spec(&["vm", "crash"], VM, &[], "makes the worker of a VM crash (a test aid)"),
+    spec(&["vm", "spin"], VM, &[], "makes the worker of a VM loop and listen to nobody (a test aid)"),
     spec(&["vm", "churn"], VM, &[], "takes pages away from a running VM for a moment (a test aid)"),
     spec(
         &["disk", "create"],

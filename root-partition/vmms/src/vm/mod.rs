@@ -191,13 +191,13 @@ impl<S: System, V: Volume> Manager<S, V> {
         Ok(())
     }
 
-    /// Makes the worker of a VM crash.
+    /// Has the worker of a VM do what a test wants of it.
     ///
     /// # Errors
     /// It is off.
-    pub fn crash(&mut self, name: &Name) -> Result<(), String> {
+    pub fn aid(&mut self, name: &Name, message: &ToWorker) -> Result<(), String> {
         let (system, instance) = self.running(name)?;
-        instance.tell(system, &ToWorker::Crash);
+        instance.tell(system, message);
         Ok(())
     }
 

@@ -43,6 +43,7 @@ impl<M: Machine> Worker<M> {
                 self.flush();
             }
             ToWorker::Crash => self.machine.crash(),
+            ToWorker::Spin => self.machine.spin(),
             ToWorker::Start { .. } => self.machine.warn("vmms wants to start a guest that runs"),
         }
     }

@@ -106,6 +106,10 @@ impl Machine for FakeMachine {
     fn crash(&self) -> ! {
         panic!("crash on purpose");
     }
+
+    fn spin(&self) -> ! {
+        panic!("spins on purpose");
+    }
 }
 
 /// A worker whose VP 0 is in 64-bit code at 0x5000 with `message` in its page.
@@ -271,6 +275,15 @@ fn typed_bytes_reach_the_guest() {
     worker.listen();
     worker.answer(0);
     assert_eq!(worker.vps[0].0.1.gp_registers[gp::RAX], u64::from(b'k'));
+}
+
+#[test]
+#[should_panic(expected = "spins on purpose")]
+fn it_spins_when_told_to() {
+    let (worker, machine) = worker(HvMessage::EMPTY);
+    machine.0.borrow_mut().inbox.push_back(ToWorker::Spin);
+    machine.0.borrow_mut().events = [VmEvent::Channel].into();
+    worker.run();
 }
 
 #[test]
