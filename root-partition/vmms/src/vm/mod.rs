@@ -171,7 +171,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         Ok(())
     }
 
-    /// Stops a VM at once.
+    /// Stops a VM at once, and the second time its worker too, which is given some time to end before.
     ///
     /// # Errors
     /// It is off.
@@ -180,7 +180,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         if let Some(vm) = instance.vm.here() {
             system.vm_stop(vm);
         }
-        if instance.state == State::Starting {
+        if instance.state == State::Starting || instance.killed {
             // A worker that loads does not look at its VM.
             system.kill(&instance.process);
         }

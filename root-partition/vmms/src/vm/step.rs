@@ -93,6 +93,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         let Ok((system, instance)) = self.instance(name) else { return };
         let mut buffer = vec![0; MESSAGE_MAX];
         for _ in 0..most {
+            let had_ended = instance.end.is_some();
             let length = match system.receive(&instance.channel, &mut buffer) {
                 Ok(length) => length,
                 Err(error) => {
@@ -116,7 +117,8 @@ impl<S: System, V: Volume> Manager<S, V> {
                     system.kill(&instance.process);
                 }
             }
-            if instance.end.is_some() {
+            // From the first time on, whatever else it says: who talks on would never have to end.
+            if instance.end.is_some() && !had_ended {
                 instance.state = State::Stopping;
                 instance.timer = Some(Timer::End(system.monotonic().saturating_add(END_TIME)));
             }

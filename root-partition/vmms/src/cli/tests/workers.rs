@@ -1,7 +1,8 @@
 //! Workers that do not do what they should.
 
+use super::super::PROMPT;
 use super::{DEMO, Host};
-use syscall::worker::{FromWorker, ToWorker};
+use syscall::worker::{FromWorker, StopReason, ToWorker};
 
 #[test]
 fn a_worker_that_crashes_takes_its_vm_only() {
@@ -88,4 +89,31 @@ fn pages_can_be_taken_from_a_vm_that_runs() {
     assert!(host.command("vm churn demo").contains("error"), "it is off");
     host.is_running();
     assert_eq!(host.command("vm churn demo"), "pages taken: 48, in use: 48, late writes: 0\n");
+}
+
+#[test]
+fn a_worker_that_talks_on_after_its_end_is_killed_all_the_same() {
+    let mut host = Host::new();
+    host.is_running();
+    host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
+    let mut shown = host.goes_on();
+    for _ in 0..2 {
+        host.world.now.set(host.world.now.get() + 40_000_000);
+        host.world.says(&FromWorker::ConsoleOutput(b"and so on".to_vec()));
+        shown += &host.goes_on();
+    }
+    assert!(shown.contains("demo is off: its guest powered off\n"), "{shown}");
+    assert_eq!(host.world.last(|worker| worker.status.state), 3);
+}
+
+#[test]
+fn who_kills_a_vm_twice_does_not_wait_for_its_worker() {
+    let mut host = Host::new();
+    host.is_running();
+    assert_eq!(host.command("vm spin demo"), "");
+    assert_eq!(host.heard().last(), Some(&ToWorker::Spin));
+    assert!(host.types("vm kill demo\r\x03").contains("demo goes on stopping\n"));
+    assert_eq!(host.world.last(|worker| worker.status.state), 0);
+    assert_eq!(host.types("vm kill demo\r"), format!("vm kill demo\ndemo is off\n{PROMPT}"));
+    host.is_clean();
 }
