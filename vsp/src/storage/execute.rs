@@ -60,6 +60,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         }
         let has_memory = read_memory(packet, slot);
         let is_command = slot.packet.operation == operation::EXECUTE_SRB && self.controller.is_ready();
+        self.slots.count(tag);
         if !is_command {
             return self.control(tag, writer);
         }

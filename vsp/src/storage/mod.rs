@@ -12,7 +12,7 @@
 //! 1. Every request that wants an answer gets exactly one. A request that waits for room in the ring keeps its slot,
 //!    and while one waits no other is taken, so a guest that does not read its ring holds up nobody but itself.
 //! 2. What a disk is given lies within the disk, and its memory adds up to its length.
-//! 3. In steady state a request allocates nothing: slots and their lists are reused.
+//! 3. In steady state a request allocates nothing, unless its buffer is very scattered: slots and their lists are reused.
 //! 4. A run is short, however much the guest has put into its ring: see [`Storage::must_go_on`].
 
 mod completions;
@@ -147,6 +147,10 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         }
         let is_idle = self.slots.taken() == 0;
         self.completions.set_closing(!is_idle);
+        if is_idle {
+            // A guest may leave channels closed for as long as it likes.
+            self.slots.forget();
+        }
         is_idle
     }
 
@@ -269,8 +273,6 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     }
 }
 
-#[cfg(test)]
-mod tests;
 impl<M: Memory, D: Disk> Drop for Storage<M, D> {
     fn drop(&mut self) {
         // Its VM may be gone without having closed it.
@@ -278,3 +280,5 @@ impl<M: Memory, D: Disk> Drop for Storage<M, D> {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,8 @@ use syscall::{Error, RAM_HOLE, VM_MEMORY_GRANULE};
 const LARGE: u64 = LARGE_PAGE_SIZE as u64;
 /// RAM that is left to the root when a guest gets its own.
 const RESERVE: u64 = 32 << 20;
-/// RAM that is left to the root for each guest: what one can make the kernel keep for it, with room to spare.
+/// RAM that is left to the root for each guest: what one can make the kernel keep for it, with room to spare. Most are the
+/// requests for its disks, which the controller bounds: about 1 MiB for the primary channel, a quarter for each of the others.
 const RESERVE_OF_EACH: u64 = 8 << 20;
 
 /// How many guests have RAM.

@@ -1,5 +1,7 @@
 use super::*;
+use harness::BUFFER_PAGE;
 use std::vec::Vec;
+use vmbus::packet::{COMPLETION_REQUESTED, packet_type};
 
 fn pattern(length: usize, seed: u8) -> Vec<u8> {
     (0..length).map(|i| (i as u8).wrapping_mul(31).wrapping_add(seed)).collect()
@@ -199,6 +201,55 @@ fn more_requests_than_slots_wait_in_the_ring() {
     assert_eq!(driver.answers().len(), count);
 }
 
+/// Sends reads of 1 MiB to pages that are all apart, until the ring is full.
+fn send_scattered(driver: &mut Driver) -> usize {
+    const PAGES: u64 = 257;
+    let mut header: Vec<u8> = [0, 1, 1 << 20, 0x200].into_iter().flat_map(u32::to_le_bytes).collect();
+    header.extend((0..PAGES).map(|page| BUFFER_PAGE + page * 2 % 64).flat_map(u64::to_le_bytes));
+    let packet = harness::srb(0, &read_10(0, 2048), direction::IN, 1 << 20);
+    let descriptor = Descriptor::new(packet_type::DATA_USING_GPA_DIRECT, COMPLETION_REQUESTED, 5);
+    let mut sent = 0;
+    while driver.guest.writer.push(&descriptor, &header, packet.as_bytes()).is_ok() {
+        sent += 1;
+    }
+    let _ = driver.guest.writer.publish();
+    sent
+}
+
+#[test]
+fn what_requests_make_the_host_keep_is_bounded() {
+    let (mut driver, disk) = Driver::ready();
+    disk.hold();
+    let (mut sent, mut answered) = (0, 0);
+    while sent < SLOTS_MAX {
+        let more = send_scattered(&mut driver);
+        sent += more;
+        driver.run();
+        if more == 0 {
+            assert_eq!(disk.held(), SLOTS_MAX * 32 / 257 + 1, "the ring is not read on");
+            assert!(driver.storage.slots.capacity() <= 64 * 512);
+            disk.release(&[]);
+            driver.run();
+            answered += driver.answers().len();
+        }
+    }
+    while answered < sent {
+        disk.release(&[]);
+        driver.run();
+        answered += driver.answers().len();
+    }
+    assert_eq!((driver.storage.slots.taken(), answered), (0, sent));
+    assert_eq!(driver.storage.slots.capacity(), 0, "no long list is kept");
+    let short = harness::srb(0, &read_10(0, 1), direction::IN, 512);
+    driver.send(short, Some((0x4_0000, 512)));
+    driver.run();
+    disk.release(&[]);
+    driver.run();
+    assert!(driver.storage.slots.capacity() != 0, "short ones are");
+    assert!(driver.storage.close());
+    assert_eq!(driver.storage.slots.capacity(), 0);
+}
+
 #[test]
 fn a_closed_channel_waits_for_its_disks() {
     let (mut driver, disk) = Driver::ready();
@@ -213,6 +264,6 @@ fn a_closed_channel_waits_for_its_disks() {
     assert!(driver.storage.close());
     assert!(completions.is_wanted(), "from now on all is the next driver's");
     driver.handshake();
-}
     drop(driver);
     assert!(!completions.is_wanted());
+}
