@@ -24,6 +24,8 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 pub struct Port {
     id: HvPortId,
     connection: HvConnectionId,
+    /// The guest's connection is this port's; before that it may be another's.
+    is_connected: bool,
     partition: Arc<Partition>,
 }
 
@@ -86,7 +88,7 @@ impl Port {
             ..CreatePort::default()
         };
         with_deposits(HvPartitionId::SELF, "create port", || call::simple(CallCode::CREATE_PORT, &create))?;
-        let port = Self { id, connection, partition: Arc::clone(partition) };
+        let mut port = Self { id, connection, is_connected: false, partition: Arc::clone(partition) };
         let connect = ConnectPort {
             connection_partition_id: partition.id(),
             connection_id: connection,
@@ -96,6 +98,7 @@ impl Port {
             ..ConnectPort::default()
         };
         partition.with_deposits("connect port", || call::simple(CallCode::CONNECT_PORT, &connect))?;
+        port.is_connected = true;
         Ok(port)
     }
 }
@@ -107,8 +110,11 @@ impl Drop for Port {
             connection_id: self.connection,
             is_doorbell: 0,
         };
-        // It is not connected when connecting was what failed.
-        let _ = call::simple(CallCode::DISCONNECT_PORT, &disconnect);
+        if self.is_connected
+            && let Err(status) = call::simple(CallCode::DISCONNECT_PORT, &disconnect)
+        {
+            log::error!("port {} stays connected: {status:?}", self.id.0);
+        }
         let delete = DeletePort { port_partition_id: HvPartitionId::SELF, port_id: self.id, reserved: 0 };
         if let Err(status) = call::simple(CallCode::DELETE_PORT, &delete) {
             log::error!("port {} is not gone: {status:?}", self.id.0);
