@@ -61,6 +61,22 @@ fn refused(error: MapError) -> Error {
     }
 }
 
+/// `count` fresh pages, or none: what was mapped once stays mapped.
+fn fresh(count: usize) -> Result<Vec<Pages>, Error> {
+    let bytes = (count * PAGE_SIZE) as u64;
+    if memory::free_bytes() < bytes.saturating_add(KERNEL_RESERVE) {
+        return Err(Error::OutOfMemory);
+    }
+    let (mut all, mut left) = (Vec::new(), count);
+    while left != 0 {
+        let piece = left.min(PIECE);
+        let pages = Pages::allocate(piece).or_else(|| Pages::allocate(1)).ok_or(Error::OutOfMemory)?;
+        left -= pages.count().min(left);
+        all.push(pages);
+    }
+    Ok(all)
+}
+
 impl Inner {
     fn map_pages(&mut self, at: u64, pages: Pages, access: UserAccess) -> Result<(), Error> {
         let physical = pages.address();
@@ -74,20 +90,12 @@ impl Inner {
         Ok(())
     }
 
-    /// Maps `count` fresh pages at `at`.
-    fn map_fresh(&mut self, at: u64, count: usize) -> Result<(), Error> {
-        let bytes = (count * PAGE_SIZE) as u64;
-        if memory::free_bytes() < bytes.saturating_add(KERNEL_RESERVE) {
-            return Err(Error::OutOfMemory);
-        }
-        let (mut at, mut left) = (at, count);
-        while left != 0 {
-            let piece = left.min(PIECE);
-            let pages = Pages::allocate(piece).or_else(|| Pages::allocate(1)).ok_or(Error::OutOfMemory)?;
-            let count = pages.count();
+    /// Maps fresh pages at `at`.
+    fn map_fresh(&mut self, mut at: u64, fresh: Vec<Pages>) -> Result<(), Error> {
+        for pages in fresh {
+            let bytes = (pages.count() * PAGE_SIZE) as u64;
             self.map_pages(at, pages, UserAccess::Write)?;
-            at += (count * PAGE_SIZE) as u64;
-            left -= count.min(left);
+            at += bytes;
         }
         Ok(())
     }
@@ -136,7 +144,7 @@ impl Space {
                 inner.map_pages(segment.start + page * PAGE_SIZE as u64, pages, access)?;
             }
         }
-        inner.map_fresh(STACK_TOP - (STACK_PAGES * PAGE_SIZE) as u64, STACK_PAGES)?;
+        inner.map_fresh(STACK_TOP - (STACK_PAGES * PAGE_SIZE) as u64, fresh(STACK_PAGES)?)?;
         Ok(Self { inner: Mutex::new(inner) })
     }
 
@@ -156,9 +164,10 @@ impl Space {
             return Err(Error::OutOfMemory);
         }
         let bytes = bytes.next_multiple_of(PAGE_SIZE as u64);
-        inner.allocated = inner.allocated.saturating_add(bytes).min(ALLOCATED_MAX);
+        let pages = fresh(bytes as usize / PAGE_SIZE)?;
         let at = inner.reserve(bytes)?;
-        inner.map_fresh(at, bytes as usize / PAGE_SIZE)?;
+        inner.allocated = inner.allocated.saturating_add(bytes).min(ALLOCATED_MAX);
+        inner.map_fresh(at, pages)?;
         Ok(at)
     }
 
