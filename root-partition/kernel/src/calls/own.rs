@@ -29,12 +29,7 @@ pub(super) fn log(process: &Process, [level, text, length, ..]: Arguments) -> Re
         INFO => log::Level::Info,
         _ => log::Level::Debug,
     };
-    // What it says may be what its guest makes it say, and the log is everybody's.
-    let Some(missed) = process.take_line() else { return Ok(0) };
-    if missed != 0 {
-        log::warn!("{}: {missed} lines are left out", process.name());
-    }
-    log::log!(level, "{}: {line}", process.name());
+    process.log(level, format_args!("{line}"));
     Ok(0)
 }
 
@@ -79,12 +74,12 @@ pub(super) fn spawn(process: &Process, [system, name, length, channel, ..]: Argu
 pub(super) fn status(process: &Process, [child, status, ..]: Arguments) -> Result<u64, Error> {
     let child = process.object::<Arc<Fate>>(child)?;
     process.space().write(status, &child.status())?;
-    // If it runs it is on another processor, which may have no reason to take it out of ring 3.
-    executor::poke_all();
     Ok(0)
 }
 
 pub(super) fn kill(process: &Process, [child, ..]: Arguments) -> Result<u64, Error> {
     process.object::<Arc<Fate>>(child)?.kill();
+    // If it runs it is on another processor, which may have no reason to take it out of ring 3.
+    executor::poke_all();
     Ok(0)
 }

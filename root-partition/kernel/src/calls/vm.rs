@@ -45,7 +45,7 @@ pub(super) fn set_registers(
 ) -> Result<u64, Error> {
     let vm = process.object::<Arc<Vm>>(vm)?;
     let registers: Vec<VmRegister> = process.space().read_array(registers, count, REGISTERS_MAX)?;
-    vm.set_registers(vp(index)?, &registers)?;
+    vm.set_registers(vp(index)?, &registers, |why| process.log(log::Level::Warn, why))?;
     Ok(0)
 }
 

@@ -194,18 +194,23 @@ impl Partition {
         Ok(output.gpa_page * PAGE)
     }
 
-    /// Sets registers of a VP that does not run.
+    /// Sets registers of a VP that does not run; `complain` hears why not.
     ///
     /// # Errors
     /// `InvalidArgument`: a register does not exist or refuses the value.
-    pub fn set_registers(&self, vp: u32, registers: &[HvRegisterAssoc]) -> Result<(), Error> {
+    pub fn set_registers(
+        &self,
+        vp: u32,
+        registers: &[HvRegisterAssoc],
+        complain: impl FnOnce(core::fmt::Arguments<'_>),
+    ) -> Result<(), Error> {
         let header = self.registers_of(vp);
         let most = call::reps_max(size_of::<VpRegisters>(), size_of::<HvRegisterAssoc>());
         for some in registers.chunks(most) {
             let (done, result) = call::rep::<_, u64>(CallCode::SET_VP_REGISTERS, &header, some, &mut []);
             if let Err(status) = result {
                 let name = some.get(done).map(|register| register.name);
-                log::warn!("register {name:?} cannot be set: {status:?}");
+                complain(format_args!("register {name:?} cannot be set: {status:?}"));
                 return Err(Error::InvalidArgument);
             }
         }

@@ -48,9 +48,13 @@ impl Process {
         &self.handles
     }
 
-    /// Whether it may log a line now: how many it could not since the last one.
-    pub fn take_line(&self) -> Option<u32> {
-        self.lines.lock().take(time::now())
+    /// A line that it causes, if it may have one now: that may be what its guest makes it do, and the log is everybody's.
+    pub fn log(&self, level: log::Level, line: core::fmt::Arguments<'_>) {
+        let Some(missed) = self.lines.lock().take(time::now()) else { return };
+        if missed != 0 {
+            log::warn!("{}: {missed} lines are left out", self.name());
+        }
+        log::log!(level, "{}: {line}", self.name());
     }
 
     /// The object of `handle`, which must be a `K`.

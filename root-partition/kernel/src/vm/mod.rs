@@ -143,11 +143,16 @@ impl Vm {
         Ok((pages.registers, pages.message))
     }
 
-    /// Sets registers of a VP that stands still.
+    /// Sets registers of a VP that stands still; `complain` hears what is wrong with one.
     ///
     /// # Errors
     /// `InvalidArgument`, `InvalidState`.
-    pub fn set_registers(&self, vp: u32, registers: &[VmRegister]) -> Result<(), Error> {
+    pub fn set_registers(
+        &self,
+        vp: u32,
+        registers: &[VmRegister],
+        complain: impl FnOnce(core::fmt::Arguments<'_>),
+    ) -> Result<(), Error> {
         self.still(vp)?;
         let registers: Vec<HvRegisterAssoc> = registers
             .iter()
@@ -157,7 +162,7 @@ impl Vm {
                 value: HvRegisterValue { low: register.value[0], high: register.value[1] },
             })
             .collect();
-        self.inner.partition().set_registers(vp, &registers)
+        self.inner.partition().set_registers(vp, &registers, complain)
     }
 
     /// Reads registers of a VP that stands still.
