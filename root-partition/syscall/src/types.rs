@@ -207,14 +207,28 @@ pub struct DiskAttach {
     pub reserved: u32,
 }
 
+/// What a guest's heartbeat service says of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct Heartbeat(u32);
+
+impl Heartbeat {
+    /// Nothing yet: the guest has no such service that listens.
+    pub const UNKNOWN: Self = Self(0);
+    /// It answers.
+    pub const ALIVE: Self = Self(1);
+    /// It does not answer any more.
+    pub const LOST: Self = Self(2);
+}
+
 /// What [`Call::VmStatus`](crate::Call::VmStatus) writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct VmStatus {
     /// 0 created, 1 running, 2 stopped.
     pub state: u32,
-    /// 0 no heartbeat service in the guest yet, 1 alive, 2 lost.
-    pub heartbeat: u32,
+    /// How the guest is.
+    pub heartbeat: Heartbeat,
     /// 1 when the guest's shutdown service listens.
     pub shutdown_ready: u32,
     /// Zero.

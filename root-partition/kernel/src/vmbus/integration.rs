@@ -28,15 +28,15 @@ impl Bus {
         self.ports[SHUTDOWN].with(|service| matches!(service, Service::Shutdown(s) if s.is_ready()))
     }
 
-    /// The guest's heartbeat as [`syscall::VmStatus`] has it.
-    pub fn heartbeat(&self) -> u32 {
+    /// How the guest is.
+    pub fn heartbeat(&self) -> syscall::Heartbeat {
         self.ports[HEARTBEAT].with(|service| match service {
             Service::Heartbeat(heartbeat) => match heartbeat.health() {
-                Health::Unknown => 0,
-                Health::Alive => 1,
-                Health::Lost => 2,
+                Health::Unknown => syscall::Heartbeat::UNKNOWN,
+                Health::Alive => syscall::Heartbeat::ALIVE,
+                Health::Lost => syscall::Heartbeat::LOST,
             },
-            _ => 0,
+            _ => syscall::Heartbeat::UNKNOWN,
         })
     }
 

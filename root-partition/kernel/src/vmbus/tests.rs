@@ -4,6 +4,7 @@ use super::played::Guest;
 use crate::vmbus::bus::Bus;
 use alloc::vec::Vec;
 use core::sync::atomic::Ordering;
+use syscall::Heartbeat;
 use vmbus::packet::{Descriptor, packet_type};
 use vmbus::protocol::{CloseChannel, GpadlTeardown, Header, MessageType, OfferChannel, read};
 use vmbus::ring::header;
@@ -74,15 +75,15 @@ fn heartbeat_time_and_shutdown_go_through_the_rings() {
     let mut channel = guest.open(heartbeat, 16);
     assert_eq!(kinds(&guest.posts()), [10, 6].to_vec());
     assert_eq!(guest.wire.signals.lock().pop(), Some((1, heartbeat as u16)), "asks for versions");
-    assert_eq!(guest.bus.heartbeat(), 0);
+    assert_eq!(guest.bus.heartbeat(), Heartbeat::UNKNOWN);
     echo(&guest.bus, heartbeat, &mut channel);
     guest.bus.beat();
     echo(&guest.bus, heartbeat, &mut channel);
-    assert_eq!(guest.bus.heartbeat(), 1);
+    assert_eq!(guest.bus.heartbeat(), Heartbeat::ALIVE);
     for _ in 0..5 {
         guest.bus.beat();
     }
-    assert_eq!(guest.bus.heartbeat(), 2);
+    assert_eq!(guest.bus.heartbeat(), Heartbeat::LOST);
 
     let mut channel = guest.open(time, 40);
     echo(&guest.bus, time, &mut channel);
@@ -137,7 +138,7 @@ fn a_guest_that_breaks_its_ring_can_close_it_and_open_it_again() {
     echo(&guest.bus, heartbeat, &mut channel);
     guest.bus.beat();
     echo(&guest.bus, heartbeat, &mut channel);
-    assert_eq!(guest.bus.heartbeat(), 1);
+    assert_eq!(guest.bus.heartbeat(), Heartbeat::ALIVE);
 }
 
 #[test]

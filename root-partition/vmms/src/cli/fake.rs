@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use syscall::worker::{FromWorker, ToWorker};
 use syscall::{
-    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn, VmCreate,
-    VmShare, VmStatus, VpStatistics, WaitEntry,
+    Error, Heartbeat, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn,
+    VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
 /// What a test and the fake share.
@@ -341,7 +341,7 @@ impl System for Fake {
     fn vm_status(&self, _vm: &FakeVm) -> VmStatus {
         VmStatus {
             state: 1,
-            heartbeat: u32::from(self.0.listens.get()),
+            heartbeat: if self.0.listens.get() { Heartbeat::ALIVE } else { Heartbeat::UNKNOWN },
             uptime: 650_000_000,
             ..VmStatus::default()
         }

@@ -14,7 +14,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use hv_abi::stats::ExitReason;
 use serde::Serialize;
-use syscall::{HostInfo, VM_COUNTERS, VmCounter, VmStatus, VpStatistics};
+use syscall::{Heartbeat, HostInfo, VM_COUNTERS, VmCounter, VmStatus, VpStatistics};
 
 /// What stands for nothing in a table.
 const NOTHING: &str = "-";
@@ -72,16 +72,16 @@ fn disks(definition: &Definition) -> String {
 /// The state, and how the guest is when it tells.
 fn state(state: State, status: Option<&VmStatus>) -> String {
     match status.map(|status| status.heartbeat) {
-        Some(1) if state == State::Running => alloc::format!("{state} (healthy)"),
-        Some(2) if state == State::Running => alloc::format!("{state} (no heartbeat)"),
+        Some(Heartbeat::ALIVE) if state == State::Running => alloc::format!("{state} (healthy)"),
+        Some(Heartbeat::LOST) if state == State::Running => alloc::format!("{state} (no heartbeat)"),
         _ => state.to_string(),
     }
 }
 
 fn heartbeat(status: &VmStatus) -> &'static str {
     match status.heartbeat {
-        0 => "none",
-        1 => "healthy",
+        Heartbeat::UNKNOWN => "none",
+        Heartbeat::ALIVE => "healthy",
         _ => "lost",
     }
 }
