@@ -74,6 +74,10 @@ impl Regions {
     }
 
     /// Gives the tables of a region in which nothing is mapped to `frames`, zeroed.
+    ///
+    /// Nobody waits for the other processors: until one catches up it may still walk through these tables, in what they are
+    /// by then, but only by speculation, for it names no address of the region before; and what it remembers of that goes
+    /// when it catches up, which finds the entry above gone (it was written before [`CHANGES`] moved on).
     pub fn release(&self, region: u32, frames: &mut dyn FnMut(SpaPage)) {
         let Some(address) = address(region, 0) else { return };
         let root = self.0.lock();

@@ -36,7 +36,8 @@ const LAG: u64 = 16;
 #[must_use]
 #[inline]
 fn virtual_time(time: u64, weight: u32) -> u64 {
-    // At the least weight a year of 64 processors is less than 64 bits; at the greatest a microsecond is one unit.
+    // At the least weight a year of 58 processors, or three months of 240, is less than 64 bits; at the greatest a
+    // microsecond is one unit.
     const SCALE: u64 = 1000;
     time.saturating_mul(SCALE).div_ceil(u64::from(weight.max(1)))
 }
