@@ -126,8 +126,13 @@ impl Machine for FakeMachine {
     fn fatal(&self, why: &'static str) -> ! {
         panic!("{why}")
     }
-    fn cpuid(&self, leaf: u32, _: u32) -> [u32; 4] {
-        if leaf == 0 { [0xD, 0, 0, 0] } else { [0; 4] }
+    fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
+        match (leaf, subleaf) {
+            (0, _) => [0xD, 0, 0, 0],
+            // XSAVES, and what comes with it.
+            (0xD, 1) => [0xF, 0, 0, 0],
+            _ => [0; 4],
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use crate::machine::Machine;
 
 /// Leaf 1, ECX: CR4.OSXSAVE is set.
 const OSXSAVE: u32 = 1 << 27;
+/// Leaf 0xD, subleaf 1, EAX.
+const XSAVES: u32 = 1 << 3;
+
 /// EAX, EBX, ECX, EDX of a leaf for a root VP.
 pub fn cpuid<M: Machine>(
     hv: &Hypervisor<M>,
@@ -28,6 +31,7 @@ pub fn cpuid<M: Machine>(
             let osxsave = if cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
             [eax, ebx, (ecx & !OSXSAVE) | osxsave | HYPERVISOR_PRESENT, edx]
         }
+        0xD if subleaf == 1 => [eax & !XSAVES, ebx, ecx, edx],
         _ => [eax, ebx, ecx, edx],
     }
 }

@@ -183,6 +183,8 @@ mod tests {
         assert!(HvPrivileges::from_bits_retain(bits).contains(HvPrivileges::CREATE_PARTITIONS));
         assert!(exit(&mut vp, Exit::Cpuid, 1, 0));
         assert_eq!(vp.backend.gprs.rcx & 1 << 31, 1 << 31);
+        assert!(exit(&mut vp, Exit::Cpuid, 0xD, 1));
+        assert_eq!(vp.backend.gprs.rax, 7, "all but XSAVES");
     }
 
     #[test]

@@ -63,8 +63,6 @@ bitflags! {
         const UNRESTRICTED_GUEST = 1 << 7;
         /// INVPCID is there.
         const ENABLE_INVPCID = 1 << 12;
-        /// XSAVES and XRSTORS are there.
-        const ENABLE_XSAVES = 1 << 20;
     }
 
     /// VM-exit controls.
@@ -162,10 +160,8 @@ impl AllowedControls {
         } else {
             (0, 0)
         };
-        let mut wanted = Secondary::ENABLE_RDTSCP | Secondary::ENABLE_VPID | Secondary::ENABLE_INVPCID;
-        if !guest {
-            wanted |= Secondary::ENABLE_XSAVES;
-        }
+        // Not XSAVES, not even for the root: XRSTORS would start a processor trace, which goes to physical memory.
+        let wanted = Secondary::ENABLE_RDTSCP | Secondary::ENABLE_VPID | Secondary::ENABLE_INVPCID;
         let exit = ExitControls::SAVE_DEBUG_CONTROLS
             | ExitControls::HOST_ADDRESS_SPACE_SIZE
             | ExitControls::SAVE_PAT
@@ -230,6 +226,8 @@ mod tests {
         assert_eq!(root.pin_based & 1, 0);
         assert_eq!(root.primary & 0x0118_0C80, 0, "no ports, HLT, CR8, RDPMC, MWAIT");
         assert_eq!(root.exit & 1 << 15, 0, "interrupts stay pending");
+        let with_xsaves = AllowedControls { secondary: Allowed(HASWELL.secondary.0 | 1 << 52), ..HASWELL };
+        assert_eq!(with_xsaves.controls(Kind::Root).unwrap().secondary & 1 << 20, 0, "no XRSTORS");
     }
 
     #[test]

@@ -25,10 +25,14 @@ const PEBS_ENABLE: u32 = 0x3F1;
 const RTIT_FIRST: u32 = 0x560;
 const RTIT_LAST: u32 = 0x587;
 const DS_AREA: u32 = 0x600;
+const XSS: u32 = 0xDA0;
+const HW_FEEDBACK_PTR: u32 = 0x17D0;
+const HW_FEEDBACK_CONFIG: u32 = 0x17D1;
 
 /// The root has all but what would reach the hypervisor: its use of VT-x, where addresses lead (the APIC's, what is
 /// RAM and how it is cached), where SMM's code is, the time stamp counter, the processor's microcode, and what writes to
-/// memory past EPT: samples go to the linear address DS_AREA on whatever tables are in use, traces to a physical address.
+/// memory past EPT: samples go to the linear address DS_AREA on whatever tables are in use, traces (which XSS lets
+/// XRSTORS begin) and the hardware's feedback to a physical address.
 pub static ROOT_MSRS: MsrMap<4096> = MsrMap::open_but(&[
     (msr::TSC, msr::TSC, Access::Writes),
     (msr::APIC_BASE, msr::APIC_BASE, Access::Writes),
@@ -43,6 +47,8 @@ pub static ROOT_MSRS: MsrMap<4096> = MsrMap::open_but(&[
     (vmx::IA32_VMX_BASIC, vmx::IA32_VMX_LAST, Access::All),
     (RTIT_FIRST, RTIT_LAST, Access::Writes),
     (DS_AREA, DS_AREA, Access::Writes),
+    (XSS, XSS, Access::Writes),
+    (HW_FEEDBACK_PTR, HW_FEEDBACK_CONFIG, Access::Writes),
 ]);
 
 #[cfg(test)]
@@ -54,8 +60,10 @@ mod tests {
         for register in [vmx::IA32_FEATURE_CONTROL, vmx::IA32_VMX_BASIC, vmx::IA32_VMX_EPT_VPID_CAP] {
             assert_eq!(ROOT_MSRS.exits(register), (true, true), "{register:#x}");
         }
-        let where_memory_is = [msr::APIC_BASE, 0x200, 0x26F, 0x2FF, 0x1F2, 0x560, 0x570, 0x3F1, 0x600];
-        for register in where_memory_is.into_iter().chain([msr::TSC, msr::TSC_ADJUST, MICROCODE_UPDATE]) {
+        let where_memory_is = [msr::APIC_BASE, 0x200, 0x26F, 0x2FF, 0x1F2];
+        let past_it = [0x560, 0x570, 0x3F1, 0x600, 0xDA0, 0x17D0, 0x17D1];
+        let others = [msr::TSC, msr::TSC_ADJUST, MICROCODE_UPDATE];
+        for register in where_memory_is.into_iter().chain(past_it).chain(others) {
             assert_eq!(ROOT_MSRS.exits(register), (false, true), "{register:#x}");
         }
         for register in [msr::EFER, msr::PAT, msr::LSTAR, 0x802, 0x1A0] {
