@@ -1,6 +1,6 @@
 //! The permission maps of model-specific registers and ports (APM vol. 2, 15.10 and 15.11).
 
-use hv_abi::msr::APIC_BASE;
+use hv_abi::msr::{APIC_BASE, TSC, TSC_ADJUST};
 
 use crate::msr_map::{Access, GUESTS_OWN, MTRR_FIRST, MTRR_FIXED_LAST, MsrMap};
 use crate::seam::FixedMsr;
@@ -20,6 +20,7 @@ impl IoMap {
 pub mod msr {
     #![expect(missing_docs, reason = "the manual's names")]
     pub use hv_abi::msr::{EFER, MTRR_DEF_TYPE};
+    pub const TSC_RATIO: u32 = 0xC000_0104;
     pub const SYSCFG: u32 = 0xC001_0010;
     pub const HWCR: u32 = 0xC001_0015;
     pub const NB_CFG: u32 = 0xC001_001F;
@@ -51,10 +52,14 @@ pub static FIXED_MSRS: [FixedMsr; 4] = [
 ];
 
 /// The root has all but what would reach the hypervisor: its use of SVM, where addresses lead (the APIC's, SMM's and PCI
-/// configuration's windows, what is RAM and how it is cached), where SMM's code is, and the processor's microcode.
+/// configuration's windows, what is RAM and how it is cached), where SMM's code is, the time stamp counter, and the
+/// processor's microcode.
 pub static ROOT_MSRS: MsrMap<8192> = MsrMap::open_but(&[
     (msr::EFER, msr::EFER, Access::All),
+    (TSC, TSC, Access::Writes),
     (APIC_BASE, APIC_BASE, Access::Writes),
+    (TSC_ADJUST, TSC_ADJUST, Access::Writes),
+    (msr::TSC_RATIO, msr::TSC_RATIO, Access::Writes),
     (MTRR_FIRST, MTRR_FIXED_LAST, Access::Writes),
     (msr::MTRR_DEF_TYPE, msr::MTRR_DEF_TYPE, Access::Writes),
     (msr::SYSCFG, msr::SYSCFG, Access::Writes),
@@ -79,6 +84,9 @@ mod tests {
             assert_eq!(ROOT_MSRS.exits(register), (true, true), "{register:#x}");
         }
         for register in [
+            TSC,
+            TSC_ADJUST,
+            msr::TSC_RATIO,
             APIC_BASE,
             msr::SMM_BASE,
             msr::MMIO_CFG_BASE,
