@@ -54,6 +54,8 @@ bitflags! {
         const MONITOR_MWAIT = 0b111 << 10;
         /// XSETBV.
         const XSETBV = 1 << 13;
+        /// RDPRU, which no guest's CPUID names.
+        const RDPRU = 1 << 14;
     }
 
     /// Groups of fields that the processor may keep in a cache between runs (offset 0C0h): a bit that is set says that
@@ -312,6 +314,8 @@ mod tests {
 
     #[test]
     fn bits_are_where_the_manual_has_them() {
+        // No RDTSCP, no ICEBP, no trap behind a write.
+        assert_eq!(MoreIntercepts::all().bits(), 0x7E7F);
         let control =
             InterruptControl::new().with_v_irq(true).with_v_intr_prio(0xF).with_v_intr_masking(true);
         assert_eq!(control.into_bits(), 1 << 8 | 0xF << 16 | 1 << 24);

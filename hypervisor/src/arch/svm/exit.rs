@@ -60,7 +60,7 @@ impl SvmProcessor {
         const VMLOAD: u64 = 0x82;
         const SKINIT: u64 = 0x86;
         const MONITOR: u64 = 0x8A;
-        const MWAIT_ARMED: u64 = 0x8C;
+        const RDPRU: u64 = 0x8E;
         self.outside.length = 0;
         match code {
             exit_code::NMI => {
@@ -96,7 +96,7 @@ impl SvmProcessor {
                 self.measure(if code == exit_code::INVD { Opcode::Invd } else { Opcode::Wbinvd });
                 Exit::WriteBackInvalidate
             }
-            exit_code::INVLPGA | exit_code::VMRUN | VMLOAD..=SKINIT | MONITOR..=MWAIT_ARMED => {
+            exit_code::INVLPGA | exit_code::VMRUN | VMLOAD..=SKINIT | MONITOR..=RDPRU => {
                 Exit::UndefinedInstruction
             }
             exit_code::EXCEPTION..=exit_code::EXCEPTION_LAST => {
