@@ -33,7 +33,7 @@ pub enum State {
     Finalized = 3,
 }
 
-/// A partition. Locks, in this order: `connections`, then `lifecycle`, then `memory`, then the root's memory, then
+/// A partition. Locks, in this order: `lifecycle`, then `connections`, then `memory`, then the root's memory, then
 /// `pool` of any partition.
 pub struct Partition<M: Machine> {
     /// Its id.
