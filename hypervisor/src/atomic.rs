@@ -3,7 +3,7 @@
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+pub use model::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 /// In a loop that waits for another processor.
 #[inline(always)]
@@ -14,9 +14,56 @@ pub fn pause() {
     loom::thread::yield_now();
 }
 
-/// Between a `SeqCst` store and a `SeqCst` load of something else, for loom, which takes both for less than they are.
-#[inline(always)]
-pub fn announced() {
-    #[cfg(loom)]
-    loom::sync::atomic::fence(Ordering::SeqCst);
+/// loom's, which takes `SeqCst` for less than it is: a store or a change with it is followed here by the fence that it is on
+/// x86 (XCHG, a LOCK prefix; SDM vol. 3A, 10.2.3.9). A load is none, as it is a MOV there, and nothing weaker is: so what
+/// loom explores stands on the orderings that the code says.
+#[cfg(loom)]
+mod model {
+    use loom::sync::atomic;
+    pub use loom::sync::atomic::Ordering;
+
+    macro_rules! atomics {
+        ($($name:ident $value:ty: $($change:ident)*;)*) => { $(
+            #[derive(Debug, Default)]
+            pub struct $name(atomic::$name);
+
+            impl $name {
+                pub fn new(value: $value) -> Self {
+                    Self(atomic::$name::new(value))
+                }
+                pub fn load(&self, order: Ordering) -> $value {
+                    self.0.load(order)
+                }
+                pub fn store(&self, value: $value, order: Ordering) {
+                    self.0.store(value, order);
+                    fence_of(order);
+                }
+                pub fn fetch_update(
+                    &self,
+                    success: Ordering,
+                    failure: Ordering,
+                    f: impl FnMut($value) -> Option<$value>,
+                ) -> Result<$value, $value> {
+                    self.0.fetch_update(success, failure, f).inspect(|_| fence_of(success))
+                }
+                $(pub fn $change(&self, value: $value, order: Ordering) -> $value {
+                    let before = self.0.$change(value, order);
+                    fence_of(order);
+                    before
+                })*
+            }
+        )* };
+    }
+
+    atomics! {
+        AtomicBool bool: swap;
+        AtomicU32 u32: swap fetch_or fetch_and;
+        AtomicU64 u64: swap fetch_or fetch_and fetch_add;
+    }
+
+    fn fence_of(order: Ordering) {
+        if order == Ordering::SeqCst {
+            atomic::fence(order);
+        }
+    }
 }

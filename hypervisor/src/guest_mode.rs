@@ -5,11 +5,11 @@
 //! So either it sees the change before the guest runs, or they see it in guest mode (loom tests it). They never wait for
 //! what the guest does: a kick cannot be held up.
 
-use crate::atomic::{Ordering, announced, pause};
+use crate::atomic::{Ordering, pause};
 
 /// The word behind it: an atomic `u64` (loom's is another).
 pub trait Word {
-    /// Adds 1, sequentially consistent.
+    /// Adds 1, sequentially consistent: on x86 nothing behind it is read before it is seen.
     fn announce(&self);
     /// Reads it in that order.
     fn look(&self, order: Ordering) -> u64;
@@ -37,7 +37,7 @@ macro_rules! word {
 }
 word!(core::sync::atomic::AtomicU64);
 #[cfg(loom)]
-word!(loom::sync::atomic::AtomicU64);
+word!(crate::atomic::AtomicU64);
 
 /// Entries and exits so far: odd while in guest mode. Only its processor writes it.
 #[derive(Debug, Default)]
@@ -52,7 +52,6 @@ impl<W: Word> GuestMode<W> {
     #[inline]
     pub fn enter(&self) {
         self.0.announce();
-        announced();
     }
     /// It has left.
     #[inline]
@@ -62,7 +61,6 @@ impl<W: Word> GuestMode<W> {
     /// For another processor, after it has changed something: whether this one is inside.
     #[inline]
     pub fn stay(&self) -> Option<Stay> {
-        announced();
         let entries = self.0.look(Ordering::SeqCst);
         (entries % 2 == 1).then_some(Stay(entries))
     }
@@ -85,9 +83,8 @@ impl<W: Word> GuestMode<W> {
 mod loom_tests {
     use super::*;
     use crate::apic::{Posted, hazard};
-    use crate::atomic::AtomicBool;
+    use crate::atomic::{AtomicBool, AtomicU64};
     use loom::sync::Arc;
-    use loom::sync::atomic::AtomicU64;
 
     /// A flush is complete when the one who asked for it goes on: the guest, which may hold an old translation from
     /// before, is not inside with it.

@@ -5,7 +5,7 @@
 //! request is either seen by the owner or its bit is still set when the owner tests the word next (loom tests both).
 
 use super::vectors::AtomicVectors;
-use crate::atomic::{AtomicBool, AtomicU32, Ordering, announced};
+use crate::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Bits of the hazard word: what has to be looked at before the next entry.
 pub mod hazard {
@@ -53,7 +53,6 @@ impl Posted {
     /// The hazard word: 0 when there is nothing to do.
     #[inline]
     pub fn hazard(&self) -> u32 {
-        announced();
         self.hazard.load(Ordering::SeqCst)
     }
     /// Whether there is something that an owner which is about to enter must not leave for the next exit.
@@ -74,7 +73,6 @@ impl Posted {
     #[inline]
     pub fn raise(&self, bits: u32) {
         self.hazard.fetch_or(bits, Ordering::SeqCst);
-        announced();
     }
 
     /// Clears bits of the hazard word: what they say is void.
