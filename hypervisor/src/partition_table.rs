@@ -1,7 +1,7 @@
 //! The partitions there are, by id.
 //!
-//! An id is a serial number and, in its low byte, a slot; serial numbers are never used again, so an old id finds
-//! nothing. A partition goes when nobody has a [`Guard`] on it.
+//! An id is a serial number and, in its low byte, a slot; a serial number is not used again before all others were, so
+//! an old id finds nothing. A partition goes when nobody has a [`Guard`] on it.
 
 use core::ops::Deref;
 
@@ -18,8 +18,8 @@ use crate::slot::{Guard, Slot};
 
 /// Bits of an id that are the slot.
 const SLOT_BITS: u32 = 8;
-/// One above the last serial number: ids fit 32 bits, as `DISPATCH_VP` takes them.
-const SERIALS: u64 = 1 << (32 - SLOT_BITS);
+/// Serial numbers, from 1 on: ids fit 32 bits, as `DISPATCH_VP` takes them.
+const SERIALS: u64 = (1 << (32 - SLOT_BITS)) - 1;
 const _: () = assert!(MAX_PARTITIONS == 1 << SLOT_BITS);
 
 /// All partitions but the root.
@@ -81,13 +81,10 @@ impl<M: Machine> Hypervisor<M> {
         self.partitions.get(self.machine, id).map(PartitionRef::Counted).ok_or(HvStatus::INVALID_PARTITION_ID)
     }
 
-    /// Makes a partition from the root's pool.
+    /// Makes a partition from the root's pool. `NO_RESOURCES`: there are as many as there can be.
     pub fn create_partition(&self) -> HvResult<HvPartitionId> {
         let mut serial = self.partitions.serial.lock();
-        let next = serial.wrapping_add(1);
-        if next >= SERIALS {
-            return Err(HvStatus::NO_RESOURCES);
-        }
+        let next = (*serial % SERIALS).wrapping_add(1);
         let free = (0_u32..).zip(&self.partitions.slots).find(|(n, s)| *n > ROOT_SLOT && !s.is_filled());
         let (number, slot) = free.ok_or(HvStatus::NO_RESOURCES)?;
         let id = HvPartitionId(next << SLOT_BITS | u64::from(number));
@@ -112,5 +109,24 @@ impl<M: Machine> Hypervisor<M> {
         let object = Object::clear(slot, at, 1).ok_or(HvStatus::OBJECT_IN_USE)?;
         object.remove(self.machine, &mut self.root.pool.lock());
         Ok(())
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::fake_machine::Root;
+
+    #[test]
+    fn serial_numbers_begin_again_beside_those_in_use() {
+        let mut root = Root::new();
+        let first = root.guest(20);
+        *root.hv.partitions.serial.lock() = SERIALS - 1;
+        let (last, again) = (root.guest(20), root.guest(20));
+        assert_eq!((last.0 >> SLOT_BITS, again.0 >> SLOT_BITS), (SERIALS, 1));
+        assert!(u32::try_from(last.0).is_ok() && again != first);
+        for id in [first, last, again] {
+            assert_eq!(root.end(id), 20);
+        }
     }
 }

@@ -5,7 +5,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 open_enum! {
-    /// `HV_PARTITION_ID`. Never reused until the machine restarts.
+    /// `HV_PARTITION_ID`. Not used again before sixteen million others were.
     pub struct HvPartitionId(u64) {
         /// Own: the partition that the boot loader started.
         ROOT = 1,
@@ -42,7 +42,8 @@ pub mod creation_flags {
 /// | Out | [`CreatePartitionOutput`] partition id | @0 u64 |
 ///
 /// The partition has no memory: deposit, then `INITIALIZE_PARTITION`. Takes a few pages of the *caller's own* pool:
-/// `INSUFFICIENT_MEMORY` when that (deposit to `SELF`) is too small.
+/// `INSUFFICIENT_MEMORY` when that (deposit to `SELF`) is too small, `NO_RESOURCES` when there are 254 partitions beside the
+/// root.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CreatePartition {

@@ -5,6 +5,7 @@
 mod budget;
 #[cfg(not(test))]
 pub mod call;
+mod deposits;
 mod flags;
 #[cfg(not(test))]
 mod interface;

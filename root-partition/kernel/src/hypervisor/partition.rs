@@ -1,7 +1,7 @@
 //! A guest partition, from its creation to the return of its last page.
 
 use super::call;
-use super::pool::{DEPOSIT, deposit, refused, with_deposits, withdraw, withdraw_own};
+use super::pool::{refused, with_deposits, withdraw, withdraw_own};
 use alloc::boxed::Box;
 use hv_abi::interrupt::{
     AssertVirtualInterrupt, InstallIntercept, InterceptType, InterruptControl, InterruptType, access,
@@ -41,7 +41,7 @@ impl Partition {
     /// Makes one for `vps` virtual processors.
     ///
     /// # Errors
-    /// `OutOfMemory`, `Io`.
+    /// `OutOfMemory`, `LimitReached`, `Io`.
     pub fn create(vps: u32) -> Result<Self, Error> {
         let input = CreatePartition {
             flags: creation_flags::GUEST,
@@ -105,25 +105,23 @@ impl Partition {
         const LARGE: u64 = 2 << 20;
         let mut done = 0;
         while done < sources.len() {
-            let header = MapGpaPages {
-                target_partition_id: self.id,
-                target_gpa_base: (gpa + done as u64 * LARGE) / PAGE,
-                map_flags: (MapGpaFlags::RAM | MapGpaFlags::LARGE_PAGE).bits(),
-                padding: 0,
-            };
-            let mut pages = [0_u64; 256];
-            let batch = sources.len().min(done + pages.len()) - done;
-            for (page, source) in pages.iter_mut().zip(&sources[done..]) {
-                *page = source / PAGE;
-            }
-            let (count, result) =
-                call::rep::<u64, u64>(CallCode::MAP_GPA_PAGES, &header, &pages[..batch], &mut []);
-            done += count;
-            match result {
-                Ok(()) => {}
-                Err(HvStatus::INSUFFICIENT_MEMORY) => deposit(self.id, DEPOSIT)?,
-                Err(status) => return Err(refused("map guest memory")(status)),
-            }
+            self.with_deposits("map guest memory", || {
+                let header = MapGpaPages {
+                    target_partition_id: self.id,
+                    target_gpa_base: (gpa + done as u64 * LARGE) / PAGE,
+                    map_flags: (MapGpaFlags::RAM | MapGpaFlags::LARGE_PAGE).bits(),
+                    padding: 0,
+                };
+                let mut pages = [0_u64; 256];
+                let batch = sources.len().min(done + pages.len()) - done;
+                for (page, source) in pages.iter_mut().zip(&sources[done..]) {
+                    *page = source / PAGE;
+                }
+                let (count, result) =
+                    call::rep::<u64, u64>(CallCode::MAP_GPA_PAGES, &header, &pages[..batch], &mut []);
+                done += count;
+                result
+            })?;
         }
         Ok(())
     }

@@ -1,37 +1,39 @@
 //! Memory that the hypervisor has from us: pages deposited in a partition's pool, and what comes back of them.
 
-use super::call;
+use super::{call, deposits};
 use crate::memory::{give_back, take};
 use hv_abi::memory::{DepositMemory, WithdrawMemory};
 use hv_abi::{CallCode, HvPartitionId, HvResult, HvStatus};
 use syscall::Error;
 
 /// Pages that are deposited at a time.
-pub(super) const DEPOSIT: usize = 16;
+const DEPOSIT: usize = 16;
 const PAGE: u64 = 4096;
 
 /// What the hypervisor refused, in the log, and as a system call's error.
 pub(super) fn refused(what: &str) -> impl FnOnce(HvStatus) -> Error + '_ {
-    move |status| match status {
-        HvStatus::NO_RESOURCES => {
-            log::warn!("{what}: the hypervisor has as many as there can be");
-            Error::LimitReached
+    move |status| {
+        let error = deposits::error_of(status);
+        match error {
+            Error::LimitReached => log::warn!("{what}: the hypervisor has as many as there can be"),
+            Error::OutOfMemory => log::warn!("{what}: the hypervisor has too little memory"),
+            _ => log::error!("{what}: the hypervisor answers {status:?}"),
         }
-        _ => {
-            log::error!("{what}: the hypervisor answers {status:?}");
-            Error::Io
-        }
+        error
     }
 }
 
-/// Gives `count` pages of RAM to a partition's pool.
-pub(super) fn deposit(partition: HvPartitionId, count: usize) -> Result<(), Error> {
+/// Gives [`DEPOSIT`] pages of RAM to a partition's pool, or as many as there are.
+fn deposit(partition: HvPartitionId) -> Result<(), Error> {
     let mut pages = [0_u64; DEPOSIT];
     let mut taken = 0;
-    for page in pages.iter_mut().take(count) {
+    for page in &mut pages {
         let Some(address) = take(1) else { break };
         *page = address / PAGE;
         taken += 1;
+    }
+    if taken == 0 {
+        return Err(Error::OutOfMemory);
     }
     let pages = &pages[..taken];
     let header = DepositMemory { partition_id: partition };
@@ -40,25 +42,23 @@ pub(super) fn deposit(partition: HvPartitionId, count: usize) -> Result<(), Erro
         give_back(page * PAGE, 1);
     }
     match result {
-        Ok(()) if taken == 0 => Err(Error::OutOfMemory),
         Ok(()) => Ok(()),
         Err(_) if done > 0 => Ok(()),
         Err(status) => Err(refused("deposit")(status)),
     }
 }
 
-/// Does `f`, depositing to `pool` for as long as that has too little.
+/// Does `f`, depositing to `pool` for as long as that has too little; what it then does not need comes back.
 pub(super) fn with_deposits<T>(
     pool: HvPartitionId,
     what: &str,
-    mut f: impl FnMut() -> HvResult<T>,
+    f: impl FnMut() -> HvResult<T>,
 ) -> Result<T, Error> {
-    loop {
-        match f() {
-            Err(HvStatus::INSUFFICIENT_MEMORY) => deposit(pool, DEPOSIT)?,
-            result => return result.map_err(refused(what)),
-        }
+    let result = deposits::repeat(f, || deposit(pool)).and_then(|result| result.map_err(refused(what)));
+    if result.is_err() {
+        withdraw(pool);
     }
+    result
 }
 
 /// Takes back every page of a pool that is free.

@@ -44,7 +44,7 @@ pub struct Vm {
 /// Makes a virtual machine with its memory and virtual processors, all stopped.
 ///
 /// # Errors
-/// `Unsupported`: no hypervisor; `InvalidArgument`, `OutOfMemory`, `Io`.
+/// `Unsupported`: no hypervisor; `InvalidArgument`, `OutOfMemory`, `LimitReached`, `Io`.
 pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     if !hypervisor::is_present() {
         return Err(Error::Unsupported);
