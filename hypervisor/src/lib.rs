@@ -14,6 +14,17 @@
 //! SynIC pages, counters, a guest's memory, the root's memory, the root's tables, any pool. A VP's state is never waited
 //! for.
 //!
+//! What the machine lets the root do all the same, which owns its devices, so that what is above does not hold against a
+//! root that means harm:
+//!
+//! * DMA: no IOMMU is used yet. The first line at boot says so.
+//! * Processors that did not start, because there are more than the hypervisor has room for or they took too long: the
+//!   root's INIT and start-up IPI have them run its code outside of any partition. A line at boot says so. (A processor
+//!   that did start takes no notice of either.)
+//! * Sleep (ACPI S1 to S4 through PM1_CNT): the firmware wakes the machine in code that the root named, with the
+//!   hypervisor off.
+//! * Whatever the firmware has left open to any system: SMM, its flash memory, the chipset's registers.
+//!
 //! The way in: [`Hypervisor::start`], then [`Hypervisor::run_root`] on a processor. From there [`hypercall`] takes calls
 //! apart (one type a call), and [`Hypervisor::dispatch`] runs a guest: [`exit`] deals with what stopped it.
 //!

@@ -115,7 +115,7 @@ fn announce(hand_off: &HandOff, online: usize) {
     );
     let missing = (hand_off.machine.processor_count as usize).saturating_sub(online);
     if missing > 0 {
-        say!("Bulkhead: {missing} more processors did not start and are not used");
+        say!("Bulkhead: {missing} more processors did not start: they are not used, and not contained");
     }
     if hand_off.machine.processors_left_out > 0 {
         let beyond = hand_off.machine.processors_left_out;

@@ -2,7 +2,7 @@
 //! root's (APM vol. 2, 16).
 #![expect(unsafe_code, reason = "the APIC's registers")]
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use handoff::space;
 
@@ -69,6 +69,8 @@ fn register(offset: u64) -> &'static AtomicU32 {
 pub fn send(target: u32, message: Message) {
     if is_x2apic() {
         let value = u64::from(target) << 32 | u64::from(message.command());
+        // What the other is to see is there before the interrupt: writing this register waits for nothing.
+        fence(Ordering::SeqCst);
         // SAFETY: the register exists in this mode; what is sent is the caller's business.
         unsafe { cpu::wrmsr(X2APIC_ICR, value) };
         return;
