@@ -61,6 +61,9 @@ macro_rules! whole_machine {
                 bios {
                     a_cd_boots,
                 }
+                channels {
+                    every_processor_has_its_channel_and_all_carry_requests,
+                }
                 conformance {
                     a_guest_gets_the_processor_of_the_manuals,
                 }
@@ -105,9 +108,6 @@ macro_rules! whole_machine {
 whole_machine! {
     amd = crate::Kind::Amd;
     shared {
-        channels {
-            every_processor_has_its_channel_and_all_carry_requests,
-        }
         smp {
             guests_compute_right_on_two_processors,
             guests_compute_right_on_four_processors,
