@@ -58,6 +58,12 @@ impl Bulkhead {
         Off { processors: Some(processors), ..Off::new(place)? }.boot()
     }
 
+    /// The same, with so many MiB of memory in Bochs, whose machine has less than QEMU's.
+    pub fn boot_with_processors_and_memory(kind: Kind, processors: u32, memory: u64) -> Result<Self> {
+        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
+        Off { processors: Some(processors), memory: Some(memory), ..Off::new(place)? }.boot()
+    }
+
     /// Boots it in QEMU with the disk on another bus.
     pub fn boot_from(bus: Bus) -> Result<Self> {
         Self::boot_with(bus, "")
@@ -114,6 +120,8 @@ pub struct Off {
     adjust: fn(&mut Description),
     /// If other than the machine's usual number.
     processors: Option<u32>,
+    /// In Bochs.
+    memory: Option<u64>,
 }
 
 impl Off {
@@ -125,7 +133,7 @@ impl Off {
             Place::Bochs(_) => artifacts.own_copy(IMAGE, folder.path())?,
         };
         let adjust = |_: &mut Description| ();
-        Ok(Self { artifacts, folder, disk, place, command_line: "", adjust, processors: None })
+        Ok(Self { artifacts, folder, disk, place, command_line: "", adjust, processors: None, memory: None })
     }
 
     /// Boots it.
@@ -147,6 +155,7 @@ impl Off {
                 let mut description = bochs::Description::new(bochs::Boot::Cd(self.artifacts.file(CD)));
                 description.model = model.to_owned();
                 description.processors = self.processors.unwrap_or(description.processors);
+                description.memory = self.memory.unwrap_or(description.memory);
                 description.disk = Some(bochs::Disk { file, throwaway: false });
                 Machine::start_bochs(&description)?
             }

@@ -26,21 +26,22 @@ mod top;
 
 use machine_tests::kind::Kind;
 
-/// Makes a machine's tests: of suites that are written for every machine, and of its own.
+/// Makes a machine's tests: of suites that are written for every machine, and of its own. What is `#[ignore]`d runs at
+/// night only: `cargo xtask test --nightly`.
 macro_rules! machine {
     (
         $machine:ident = $kind:expr;
-        shared { $($suite:ident { $($test:ident,)* })* }
-        own { $($own:ident { $($own_test:ident,)* })* }
+        shared { $($suite:ident { $($(#[$when:meta])* $test:ident,)* })* }
+        own { $($own:ident { $($(#[$own_when:meta])* $own_test:ident,)* })* }
     ) => {
         mod $machine {
             $(mod $suite {
-                $(#[test] fn $test() -> anyhow::Result<()> {
+                $(#[test] $(#[$when])* fn $test() -> anyhow::Result<()> {
                     crate::times::timed(module_path!(), stringify!($test), || crate::$suite::$test($kind))
                 })*
             })*
             $(mod $own {
-                $(#[test] fn $own_test() -> anyhow::Result<()> {
+                $(#[test] $(#[$own_when])* fn $own_test() -> anyhow::Result<()> {
                     crate::times::timed(module_path!(), stringify!($own_test), crate::$own::$own_test)
                 })*
             })*
@@ -127,6 +128,10 @@ whole_machine! {
             processors_that_lack_something_are_refused,
             a_missing_or_damaged_file_is_named_and_the_firmware_goes_on,
         }
+        soak {
+            #[ignore = "takes half an hour"]
+            everything_at_random,
+        }
         scale {
             processors_up_to_the_limit_start_and_the_others_are_counted,
             two_hundred_and_fifty_six_gibibytes_are_used,
@@ -150,8 +155,12 @@ whole_machine! {
     intel = crate::Kind::Intel;
     shared {
         smp {
-            a_guest_adds_up_on_two_processors,
-            a_guest_adds_up_on_four_processors,
+            a_guest_is_right_on_two_processors,
+            a_guest_is_right_on_four_processors,
+            #[ignore = "takes most of an hour in Bochs"]
+            guests_compute_right_on_two_processors,
+            #[ignore = "takes most of an hour in Bochs"]
+            guests_compute_right_on_four_processors,
         }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,

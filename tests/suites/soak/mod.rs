@@ -30,9 +30,7 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-#[test]
-#[ignore = "takes half an hour: cargo xtask test --soak"]
-fn everything_at_random() -> Result<()> {
+pub fn everything_at_random() -> Result<()> {
     let minutes = number(SOAK_MINUTES).unwrap_or(30);
     let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(1, |time| time.as_secs());
     let seed = number(SOAK_SEED).unwrap_or_else(now);

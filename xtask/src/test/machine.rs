@@ -58,8 +58,9 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
     if let Some(filter) = &options.filter {
         command.arg(filter);
     }
-    if options.soak {
-        command.args(["--ignored", "--nocapture", "soak"]);
+    if options.is_nightly() {
+        command.args(["--ignored", "--nocapture"]);
+        command.args(options.soak.then_some("soak"));
         command.env(SOAK_MINUTES, options.soak_minutes.to_string());
         command.envs(options.soak_seed.map(|seed| (SOAK_SEED, seed.to_string())));
     }

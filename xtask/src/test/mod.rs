@@ -39,10 +39,13 @@ pub struct Options {
     /// Whole machines of this kind only.
     #[arg(long)]
     machine: Option<Machine>,
-    /// Only this: everything at once and at random in one machine, for long.
+    /// Only the tests that take long: the soak, and stress-ng in guests with 1, 2, 4 and 8 processors on VT-x.
+    #[arg(long, conflicts_with = "stages")]
+    nightly: bool,
+    /// Only this of them: everything at once and at random in one machine.
     #[arg(long, conflicts_with_all = ["stages", "filter", "machine"])]
     soak: bool,
-    /// For how long.
+    /// For how long it is soaked.
     #[arg(long, value_name = "MINUTES", default_value_t = 30)]
     soak_minutes: u32,
     /// Where its random numbers begin: the same one makes the same choices. Another one each time by default.
@@ -51,6 +54,13 @@ pub struct Options {
     /// Machines that run at the same time.
     #[arg(long, default_value_t = 2)]
     machines: usize,
+}
+
+impl Options {
+    /// Whether the tests that take long are run, and nothing else.
+    fn is_nightly(&self) -> bool {
+        self.nightly || self.soak
+    }
 }
 
 /// A group of checks.
@@ -72,7 +82,7 @@ enum Stage {
 pub fn run(paths: &Paths, options: &Options) -> Result<ExitCode> {
     let mut total = Counts::default();
     for &stage in Stage::value_variants() {
-        let wanted = if options.soak { &[Stage::Machine][..] } else { &options.stages };
+        let wanted = if options.is_nightly() { &[Stage::Machine][..] } else { &options.stages };
         if !wanted.is_empty() && !wanted.contains(&stage) {
             continue;
         }
