@@ -119,7 +119,9 @@ fn announce(hand_off: &HandOff, online: usize) {
     }
     if hand_off.machine.processors_left_out > 0 {
         let beyond = hand_off.machine.processors_left_out;
-        say!("Bulkhead: {beyond} more processors are not used: there can be {MAX_PROCESSORS}");
+        say!(
+            "Bulkhead: {beyond} more processors are not used: there can be {MAX_PROCESSORS}, and they are not contained"
+        );
     }
 }
 
