@@ -28,7 +28,8 @@ impl<M: Machine> Hypervisor<M> {
                 let _ = inside.push((number, processor, stay));
             }
         }
-        for (number, processor, stay) in inside {
+        // By reference: to consume the list is to copy it.
+        for &(number, processor, stay) in &inside {
             processor.mode.wait(stay, || self.machine.kick(number));
         }
     }
