@@ -3,6 +3,7 @@
 use super::body;
 use super::catch::{Then, attempt, attempt_with};
 use super::event::{Outcome, yes};
+use super::priority;
 use super::processor::{rdmsr, rdtsc, wrmsr, wrmsr_now};
 use super::{PATIENCE, Spared, probe};
 
@@ -134,6 +135,7 @@ pub fn run(spared: Spared) {
     );
     probe!("interrupt while the timer runs ends hlt", "{}", timer_ends_hlt());
     probe!("interrupt of the deadline timer ends hlt", "{}", deadline_ends_hlt());
+    priority::run();
     nmi();
 }
 

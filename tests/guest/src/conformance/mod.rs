@@ -19,6 +19,7 @@ mod msr;
 mod page;
 mod paging;
 mod ports;
+mod priority;
 mod processor;
 mod second;
 mod several;

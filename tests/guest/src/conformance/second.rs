@@ -154,8 +154,8 @@ fn vectors_are_apart() -> bool {
     }
     attempt(
         body!(
-            "vpxor ymm0, ymm0, ymm1",
-            "vpxor ymm0, ymm0, ymm15",
+            "vxorps ymm0, ymm0, ymm1",
+            "vxorps ymm0, ymm0, ymm15",
             "vmovdqu [rdi + 32], ymm0",
             "fistp qword ptr [rdi]",
             "vzeroall"
