@@ -82,15 +82,15 @@ pub extern "C" fn enable_x2apic(_: *mut u64) {
     wrmsr(0x80F, 0x1FF);
 }
 
-/// Sends itself an interrupt; ticks until the ICR write returns (interrupts off), or until the handler has run.
-fn self_ipi(handled: bool) -> u64 {
+/// Sends itself an interrupt with `send`; ticks until that returns (interrupts off), or until the handler has run.
+fn self_ipi(handled: bool, send: impl FnOnce()) -> u64 {
     let before = INTERRUPTS.load(Ordering::Relaxed);
     if handled {
         // SAFETY: the interrupt table is installed.
         unsafe { asm!("sti") };
     }
     let start = rdtsc();
-    wrmsr(0x830, 0x4_0000 | u64::from(COUNTED_VECTOR));
+    send();
     let returned = rdtsc();
     // SAFETY: as above; the interrupt is taken here at the latest.
     unsafe { asm!("sti", "nop", "nop", "cli") };
@@ -124,8 +124,15 @@ pub fn run() -> ! {
         });
     }
     if attempt(enable_x2apic, &mut []).is_none() {
-        sample("self-ipi-write", || self_ipi(false));
-        sample("self-ipi-handled", || self_ipi(true));
+        let icr = || wrmsr(0x830, 0x4_0000 | u64::from(COUNTED_VECTOR));
+        sample("self-ipi-write", || self_ipi(false, icr));
+        sample("self-ipi-handled", || self_ipi(true, icr));
+        sample("self-ipi-register-handled", || self_ipi(true, || wrmsr(0x83F, u64::from(COUNTED_VECTOR))));
+        measure("eoi", || wrmsr(0x80B, 0));
+        measure("cr8-write", || {
+            // SAFETY: no interrupt is held back.
+            unsafe { asm!("mov cr8, {}", in(reg) 0_u64) };
+        });
     }
     say!("BENCH DONE");
     power_off()
