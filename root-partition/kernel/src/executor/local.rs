@@ -95,7 +95,7 @@ impl Ready {
         if account.is_over() {
             self.woken.push_back(task);
         } else {
-            self.sharing.push(account, task);
+            self.sharing.take_over(account, task);
         }
     }
 

@@ -185,6 +185,12 @@ impl<T> Queue<T> {
             let behind = account.behind.swap(0, Ordering::Relaxed);
             account.key.store(account.group().had().max(behind), Ordering::Relaxed);
         }
+        self.take_over(account, what);
+    }
+
+    /// Adds one that has waited for another processor: it goes on waiting since then. If it began anew it could be taken from
+    /// one to the next at the end of each slice, and run nowhere.
+    pub fn take_over(&mut self, account: Arc<Account>, what: T) {
         let key = account.waits_at();
         let reserved_from = account.group().reserved_from();
         self.place(key, Waiting { account, what, reserved_from });
@@ -313,6 +319,22 @@ mod tests {
             queue.push(Arc::clone(&accounts[index]), index);
         }
         ran
+    }
+
+    #[test]
+    fn one_that_another_processor_takes_has_waited() {
+        let group = account(WEIGHT).group().clone();
+        let [waits, first, second] = [(); 3].map(|()| Arc::new(Account::of(group.clone(), 0)));
+        let (mut from, mut to) = (Queue::new(), Queue::new());
+        from.push_woken(waits, "waits");
+        // Two others of its group run a slice meanwhile, each on a processor, and wait again.
+        for account in [&first, &second] {
+            account.charge(SLICE);
+        }
+        to.push(second, "ran");
+        let (account, task) = from.steal(1, 0, to.first()).unwrap();
+        to.take_over(account, task);
+        assert_eq!(to.pop(|| 0), Some("waits"));
     }
 
     #[test]

@@ -187,7 +187,7 @@ impl Machine {
         }
         if let Some((account, index)) = stolen {
             account.set_home(number as u32);
-            self.processors[number].queue.push(account, index);
+            self.processors[number].queue.take_over(account, index);
         }
         let processor = &mut self.processors[number];
         let next = processor.queue.pop(|| now);
