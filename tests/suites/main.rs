@@ -157,9 +157,9 @@ whole_machine! {
         smp {
             a_guest_is_right_on_two_processors,
             a_guest_is_right_on_four_processors,
-            #[ignore = "takes most of an hour in Bochs"]
+            #[ignore = "takes eight minutes and more in Bochs"]
             guests_compute_right_on_two_processors,
-            #[ignore = "takes most of an hour in Bochs"]
+            #[ignore = "takes eight minutes and more in Bochs"]
             guests_compute_right_on_four_processors,
         }
         bochs {
