@@ -3,7 +3,8 @@
 //! Above this trait nothing names a vendor; below it nothing knows what a partition is. The choice is made once at
 //! boot: all code above is generic over the backend, so there is no dispatch per exit.
 
-pub use extension::seam::{Access, Event, FixedMsr, Kind, PortAccess, SecondLevelFault};
+pub use extension::seam::{Access, Event, FixedMsr, Kind, PortAccess, Priorities, SecondLevelFault};
+use extension::vectors::Vectors;
 use hv_abi::SpaPage;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 use hv_abi::status::HvResult;
@@ -91,7 +92,7 @@ pub enum Exit {
     IoPort(PortAccess),
     SecondLevelFault(SecondLevelFault),
     Halt,
-    /// The guest can take an interrupt now.
+    /// The guest can take an interrupt now, or its task priority no longer is what is in the way.
     InterruptWindow,
     /// A physical interrupt is pending: for the root.
     PhysicalInterrupt,
@@ -106,6 +107,8 @@ pub enum Exit {
     Handled,
     /// The processor refuses the guest's state.
     InvalidState,
+    /// The guest has ended this interrupt, and the processor has completed that.
+    EndOfInterrupt(u8),
 }
 
 /// One virtual processor on this vendor's extension.
@@ -123,9 +126,9 @@ pub trait VirtualProcessorBackend: Sized {
     /// The registers that guests find on a processor of this vendor, beside those that all have.
     fn fixed_msrs() -> &'static [FixedMsr];
 
-    /// Makes one in the state of [`Reset::Init`], using `control` (zeroed) as its control page. The second-level table
-    /// is set later.
-    fn new(control: MappedPage, kind: Kind) -> Self;
+    /// Makes one in the state of [`Reset::Init`], using `control` (zeroed) as its control page, and a guest's `apic` (zeroed)
+    /// for what the processor keeps of its local APIC. The second-level table is set later.
+    fn new(control: MappedPage, apic: Option<MappedPage>, kind: Kind) -> Self;
     /// Puts it on this processor: all state that `run` does not switch (x87 and vector state, XCR0, debug registers).
     fn load(&mut self);
     /// Takes it off this processor. Before another is loaded here, and before it is dropped or loaded elsewhere.
@@ -175,6 +178,14 @@ pub trait VirtualProcessorBackend: Sized {
     /// Exit as soon as the guest can take an interrupt with this vector: RFLAGS.IF, no shadow, and a class above CR8.
     /// `None`: no longer.
     fn request_interrupt_window(&mut self, vector: Option<u8>);
+
+    /// Whether the processor could complete by itself what the guest does to TPR and EOI.
+    fn delegates(&self) -> bool;
+    /// From here on it does, unless a window is wanted that the task priority holds back. The EOI of `watched` exits
+    /// ([`Exit::EndOfInterrupt`]).
+    fn delegate(&mut self, priorities: &Priorities, watched: Vectors);
+    /// No longer; what it has come to. `None`: it did not.
+    fn take_back(&mut self) -> Option<Priorities>;
 
     /// Where guest physical addresses are translated.
     fn set_second_level_root(&mut self, root: SpaPage);

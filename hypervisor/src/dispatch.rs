@@ -64,7 +64,7 @@ const fn reason(exit: &Exit) -> ExitReason {
         Exit::Xsetbv => ExitReason::Xsetbv,
         Exit::WriteBackInvalidate => ExitReason::WriteBackInvalidate,
         Exit::UndefinedInstruction => ExitReason::UndefinedInstruction,
-        Exit::Handled | Exit::InvalidState => ExitReason::Other,
+        Exit::Handled | Exit::InvalidState | Exit::EndOfInterrupt(_) => ExitReason::Other,
     }
 }
 

@@ -51,6 +51,7 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
             Exit::IoPort(access) => return self.port(access),
             Exit::SecondLevelFault(fault) => return self.memory_intercept(fault),
             Exit::Halt => self.halt(),
+            Exit::EndOfInterrupt(vector) => return self.ended(*vector),
             Exit::Xsetbv => self.xsetbv(),
             // No device reads guest memory past the caches.
             Exit::WriteBackInvalidate => self.vp.backend.advance(),
@@ -85,7 +86,21 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
         let (number, value) = (gprs.rcx as u32, gprs.edx_eax());
         let followup = self.write_msr(number, value);
         self.vp.backend.finish(followup.is_ok());
-        match followup.unwrap_or(Followup::None) {
+        self.tell(followup.unwrap_or(Followup::None))
+    }
+
+    /// EOI that the processor has completed. Not inlined, which would cost other exits.
+    #[cold]
+    fn ended(&mut self, vector: u8) -> Next {
+        let level = self.vp.inbox.posted.tmr.contains(vector);
+        let followup = self.end_of_interrupt(vector, level);
+        self.tell(followup)
+    }
+
+    /// Tells the root, where it has to hear of a write that is complete.
+    #[inline]
+    fn tell(&mut self, followup: Followup) -> Next {
+        match followup {
             Followup::None => Next::Enter,
             Followup::LevelEoi(vector) => self.apic_eoi(vector),
             Followup::Reset => self.unrecoverable(&Exit::TripleFault),

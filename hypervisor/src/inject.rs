@@ -5,7 +5,7 @@
 
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 
-use crate::apic::hazard;
+use crate::apic::{Vectors, hazard};
 use crate::backend::{Event, Reset, VirtualProcessorBackend};
 use crate::platform::{Activity, Running, Surroundings};
 use crate::timer::Expired;
@@ -41,7 +41,7 @@ pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> boo
         deliver_nmi(vp);
     }
     if word & (hazard::INTERRUPT | hazard::NMI | hazard::NMI_HELD) != 0 {
-        deliver_interrupt(vp);
+        reconsider(vp);
     }
     if vp.platform.nmi_waits && vp.platform.activity == Activity::Running {
         vp.platform.nmi_waits = false;
@@ -52,6 +52,7 @@ pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> boo
 
 /// INIT: registers and APIC as after RESET; all but the first processor then wait for start-up.
 fn init<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    vp.take_apic_back();
     vp.backend.reset(Reset::Init);
     vp.backend.request_interrupt_window(None);
     vp.platform.apic.init(&vp.inbox.posted);
@@ -69,6 +70,44 @@ fn deliver_nmi<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     } else {
         // Nor does it keep a VP busy that does not run.
         vp.platform.nmi_waits = true;
+    }
+}
+
+impl<B: VirtualProcessorBackend> Running<'_, B> {
+    /// Takes back what the processor keeps of the APIC, before that is read or written here. The next entry delegates it
+    /// anew.
+    pub fn take_apic_back(&mut self) {
+        if let Some(priorities) = self.backend.take_back() {
+            self.platform.apic.set_priorities(priorities);
+            self.inbox.posted.raise(hazard::INTERRUPT);
+        }
+    }
+
+    /// Leaves TPR and EOI to the processor, where it can complete them. An EOI is of interest while another interrupt
+    /// waits for it, or a message, or whoever asserted the one that ends.
+    fn delegate_apic(&mut self) {
+        let (posted, synic) = (&self.inbox.posted, &self.inbox.synic);
+        let Some(priorities) = self.platform.apic.priorities() else { return };
+        let watched = if posted.irr.highest().is_some() {
+            Vectors::ALL
+        } else if synic.is_waiting() || self.platform.timers.next_message(0).is_some() {
+            posted.tmr.load().with(synic.vectors())
+        } else {
+            posted.tmr.load()
+        };
+        self.backend.delegate(&priorities, watched);
+    }
+}
+
+/// Looks which interrupt can be delivered, and delegates the rest. Not inlined: it is on no other exit's way.
+#[inline(never)]
+fn reconsider<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    if let Some(priorities) = vp.backend.take_back() {
+        vp.platform.apic.set_priorities(priorities);
+    }
+    deliver_interrupt(vp);
+    if vp.backend.delegates() {
+        vp.delegate_apic();
     }
 }
 
@@ -127,11 +166,15 @@ fn place_timer_message<B: VirtualProcessorBackend>(
     now: u64,
 ) {
     let Some(message) = vp.platform.timers.message(timer, now) else { return };
-    if let Ok(Some(assertion)) = vp.inbox.synic.place(sint, &message, env) {
-        vp.platform.timers.delivered(timer);
-        if let Some(vector) = assertion {
-            vp.inbox.posted.request(vector, false);
+    match vp.inbox.synic.place(sint, &message, env) {
+        Ok(Some(assertion)) => {
+            vp.platform.timers.delivered(timer);
+            if let Some(vector) = assertion {
+                vp.inbox.posted.request(vector, false);
+            }
         }
+        // The EOI of what is in the slot is of interest now.
+        _ => vp.inbox.posted.raise(hazard::INTERRUPT),
     }
 }
 

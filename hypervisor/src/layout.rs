@@ -63,6 +63,8 @@ pub enum VpPage {
     Stats = 19,
     /// The inbox: [`INBOX_PAGES`] of them.
     Inbox = 20,
+    /// What the processor keeps of the local APIC, where it does.
+    Apic = 28,
 }
 
 /// A single page of a VP.
@@ -103,8 +105,9 @@ pub fn permanent_tables() -> impl Iterator<Item = Place> {
 /// The slot of the root partition.
 pub const ROOT_SLOT: u32 = 1;
 
-const _: () =
-    assert!(VpPage::Inbox as u32 + INBOX_PAGES <= VP_STRIDE && VP_OBJECT_PAGES <= VpPage::Control as u32);
+const _: () = assert!(
+    VpPage::Inbox as u32 + INBOX_PAGES <= VpPage::Apic as u32 && VP_OBJECT_PAGES <= VpPage::Control as u32
+);
 const _: () = assert!(MAX_PARTITIONS < crate::machine::REGIONS);
 
 #[cfg(all(test, not(loom)))]

@@ -8,7 +8,7 @@ use core::ptr::NonNull;
 use hv_abi::{HvResult, HvStatus, SpaPage};
 use spin::mutex::SpinMutex;
 
-use crate::machine::{Machine, PAGE_BYTES, Page};
+use crate::machine::{Machine, MappedPage, PAGE_BYTES, Page};
 use crate::pool::{Pool, TableFrames};
 use crate::slot::Slot;
 
@@ -37,13 +37,13 @@ fn map_at<M: Machine>(machine: &M, pool: &mut Pool, at: Place, page: SpaPage) ->
 }
 
 /// Maps a page of the pool.
-pub fn map_page<M: Machine>(machine: &M, pool: &mut Pool, at: Place) -> HvResult<(SpaPage, NonNull<Page>)> {
+pub fn map_page<M: Machine>(machine: &M, pool: &mut Pool, at: Place) -> HvResult<MappedPage> {
     let page = pool.take(machine).ok_or(HvStatus::INSUFFICIENT_MEMORY)?;
     let Some(address) = map_at(machine, pool, at, page) else {
         pool.put_back(machine, page);
         return Err(HvStatus::INSUFFICIENT_MEMORY);
     };
-    Ok((page, address))
+    Ok(MappedPage { page, address })
 }
 
 /// Unmaps a page and puts it back. Nothing where nothing is mapped.
@@ -59,7 +59,7 @@ fn map_pages<M: Machine>(machine: &M, pool: &mut Pool, at: Place, count: u32) ->
     for n in 0..count {
         let place = Place { index: at.index.wrapping_add(n), ..at };
         match map_page(machine, pool, place) {
-            Ok((_, address)) => first = first.or(Some(address)),
+            Ok(mapped) => first = first.or(Some(mapped.address)),
             Err(status) => {
                 unmap_pages(machine, pool, at, n);
                 return Err(status);
@@ -90,7 +90,7 @@ impl Window {
     }
     /// Maps a page of the pool.
     pub fn of_pool<M: Machine>(machine: &M, pool: &mut Pool, at: Place) -> HvResult<(Self, SpaPage)> {
-        let (page, address) = map_page(machine, pool, at)?;
+        let MappedPage { page, address } = map_page(machine, pool, at)?;
         Ok((Self { at, address }, page))
     }
     /// Unmaps it and says which page it was.

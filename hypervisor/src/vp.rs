@@ -11,7 +11,7 @@ use crate::atomic::pause;
 use crate::backend::{Kind, VirtualProcessorBackend};
 use crate::hypervisor::Hypervisor;
 use crate::layout::{INBOX_PAGES, VP_OBJECT_PAGES, VpPage, vp, vp_page};
-use crate::machine::{Machine, MappedPage};
+use crate::machine::Machine;
 use crate::object::{Object, Place, Window, map_page, pages_for, unmap_page};
 use crate::partition::Partition;
 use crate::platform::{Guest, Running, VpInbox, VpPlatform};
@@ -191,11 +191,12 @@ impl<M: Machine> Hypervisor<M> {
         // All pages that are ever mapped for a VP are put back by place, so a failure half-way undoes all of it.
         let place = |page| vp_page(partition.slot, index, page);
         let made = (|| {
-            let (page, address) = map_page(machine, pool, place(VpPage::Control))?;
+            let control = map_page(machine, pool, place(VpPage::Control))?;
+            let apic = map_page(machine, pool, place(VpPage::Apic))?;
             let registers = StatePage::new(machine, pool, place(VpPage::Registers))?;
             let message = StatePage::new(machine, pool, place(VpPage::Message))?;
             let stats = Stats(StatePage::new(machine, pool, place(VpPage::Stats))?);
-            let mut backend = M::Backend::new(MappedPage { page, address }, Kind::Guest);
+            let mut backend = M::Backend::new(control, Some(apic), Kind::Guest);
             backend.set_second_level_root(root);
             let seen_generation = partition.memory.generation();
             let platform = VpPlatform::new(index);
@@ -212,7 +213,7 @@ impl<M: Machine> Hypervisor<M> {
             Object::place(machine, pool, vp(partition.slot, index), value)
         })();
         if made.is_err() {
-            for page in [VpPage::Control, VpPage::Registers, VpPage::Message, VpPage::Stats] {
+            for page in [VpPage::Control, VpPage::Apic, VpPage::Registers, VpPage::Message, VpPage::Stats] {
                 unmap_page(machine, pool, place(page));
             }
             let inbox = place(VpPage::Inbox);
@@ -234,6 +235,8 @@ impl<M: Machine> Hypervisor<M> {
         }
         let mut pool = partition.pool.lock();
         vp.inbox.remove(self.machine, &mut pool);
-        unmap_page(self.machine, &mut pool, vp_page(slot, index, VpPage::Control));
+        for page in [VpPage::Control, VpPage::Apic] {
+            unmap_page(self.machine, &mut pool, vp_page(slot, index, page));
+        }
     }
 }

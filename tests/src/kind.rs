@@ -39,7 +39,7 @@ impl Kind {
     pub fn described(self) -> &'static str {
         match self {
             Self::Amd => "AMD-V, nested paging, NX | 2 processors | 2048 MiB",
-            Self::Intel => "VT-x, EPT, NX | 1 processor | 1024 MiB",
+            Self::Intel => "VT-x, EPT, APICv, NX | 1 processor | 1024 MiB",
             Self::Ryzen => "AMD-V, nested paging, NX | 1 processor | 1024 MiB",
         }
     }

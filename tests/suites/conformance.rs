@@ -19,7 +19,11 @@ const LONG: Duration = Duration::from_secs(600);
 const END: &str = "CONFORMANCE DONE";
 
 pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
-    let mut bulkhead = Bulkhead::boot(on)?;
+    conforms(Bulkhead::boot(on)?, on)
+}
+
+/// What the guest prints on `bulkhead` is right.
+pub fn conforms(mut bulkhead: Bulkhead, on: Kind) -> Result<()> {
     let mut cli = bulkhead.cli();
     // What the emulators do not survive: see the guest.
     let spared = match on {

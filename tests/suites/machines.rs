@@ -64,6 +64,11 @@ impl Bulkhead {
         Off { processors: Some(processors), memory: Some(memory), ..Off::new(place)? }.boot()
     }
 
+    /// Boots it in Bochs with another processor.
+    pub fn boot_model(model: &'static str) -> Result<Self> {
+        Off::new(Place::Bochs(model))?.boot()
+    }
+
     /// Boots it in QEMU with the disk on another bus.
     pub fn boot_from(bus: Bus) -> Result<Self> {
         Self::boot_with(bus, "")

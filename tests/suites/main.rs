@@ -170,6 +170,7 @@ whole_machine! {
             a_machine_that_bochs_refuses_is_no_machine,
             processors_that_lack_something_are_refused,
             older_and_newer_processors_will_do,
+            a_guest_gets_the_same_without_apic_virtualization,
             a_disk_boots_over_uefi,
         }
     }

@@ -16,4 +16,5 @@ pub mod msr_map;
 pub mod refusal;
 pub mod seam;
 pub mod svm;
+pub mod vectors;
 pub mod vmx;

@@ -51,7 +51,8 @@ impl<const BYTES: usize> MsrMap<BYTES> {
         if BYTES == 8192 { index * 2 + write as usize } else { index + write as usize * BYTES * 4 }
     }
 
-    const fn flip(mut self, list: &[(u32, u32, Access)]) -> Self {
+    /// The other way about for those of `list`.
+    pub const fn flip(mut self, list: &[(u32, u32, Access)]) -> Self {
         let before = self.0[0] & 1;
         let mut n = 0;
         while n < list.len() {

@@ -1,5 +1,16 @@
 //! What both vendors' extensions tell of a guest, and are told, in words that name neither.
 
+use crate::vectors::Vectors;
+
+/// What a processor keeps of a local APIC while it completes what the guest does to TPR and EOI.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Priorities {
+    /// TPR.
+    pub task_priority: u8,
+    /// ISR.
+    pub in_service: Vectors,
+}
+
 /// What is delivered at the next entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {

@@ -21,6 +21,8 @@ pub use posted::{Posted, hazard};
 pub use timer::ApicTimer;
 pub use vectors::{AtomicVectors, Vectors};
 
+use extension::seam::Priorities;
+
 /// APIC_BASE: this is the first processor.
 pub const BASE_BSP: u64 = 1 << 8;
 /// APIC_BASE: x2APIC mode.
@@ -200,6 +202,17 @@ impl LocalApic {
         let Some(vector) = self.isr.highest() else { return Effect::None };
         self.isr.remove(vector);
         Effect::EndOfInterrupt { vector, level: posted.tmr.contains(vector) }
+    }
+
+    /// What a processor goes on with that completes what the guest does to TPR and EOI; `None`: the registers are not there.
+    #[inline]
+    pub fn priorities(&self) -> Option<Priorities> {
+        self.in_x2apic_mode().then_some(Priorities { task_priority: self.tpr, in_service: self.isr })
+    }
+    /// What it has come to.
+    #[inline]
+    pub const fn set_priorities(&mut self, priorities: Priorities) {
+        (self.tpr, self.isr) = (priorities.task_priority, priorities.in_service);
     }
 
     /// Requests the interrupt of an LVT entry.

@@ -1,68 +1,9 @@
-//! Sets of the 256 vectors, as ISR, IRR and TMR hold them.
+//! A set of the 256 vectors that every processor changes.
+
+pub use extension::vectors::Vectors;
+use extension::vectors::place;
 
 use crate::atomic::{AtomicU64, Ordering};
-
-/// Where vector `v` is: word and bit.
-#[inline]
-const fn place(vector: u8) -> (usize, u64) {
-    ((vector >> 6) as usize, 1 << (vector & 63))
-}
-
-/// The highest vector of `words`, lowest word first.
-#[inline]
-fn highest(words: [u64; 4]) -> Option<u8> {
-    let [a, b, c, d] = words;
-    let (base, word) = match (d, c, b) {
-        (0, 0, 0) => (0, a),
-        (0, 0, b) => (64, b),
-        (0, c, _) => (128, c),
-        (d, ..) => (192, d),
-    };
-    word.checked_ilog2().map(|bit| base | (bit as u8))
-}
-
-/// The 32 vectors from `32 * index` on, as a register shows them; 0 for an index above 7.
-#[inline]
-fn register(words: [u64; 4], index: u32) -> u32 {
-    let word = words.get((index >> 1) as usize).copied().unwrap_or(0);
-    if index & 1 == 0 { word as u32 } else { (word >> 32) as u32 }
-}
-
-/// A set that one processor uses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Vectors([u64; 4]);
-
-impl Vectors {
-    /// No vector.
-    pub const EMPTY: Self = Self([0; 4]);
-
-    /// Adds `vector`.
-    #[inline]
-    pub fn insert(&mut self, vector: u8) {
-        let (word, bit) = place(vector);
-        if let Some(word) = self.0.get_mut(word) {
-            *word |= bit;
-        }
-    }
-    /// Takes `vector` out.
-    #[inline]
-    pub fn remove(&mut self, vector: u8) {
-        let (word, bit) = place(vector);
-        if let Some(word) = self.0.get_mut(word) {
-            *word &= !bit;
-        }
-    }
-    /// The highest one.
-    #[inline]
-    pub fn highest(&self) -> Option<u8> {
-        highest(self.0)
-    }
-    /// The 32 vectors from `32 * index` on.
-    #[inline]
-    pub fn register(&self, index: u32) -> u32 {
-        register(self.0, index)
-    }
-}
 
 /// A set that every processor changes.
 #[derive(Debug)]
@@ -94,13 +35,15 @@ impl AtomicVectors {
     /// The highest one.
     #[inline]
     pub fn highest(&self) -> Option<u8> {
-        highest(self.load().0)
+        self.load().highest()
     }
     /// What is in it now, word by word.
     #[inline]
     pub fn load(&self) -> Vectors {
+        // Not as a loop.
+        let load = |word: &AtomicU64| word.load(Ordering::Acquire);
         let [a, b, c, d] = &self.0;
-        Vectors([a, b, c, d].map(|word| word.load(Ordering::Acquire)))
+        Vectors([load(a), load(b), load(c), load(d)])
     }
     /// Takes all out.
     pub fn clear(&self) {

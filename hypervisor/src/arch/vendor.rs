@@ -44,7 +44,11 @@ pub fn on_this_processor(this: &PerCpu) {
 
 /// For the person at the console.
 pub fn name() -> &'static str {
-    if is_vmx() { "VT-x, EPT" } else { "AMD-V, nested paging" }
+    match is_vmx() {
+        true if vmx::enable::capabilities().delegation.is_some() => "VT-x, EPT, APICv",
+        true => "VT-x, EPT",
+        false => "AMD-V, nested paging",
+    }
 }
 
 /// Whether second-level tables can map 1 GiB.

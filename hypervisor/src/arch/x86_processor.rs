@@ -11,8 +11,9 @@ use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::vendor::is_vmx;
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::{registers, svm, vmx};
-use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Priorities, Reset, VirtualProcessorBackend};
 use crate::machine::MappedPage;
+use extension::vectors::Vectors;
 
 /// A virtual processor.
 #[expect(clippy::large_enum_variant, reason = "a machine has one of them only")]
@@ -95,9 +96,9 @@ impl VirtualProcessorBackend for X86Processor {
             &extension::svm::permission::FIXED_MSRS
         }
     }
-    fn new(control: MappedPage, kind: Kind) -> Self {
+    fn new(control: MappedPage, apic: Option<MappedPage>, kind: Kind) -> Self {
         let mut this = if is_vmx() {
-            Self::Vmx(VmxProcessor::new(control, kind))
+            Self::Vmx(VmxProcessor::new(control, apic, kind))
         } else {
             Self::Svm(SvmProcessor::new(control, kind))
         };
@@ -106,6 +107,22 @@ impl VirtualProcessorBackend for X86Processor {
     }
     fn reset(&mut self, reset: Reset) {
         self.put_state(reset);
+    }
+    #[inline]
+    fn delegates(&self) -> bool {
+        matches!(self, Self::Vmx(processor) if processor.delegates())
+    }
+    fn delegate(&mut self, priorities: &Priorities, watched: Vectors) {
+        if let Self::Vmx(processor) = self {
+            processor.delegate(priorities, watched);
+        }
+    }
+    #[inline]
+    fn take_back(&mut self) -> Option<Priorities> {
+        match self {
+            Self::Svm(_) => None,
+            Self::Vmx(processor) => processor.take_back(),
+        }
     }
     fn set_xcr0(&mut self, value: u64) -> bool {
         self.outside_mut().extended.set_xcr0(value)

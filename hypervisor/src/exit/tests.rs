@@ -1,5 +1,7 @@
 //! Exits and entries of a VP on a backend that is registers only.
 
+mod delegation;
+
 extern crate std;
 use super::*;
 use crate::backend::{Access, Reset, SecondLevelFault};

@@ -17,8 +17,9 @@ use hv_abi::registers::{
 use hv_abi::{HvResult, HvStatus, SpaPage};
 
 use extension::acceptable::is_acceptable;
+use extension::vectors::Vectors;
 
-use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Reset, VirtualProcessorBackend};
+use crate::backend::{Event, Exit, FixedMsr, Gprs, Kind, Priorities, Reset, VirtualProcessorBackend};
 use crate::machine::{MappedPage, Page};
 
 /// What a guest does until its next exit.
@@ -61,6 +62,10 @@ pub struct FakeBackend {
     pub second_level: Option<SpaPage>,
     /// Times it forgot translations.
     pub flushes: u32,
+    /// Whether it could complete TPR and EOI.
+    pub delegates: bool,
+    /// What it keeps of the APIC while it does, and the vectors whose EOI exits.
+    pub delegated: Option<(Priorities, Vectors)>,
     loaded: bool,
     control: MappedPage,
     kind: Kind,
@@ -83,6 +88,15 @@ impl FakeBackend {
             _ => Event::Interrupt(vector),
         })
     }
+    /// The guest ends an interrupt, which is delegated: why that exits, if it does.
+    pub fn end_of_interrupt(&mut self) -> Option<Exit> {
+        let (kept, watched) = self.delegated.as_mut()?;
+        let vector = kept.in_service.highest()?;
+        kept.in_service.remove(vector);
+        let mut others = *watched;
+        others.remove(vector);
+        (others != *watched).then_some(Exit::EndOfInterrupt(vector))
+    }
     /// Its control page.
     pub fn control_page(&self) -> SpaPage {
         self.control.page
@@ -97,7 +111,7 @@ impl FakeBackend {
 impl Default for FakeBackend {
     fn default() -> Self {
         static CONTROL: Page = Page::zeroed();
-        Self::new(MappedPage { page: SpaPage::default(), address: NonNull::from(&CONTROL) }, Kind::Root)
+        Self::new(MappedPage { page: SpaPage::default(), address: NonNull::from(&CONTROL) }, None, Kind::Root)
     }
 }
 
@@ -160,7 +174,8 @@ impl VirtualProcessorBackend for FakeBackend {
         ]
     }
 
-    fn new(control: MappedPage, kind: Kind) -> Self {
+    fn new(control: MappedPage, apic: Option<MappedPage>, kind: Kind) -> Self {
+        assert_eq!(apic.is_some(), kind == Kind::Guest, "a guest has a page for its APIC");
         let mut registers = BTreeMap::new();
         registers.insert(HvRegisterName::Efer.0, HvRegisterValue::from_u64(0));
         let backend = Self {
@@ -174,6 +189,8 @@ impl VirtualProcessorBackend for FakeBackend {
             resets: Vec::new(),
             second_level: None,
             flushes: 0,
+            delegates: false,
+            delegated: None,
             loaded: false,
             control,
             kind,
@@ -279,6 +296,17 @@ impl VirtualProcessorBackend for FakeBackend {
     }
     fn request_interrupt_window(&mut self, vector: Option<u8>) {
         self.window = vector;
+    }
+    fn delegates(&self) -> bool {
+        self.delegates
+    }
+    fn delegate(&mut self, priorities: &Priorities, watched: Vectors) {
+        let cr8 = self.registers.get(&HvRegisterName::Cr8.0).map_or(0, |v| v.low);
+        let held_back = self.window.is_some_and(|vector| u64::from(vector >> 4) <= cr8);
+        self.delegated = (!held_back).then_some((*priorities, watched));
+    }
+    fn take_back(&mut self) -> Option<Priorities> {
+        self.delegated.take().map(|(priorities, _)| priorities)
     }
     fn set_second_level_root(&mut self, root: SpaPage) {
         self.second_level = Some(root);

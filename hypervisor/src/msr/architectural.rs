@@ -93,7 +93,10 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
         }
         let stored = &mut self.vp.platform.stored;
         match number {
-            msr::APIC_BASE => self.vp.platform.apic.write_base(value, &self.vp.inbox.posted)?,
+            msr::APIC_BASE => {
+                self.vp.take_apic_back();
+                self.vp.platform.apic.write_base(value, &self.vp.inbox.posted)?;
+            }
             msr::FS_BASE => self.set_base(HvRegisterName::Fs, value)?,
             msr::GS_BASE => self.set_base(HvRegisterName::Gs, value)?,
             msr::MCG_STATUS if value & !7 == 0 => stored.mcg_status = value,

@@ -10,7 +10,7 @@ pub mod synthetic;
 pub use architectural::{Stored, register};
 pub use synthetic::{refresh_reference_page, write_hypercall_page, write_reference_page};
 
-use hv_abi::msr;
+use hv_abi::msr::{self, X2APIC_TPR};
 
 use crate::apic::{Effect, Fault};
 use crate::backend::VirtualProcessorBackend;
@@ -32,9 +32,10 @@ pub enum Followup {
 /// The synthetic MSRs.
 const SYNTHETIC_FIRST: u32 = 0x4000_0000;
 const SYNTHETIC_LAST: u32 = 0x4000_0FFF;
-/// TPR and PPR, which CR8 changes behind the APIC's back.
-const X2APIC_TPR: u32 = 0x808;
+/// PPR, which CR8 changes behind the APIC's back, as it does TPR.
 const X2APIC_PPR: u32 = 0x80A;
+/// From here on: ICR, LVT, timer, SELF_IPI, which no processor keeps.
+const X2APIC_ICR: u32 = 0x830;
 
 impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
     /// RDMSR.
@@ -44,6 +45,7 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
     pub fn read_msr(&mut self, number: u32) -> Result<u64, Fault> {
         match number {
             msr::X2APIC_FIRST..=msr::X2APIC_LAST => {
+                self.vp.take_apic_back();
                 if matches!(number, X2APIC_TPR | X2APIC_PPR) {
                     sync_task_priority(&mut self.vp);
                 }
@@ -80,6 +82,9 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
 
     /// Writes a register of the APIC and does what follows.
     pub(super) fn write_apic(&mut self, number: u32, value: u64) -> Result<Followup, Fault> {
+        if number < X2APIC_ICR {
+            self.vp.take_apic_back();
+        }
         let effect = self.vp.platform.apic.write(number, value, self.env.tsc(), &self.vp.inbox.posted)?;
         if number == X2APIC_TPR {
             update_task_priority(&mut self.vp);
@@ -101,7 +106,8 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
         Followup::None
     }
 
-    fn end_of_interrupt(&mut self, vector: u8, level: bool) -> Followup {
+    /// The guest has ended the interrupt `vector`, which was level-triggered if `level`.
+    pub fn end_of_interrupt(&mut self, vector: u8, level: bool) -> Followup {
         if self.vp.inbox.synic.is_sint_vector(vector) {
             deliver_waiting(&mut self.vp, self.env);
         }

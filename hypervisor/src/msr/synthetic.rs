@@ -1,11 +1,11 @@
 //! The synthetic MSRs (TLFS appendix C). One that the partition has no privilege for is #GP, like one that is not there.
 
 use hv_abi::cpuid::HvPrivileges;
-use hv_abi::msr;
+use hv_abi::msr::{self, X2APIC_EOI};
 use hv_abi::synic::HvPageMsr;
 use hv_abi::{GpaPage, HvResult, HvStatus};
 
-use super::{Followup, X2APIC_TPR};
+use super::{Followup, X2APIC_ICR, X2APIC_TPR};
 use crate::apic::{Fault, hazard};
 use crate::atomic::Ordering;
 use crate::backend::VirtualProcessorBackend;
@@ -15,8 +15,6 @@ use crate::platform::{Activity, Guest, PartitionPlatform, Surroundings};
 use crate::reference_time::ReferenceTime;
 use crate::synic::GuestPages;
 
-const X2APIC_EOI: u32 = 0x80B;
-const X2APIC_ICR: u32 = 0x830;
 /// HYPERCALL, REFERENCE_TSC and the like: the page is there.
 const ENABLE: u64 = 1;
 /// RET behind the hypercall instruction, INT3 in the rest of the page.
@@ -75,6 +73,7 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
             msr::HV_X64_MSR_TSC_FREQUENCY | msr::HV_X64_MSR_APIC_FREQUENCY => platform.time.hz(),
             msr::HV_X64_MSR_ICR => self.vp.platform.apic.read(X2APIC_ICR, 0, &self.vp.inbox.posted)?,
             msr::HV_X64_MSR_TPR => {
+                self.vp.take_apic_back();
                 sync_task_priority(&mut self.vp);
                 u64::from(self.vp.platform.apic.tpr())
             }
@@ -162,6 +161,8 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
         let places_page = matches!(number, msr::HV_X64_MSR_SIEFP | msr::HV_X64_MSR_SIMP);
         let value = if places_page { page_register(value)? } else { value };
         if number != msr::HV_X64_MSR_EOM {
+            // The EOIs of other vectors may be of interest.
+            self.vp.inbox.posted.raise(hazard::INTERRUPT);
             self.vp.inbox.synic.write(number, value).ok_or(Fault)?;
         }
         deliver_waiting(&mut self.vp, self.env);

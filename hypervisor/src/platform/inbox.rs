@@ -3,7 +3,7 @@
 use hv_abi::message::HvMessage;
 use hv_abi::status::HvResult;
 
-use crate::apic::Posted;
+use crate::apic::{Posted, hazard};
 use crate::synic::{GuestPages, Synic};
 
 /// One VP's. After any of these say `true` (or answer an interrupt), wake the VP.
@@ -31,6 +31,11 @@ impl VpInbox {
     /// As [`Synic::post_message`].
     pub fn post_message(&self, sint: u32, message: &HvMessage, memory: &impl GuestPages) -> HvResult<bool> {
         let assertion = self.synic.post_message(sint, message, memory)?;
+        if assertion.is_none() && self.synic.is_waiting() {
+            // The EOI of what is in the slot is of interest now.
+            self.posted.raise(hazard::INTERRUPT);
+            return Ok(true);
+        }
         Ok(assertion.is_some_and(|vector| self.posted.request(vector, false)))
     }
 

@@ -60,7 +60,10 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
                 let activity = Activity::ALL.into_iter().find(|activity| *activity as u64 == value);
                 self.vp.platform.activity = activity.ok_or(refused)?;
             }
-            Name::ApicBase => self.vp.platform.apic.set_base(value).map_err(|_| refused)?,
+            Name::ApicBase => {
+                self.vp.take_apic_back();
+                self.vp.platform.apic.set_base(value).map_err(|_| refused)?;
+            }
             Name::CrashCtl => self.env.platform().crashed.store(value >> 63 != 0, Ordering::Release),
             _ => {
                 let number = synthetic_msr(name).ok_or(refused)?;

@@ -13,7 +13,7 @@ use crate::backend::{Entry, Event, Exit, Kind, Reset, VirtualProcessorBackend};
 use crate::hypercall::{Caller, hypercall};
 use crate::hypervisor::Hypervisor;
 use crate::layout::{ROOT_SLOT, VpPage, vp_page};
-use crate::machine::{Machine, MappedPage};
+use crate::machine::Machine;
 use crate::object::map_page;
 use crate::processor::Processor;
 
@@ -47,10 +47,10 @@ impl<'a, M: Machine> RootVp<'a, M> {
     fn new(hv: &'a Hypervisor<M>, number: u32, entry: Entry) -> Option<Self> {
         let processor = hv.processors.get(number)?;
         let at = vp_page(ROOT_SLOT, number, VpPage::Control);
-        let (page, address) = map_page(hv.machine, &mut hv.root_tables.lock(), at).ok()?;
+        let control = map_page(hv.machine, &mut hv.root_tables.lock(), at).ok()?;
         let times = Times::new(hv, number).ok()?;
         let msrs = RootMsrs::new(times.page.page.base().get());
-        let mut backend = M::Backend::new(MappedPage { page, address }, Kind::Root);
+        let mut backend = M::Backend::new(control, None, Kind::Root);
         backend.set_second_level_root(hv.root.memory.lock().table?.root());
         backend.reset(Reset::LongMode(entry));
         let seen_generation = hv.root.memory.generation();
@@ -72,7 +72,8 @@ impl<'a, M: Machine> RootVp<'a, M> {
             Exit::MsrRead => self.read_msr(),
             Exit::MsrWrite => self.write_msr(),
             Exit::Xsetbv => self.set_xcr0(),
-            Exit::Handled | Exit::Nmi | Exit::PhysicalInterrupt | Exit::InterruptWindow => {}
+            Exit::Handled | Exit::Nmi | Exit::PhysicalInterrupt => {}
+            Exit::InterruptWindow | Exit::EndOfInterrupt(_) => {}
             Exit::Halt | Exit::WriteBackInvalidate => self.backend.advance(),
             Exit::UndefinedInstruction => self.backend.inject(Event::UNDEFINED_INSTRUCTION),
             Exit::SecondLevelFault(fault) if !fault.mapped && self.hv.map_far(fault.gpa) => {}

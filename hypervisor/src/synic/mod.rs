@@ -21,7 +21,7 @@ use hv_abi::status::{HvResult, HvStatus};
 use hv_abi::synic::{EVENT_FLAGS_PER_SINT, HvPageMsr, HvSint, SINT_COUNT};
 use spin::Mutex;
 
-use crate::apic::AtomicVectors;
+use crate::apic::{AtomicVectors, Vectors};
 use crate::atomic::{AtomicU32, Ordering};
 use crate::machine::Page;
 use queue::Queue;
@@ -96,6 +96,10 @@ impl Synic {
     #[inline]
     pub fn is_auto_eoi(&self, vector: u8) -> bool {
         self.auto_eoi.contains(vector)
+    }
+    /// The vectors of SINTs.
+    pub fn vectors(&self) -> Vectors {
+        self.vectors.load()
     }
     /// Whether `vector` is some SINT's.
     #[inline]

@@ -32,10 +32,8 @@ bitflags! {
         const MWAIT_EXITING = 1 << 10;
         /// RDPMC exits.
         const RDPMC_EXITING = 1 << 11;
-        /// MOV to CR8 exits.
-        const CR8_LOAD_EXITING = 1 << 19;
-        /// MOV from CR8 exits.
-        const CR8_STORE_EXITING = 1 << 20;
+        /// CR8 is in the virtual-APIC page.
+        const USE_TPR_SHADOW = 1 << 21;
         /// An exit as soon as the guest can take an NMI.
         const NMI_WINDOW_EXITING = 1 << 22;
         /// Every port exits.
@@ -55,12 +53,16 @@ bitflags! {
         const ENABLE_EPT = 1 << 1;
         /// RDTSCP is there.
         const ENABLE_RDTSCP = 1 << 3;
+        /// TPR and EOI as MSRs are in the virtual-APIC page.
+        const VIRTUALIZE_X2APIC_MODE = 1 << 4;
         /// Translations carry the guest's identifier.
         const ENABLE_VPID = 1 << 5;
         /// WBINVD exits.
         const WBINVD_EXITING = 1 << 6;
         /// Real mode, and protected mode without paging.
         const UNRESTRICTED_GUEST = 1 << 7;
+        /// EOI ends an interrupt (and those requested there are delivered).
+        const VIRTUAL_INTERRUPT_DELIVERY = 1 << 9;
         /// INVPCID is there.
         const ENABLE_INVPCID = 1 << 12;
     }
@@ -134,6 +136,13 @@ impl AllowedControls {
         self.pin_based.adjust(pin_based.bits(), 0).is_ok() && self.exit.adjust(exit.bits(), 0).is_ok()
     }
 
+    /// The secondary controls with which the processor completes EOI and writes of TPR, beside those that are set anyway;
+    /// `None`: it can not.
+    pub fn delegation(&self) -> Option<u32> {
+        let needed = Secondary::VIRTUALIZE_X2APIC_MODE | Secondary::VIRTUAL_INTERRUPT_DELIVERY;
+        self.secondary.adjust(needed.bits(), 0).is_ok().then_some(needed.bits())
+    }
+
     /// The controls for a kind of VP.
     ///
     /// # Errors
@@ -150,8 +159,7 @@ impl AllowedControls {
                 | Primary::MWAIT_EXITING
                 | Primary::MONITOR_EXITING
                 | Primary::RDPMC_EXITING
-                | Primary::CR8_LOAD_EXITING
-                | Primary::CR8_STORE_EXITING
+                | Primary::USE_TPR_SHADOW
                 | Primary::UNCONDITIONAL_IO_EXITING;
             secondary |= Secondary::WBINVD_EXITING;
         }
@@ -171,7 +179,12 @@ impl AllowedControls {
         let entry = EntryControls::LOAD_DEBUG_CONTROLS | EntryControls::LOAD_PAT | EntryControls::LOAD_EFER;
         Ok(Controls {
             pin_based: adjust(self.pin_based, pin_based.bits() | timer.0, 0, "virtual NMIs")?,
-            primary: adjust(self.primary, primary.bits(), 0, "MSR bitmaps or secondary controls")?,
+            primary: adjust(
+                self.primary,
+                primary.bits(),
+                0,
+                "MSR bitmaps, a TPR shadow or secondary controls",
+            )?,
             secondary: adjust_secondary(self.secondary, secondary, wanted)?,
             exit: adjust(self.exit, exit.bits() | timer.1, 0, "switching of PAT and EFER")?,
             entry: adjust(self.entry, entry.bits(), 0, "switching of PAT and EFER")?,
@@ -224,6 +237,11 @@ mod tests {
         assert_eq!(guest.secondary, 0b1_0000_1110_1010);
         let root = HASWELL.controls(Kind::Root).unwrap();
         assert_eq!(root.pin_based & 1, 0);
+        assert_eq!(
+            (guest.primary & 0x0038_0000, root.primary & 0x0020_0000),
+            (0x0020_0000, 0),
+            "CR8 does not exit"
+        );
         assert_eq!(root.primary & 0x0118_0C80, 0, "no ports, HLT, CR8, RDPMC, MWAIT");
         assert_eq!(root.exit & 1 << 15, 0, "interrupts stay pending");
         let with_xsaves = AllowedControls { secondary: Allowed(HASWELL.secondary.0 | 1 << 52), ..HASWELL };
@@ -243,5 +261,16 @@ mod tests {
         let old = AllowedControls { secondary: Allowed(0), ..HASWELL };
         assert_eq!(old.controls(Kind::Root), Err(Refusal::VmxLacks("EPT")));
         assert!(without(Secondary::ENABLE_INVPCID.bits()).controls(Kind::Guest).is_ok());
+        let shadow = AllowedControls { primary: Allowed(HASWELL.primary.0 & !(1 << 53)), ..HASWELL };
+        assert!(shadow.controls(Kind::Guest).is_err() && shadow.controls(Kind::Root).is_ok());
+    }
+
+    #[test]
+    fn ends_are_delegated_where_all_that_takes_is_there() {
+        assert_eq!(HASWELL.delegation(), Some(0x210));
+        for bit in [4, 9] {
+            let without = Allowed(HASWELL.secondary.0 & !(1 << (32 + bit)));
+            assert_eq!(AllowedControls { secondary: without, ..HASWELL }.delegation(), None, "bit {bit}");
+        }
     }
 }

@@ -39,6 +39,8 @@ pub struct Capabilities {
     pub root: Controls,
     /// Controls of a guest's VP.
     pub guest: Controls,
+    /// Secondary controls with which the processor completes EOI and writes of TPR; `None`: it can not.
+    pub delegation: Option<u32>,
     /// EPT maps pages of 1 GiB.
     pub gigabyte_pages: bool,
     /// Bits of the time stamp counter below a tick of the preemption timer; none: no such timer.
@@ -97,7 +99,8 @@ pub fn check(
         return Err(Refusal::NoExecuteDisable);
     }
     let timer_shift = allowed.has_timer().then(|| read(msr::IA32_VMX_MISC) as u32 & 0x1F);
-    Ok(Capabilities { revision: basic as u32 & 0x7FFF_FFFF, root, guest, gigabyte_pages, timer_shift })
+    let (revision, delegation) = (basic as u32 & 0x7FFF_FFFF, allowed.delegation());
+    Ok(Capabilities { revision, root, guest, delegation, gigabyte_pages, timer_shift })
 }
 
 /// What EPT must have (SDM vol. 3D, A.10); whether it has pages of 1 GiB.

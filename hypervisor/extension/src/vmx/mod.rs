@@ -6,3 +6,4 @@ pub mod field;
 pub mod permission;
 pub mod qualification;
 pub mod segment;
+pub mod virtual_apic;

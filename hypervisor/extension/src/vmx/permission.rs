@@ -9,6 +9,12 @@ use crate::vmx::features::msr as vmx;
 /// What guests reach.
 pub static GUEST_MSRS: MsrMap<4096> = MsrMap::closed_but(&GUESTS_OWN);
 
+/// What guests reach while the processor completes TPR and EOI.
+pub static DELEGATED_MSRS: MsrMap<4096> = MsrMap::closed_but(&GUESTS_OWN).flip(&[
+    (msr::X2APIC_TPR, msr::X2APIC_TPR, Access::All),
+    (msr::X2APIC_EOI, msr::X2APIC_EOI, Access::Writes),
+]);
+
 /// What guests find beside those.
 pub static FIXED_MSRS: [FixedMsr; 2] = [
     // Locked, nothing enabled.
@@ -54,6 +60,18 @@ pub static ROOT_MSRS: MsrMap<4096> = MsrMap::open_but(&[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_delegated_apic_has_these_registers() {
+        assert_eq!(
+            (DELEGATED_MSRS.exits(0x808), DELEGATED_MSRS.exits(0x80B)),
+            ((false, false), (true, false))
+        );
+        for register in [0x802, 0x80A, 0x80F, 0x810, 0x820, 0x830, 0x838, 0x83F, msr::APIC_BASE] {
+            assert_eq!(DELEGATED_MSRS.exits(register), (true, true), "{register:#x}");
+        }
+        assert_eq!(DELEGATED_MSRS.exits(msr::LSTAR), (false, false), "as ever");
+    }
 
     #[test]
     fn the_root_reaches_all_but_the_hypervisors() {

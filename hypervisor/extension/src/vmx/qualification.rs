@@ -26,6 +26,8 @@ pub mod reason {
     pub const WRMSR: u32 = 32;
     pub const MWAIT: u32 = 36;
     pub const MONITOR: u32 = 39;
+    pub const TPR_BELOW_THRESHOLD: u32 = 43;
+    pub const VIRTUALIZED_EOI: u32 = 45;
     pub const EPT_VIOLATION: u32 = 48;
     pub const INVEPT: u32 = 50;
     pub const PREEMPTION_TIMER: u32 = 52;
@@ -78,9 +80,7 @@ pub const fn second_level_fault(qualification: u64, gpa: u64, linear: u64) -> Se
 pub enum ControlRegisterAccess {
     /// MOV to this control register from this general register.
     To(u8, u8),
-    /// MOV from this control register to this general register.
-    From(u8, u8),
-    /// CLTS or LMSW, which are not intercepted.
+    /// None that is intercepted: MOV from one, CLTS or LMSW.
     Other,
 }
 
@@ -90,7 +90,6 @@ impl ControlRegisterAccess {
         let (number, general) = ((qualification & 0xF) as u8, (qualification >> 8 & 0xF) as u8);
         match qualification >> 4 & 3 {
             0 => Self::To(number, general),
-            1 => Self::From(number, general),
             _ => Self::Other,
         }
     }
@@ -121,7 +120,7 @@ mod tests {
     #[test]
     fn control_register_accesses_are_told_apart() {
         assert_eq!(ControlRegisterAccess::new(0x300), ControlRegisterAccess::To(0, 3));
-        assert_eq!(ControlRegisterAccess::new(0x918), ControlRegisterAccess::From(8, 9));
+        assert_eq!(ControlRegisterAccess::new(0x918), ControlRegisterAccess::Other);
         assert_eq!(ControlRegisterAccess::new(0x20), ControlRegisterAccess::Other);
     }
 }

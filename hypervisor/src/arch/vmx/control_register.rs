@@ -76,13 +76,12 @@ impl VmxProcessor {
         self.translations_changed();
     }
 
-    /// MOV to CR0, CR4 or CR8 that exited; the other register is this general one.
+    /// MOV to CR0 or CR4 that exited; the other register is this general one.
     pub(super) fn write_control_register(&mut self, number: u8, register: u8) -> Exit {
         let general = self.outside.gprs.as_array().get(usize::from(register)).copied().unwrap_or(0);
         let value = if Self::in_64_bit_mode() { general } else { general & 0xFFFF_FFFF };
         match number {
             0 if self.move_to_cr0(value) => {}
-            8 if value <= 0xF => return self.write_cr8(value as u8),
             // CR4: it would set what the guest does not have.
             _ => return self.refuse(),
         }
@@ -117,23 +116,6 @@ impl VmxProcessor {
     fn code_is_64_bit() -> bool {
         const LONG: u32 = 1 << 13;
         read(guest::CS.access_rights) & LONG != 0
-    }
-
-    /// MOV to CR8: an interrupt that waited may have its turn.
-    fn write_cr8(&mut self, value: u8) -> Exit {
-        self.cr8 = value;
-        self.advance();
-        self.request_interrupt_window(self.window);
-        Exit::Handled
-    }
-
-    /// MOV from CR8.
-    pub(super) fn read_cr8(&mut self, register: u8) -> Exit {
-        if let Some(slot) = self.outside.gprs.as_array_mut().get_mut(usize::from(register)) {
-            *slot = u64::from(self.cr8);
-        }
-        self.advance();
-        Exit::Handled
     }
 
     /// With PAE's three levels the four entries of the root are part of the processor's state.

@@ -57,12 +57,4 @@ impl VmxProcessor {
             write(control::PRIMARY, now);
         }
     }
-
-    /// Asks for an exit when the guest can take `vector`.
-    #[inline]
-    pub fn request_interrupt_window(&mut self, vector: Option<u8>) {
-        self.window = vector;
-        let open = vector.is_some_and(|vector| vector >> 4 > self.cr8);
-        self.set_primary(Primary::INTERRUPT_WINDOW_EXITING, open);
-    }
 }

@@ -76,6 +76,8 @@ impl VmxProcessor {
             }
             // Bochs holds physical interrupts back while a guest has its own off.
             reason::PREEMPTION_TIMER => Exit::PhysicalInterrupt,
+            reason::TPR_BELOW_THRESHOLD => Exit::InterruptWindow,
+            reason::VIRTUALIZED_EOI => Exit::EndOfInterrupt(read(exit::QUALIFICATION) as u8),
             // No performance counters.
             reason::RDPMC => self.refuse(),
             reason::XSETBV => self.instruction(Exit::Xsetbv),
@@ -106,7 +108,6 @@ impl VmxProcessor {
         self.instruction(Exit::Handled);
         match ControlRegisterAccess::new(read(exit::QUALIFICATION)) {
             ControlRegisterAccess::To(number, register) => self.write_control_register(number, register),
-            ControlRegisterAccess::From(_, register) => self.read_cr8(register),
             ControlRegisterAccess::Other => Exit::InvalidState,
         }
     }

@@ -2,7 +2,8 @@
 //!
 //! [`processor`] is the virtual processor; what is pure (fields, maps, controls, qualifications) is [`extension::vmx`].
 
-pub mod control_register;
+pub mod apic;
+mod control_register;
 pub mod enable;
 pub mod event;
 pub mod exit;

@@ -8,6 +8,7 @@ use crate::arch::live::Live;
 use crate::arch::memory::regions;
 use crate::arch::outside::Outside;
 use crate::arch::per_cpu::{self, PerCpu};
+use crate::arch::vmx::apic::Apic;
 use crate::arch::vmx::enable::capabilities;
 use crate::arch::vmx::event::SHADOW;
 use crate::arch::vmx::host;
@@ -40,10 +41,7 @@ pub struct VmxProcessor {
     pub(super) pending: PendingEvent,
     /// Primary controls.
     pub(super) primary: u32,
-    /// The vector for which a window is wanted.
-    pub(super) window: Option<u8>,
-    /// CR8 of a guest.
-    pub(super) cr8: u8,
+    pub(super) apic: Apic,
     pub(super) live: Live<Values>,
 }
 
@@ -57,6 +55,8 @@ bitflags::bitflags! {
         const READ_PDPTES = 1 << 1;
         /// Write the address of the second-level tables.
         const SET_TABLES = 1 << 2;
+        /// Say whether TPR and EOI are delegated.
+        const SET_DELEGATION = 1 << 3;
     }
 }
 
@@ -87,13 +87,16 @@ impl VmxProcessor {
         if self.todo.contains(Todo::READ_PDPTES) {
             self.read_pdptes();
         }
+        if self.todo.contains(Todo::SET_DELEGATION) {
+            self.tell_delegation();
+        }
         self.todo = Todo::empty();
     }
 }
 
 /// What [`X86Processor`](crate::arch::x86_processor::X86Processor) hands on: see the backend for what it means.
 impl VmxProcessor {
-    pub fn new(control: MappedPage, kind: Kind) -> Self {
+    pub fn new(control: MappedPage, apic: Option<MappedPage>, kind: Kind) -> Self {
         let controls = capabilities().controls(kind);
         let mut this = Self {
             outside: Outside::new(kind),
@@ -105,12 +108,11 @@ impl VmxProcessor {
             todo: Todo::empty(),
             pending: PendingEvent::NONE,
             primary: controls.primary,
-            window: None,
-            cr8: 0,
+            apic: Apic::new(apic),
             live: Live::new(Values::RESET),
         };
         let before = this.vmcs.bring();
-        this.set_controls(controls);
+        this.set_controls(controls, apic);
         this.vmcs.take_back(before);
         this
     }

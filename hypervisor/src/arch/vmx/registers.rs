@@ -94,7 +94,7 @@ impl VmxProcessor {
             Name::Cr0 => Self::cr0(),
             Name::Cr2 => self.live.get().cr2,
             Name::Cr4 => Self::cr4(),
-            Name::Cr8 => u64::from(self.cr8),
+            Name::Cr8 => u64::from(self.apic.cr8()),
             Name::Dr6 => self.live.get().dr6,
             Name::Tsc => cpu::rdtsc().wrapping_add(read(control::TSC_OFFSET)),
             Name::Efer => read(guest::IA32_EFER),
@@ -150,10 +150,7 @@ impl VmxProcessor {
             Name::Cr0 => self.set_cr0(v),
             Name::Cr2 => self.live.change(|live| live.cr2 = v),
             Name::Cr4 => self.set_cr4(v),
-            Name::Cr8 => {
-                self.cr8 = v as u8;
-                self.request_interrupt_window(self.window);
-            }
+            Name::Cr8 => self.set_cr8(v as u8),
             Name::Dr6 => self.live.change(|live| live.dr6 = v),
             Name::Tsc => write(control::TSC_OFFSET, v.wrapping_sub(cpu::rdtsc())),
             Name::Efer if v & !EFER_BITS == 0 => self.set_efer(v),

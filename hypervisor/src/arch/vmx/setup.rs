@@ -5,6 +5,7 @@ use crate::arch::vmx::control_register::{CR0_OWNED, cr4_owned};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{write, write_all};
 use crate::backend::Kind;
+use crate::machine::MappedPage;
 use extension::event::GUEST_EXCEPTIONS;
 use extension::vmx::controls::Controls;
 use extension::vmx::field::{control, guest};
@@ -35,7 +36,7 @@ const CONSTANT: [(u64, u64); 19] = [
 
 impl VmxProcessor {
     /// What exits, which the kind decides once.
-    pub(super) fn set_controls(&mut self, controls: &Controls) {
+    pub(super) fn set_controls(&mut self, controls: &Controls, apic: Option<MappedPage>) {
         let guest = self.outside.kind == Kind::Guest;
         let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
         write(control::PIN_BASED, controls.pin_based);
@@ -45,6 +46,10 @@ impl VmxProcessor {
         write(control::ENTRY, controls.entry);
         write(control::EXCEPTION_BITMAP, if guest { GUEST_EXCEPTIONS } else { 0 });
         write(control::MSR_BITMAPS, image::physical(msrs));
+        if let Some(apic) = apic {
+            write(control::VIRTUAL_APIC_PAGE, apic.page.base().get());
+            write(control::TPR_THRESHOLD, 0);
+        }
         write(control::CR4_MASK, cr4_owned(self.outside.kind));
         write_all(&CONSTANT);
     }
