@@ -9,7 +9,7 @@ use handoff::{HandOff, Iommu, MAX_PROCESSORS, MAX_REGIONS, Region, RegionKind};
 use hv_abi::{HvStatus, Spa, SpaPage};
 
 use crate::arch::x86_machine::X86Machine;
-use crate::arch::{cpu, exception, extended, image, log, processors, serial, vendor};
+use crate::arch::{cpu, extended, image, log, processors, serial, vendor};
 use crate::backend::Entry;
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::say;
@@ -59,7 +59,13 @@ extern "C" fn start(given: u64) -> ! {
     let copy = core::ptr::with_exposed_provenance::<HandOff>(space::HAND_OFF as usize);
     // SAFETY: the loader mapped it there for good; nobody writes it.
     let hand_off = unsafe { &*copy };
-    exception::load();
+    let machine = &hand_off.machine;
+    let Region { base, length, .. } = hand_off.hypervisor_tables;
+    let mut free = (base >> 12..base.saturating_add(length) >> 12).filter_map(SpaPage::new);
+    for (number, apic_id) in machine.processors().iter().enumerate() {
+        processors::prepare(number, *apic_id, &mut free);
+    }
+    processors::load_tables(0);
     extended::init();
     // SAFETY: the loader mapped it.
     unsafe { log::use_framebuffer(&hand_off.framebuffer) };
@@ -67,14 +73,8 @@ extern "C" fn start(given: u64) -> ! {
     if let Err(refusal) = vendor::find() {
         refuse(refusal);
     }
-    let machine = &hand_off.machine;
     if machine.tsc_hz == 0 {
         refuse("neither the PM timer nor the PIT runs, so the time stamp counter cannot be measured");
-    }
-    let Region { base, length, .. } = hand_off.hypervisor_tables;
-    let mut free = (base >> 12..base.saturating_add(length) >> 12).filter_map(SpaPage::new);
-    for (number, apic_id) in machine.processors().iter().enumerate() {
-        processors::prepare(number, *apic_id, &mut free);
     }
     processors::set_up(0);
     let tables = Spa::new(hand_off.hypervisor_space).unwrap_or_default().page();

@@ -32,8 +32,8 @@ pub fn prepare(processor: usize, apic_id: u32, free: &mut impl Iterator<Item = S
     unsafe { address(processor).write(content) };
 }
 
-/// Sets up this processor: its segments, exceptions, control registers, and the vendor's extension.
-pub fn set_up(processor: usize) {
+/// Loads this processor's segments and exceptions. Before this none may come: the loader's segments are not mapped any more.
+pub fn load_tables(processor: usize) {
     let this = address(processor);
     // SAFETY: this processor's own page; nobody else looks at the tables in it, and they are filled once.
     let gdt = unsafe { &mut (*this).gdt };
@@ -44,6 +44,10 @@ pub fn set_up(processor: usize) {
     // SAFETY: the page's address is what GS is for; loading the selector cleared it.
     unsafe { cpu::wrmsr(cpu::GS_BASE, space::processor_data(processor)) };
     exception::load();
+}
+
+/// Sets up this processor, whose tables are loaded: its control registers, and the vendor's extension.
+pub fn set_up(processor: usize) {
     set_control_registers();
     vendor::on_this_processor(page(processor));
 }
@@ -70,6 +74,7 @@ fn set_control_registers() {
 
 /// Where a started processor arrives, on its stack.
 pub extern "C" fn main(processor: u64) -> ! {
+    load_tables(processor as usize);
     set_up(processor as usize);
     per_cpu::this().online.store(true, Ordering::Release);
     // The root may not use this processor yet, or ever. An NMI ends each HLT.
