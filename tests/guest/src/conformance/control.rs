@@ -20,8 +20,9 @@ const OSXSAVE: u64 = 1 << 18;
 /// Asks.
 pub fn run(spared: Spared) {
     let all = !spared.reserved;
-    probe!("cr0 NW without CD", "{}", refused_cr0(cr0() | NW));
-    probe!("cr0 PG without PE", "{}", Tried((!spared.paged_real).then(|| refused_cr0(cr0() & !PE))));
+    probe!("cr0 NW without CD", "{}", Tried(all.then(|| refused_cr0(cr0() | NW))));
+    let paged_real = all && !spared.paged_real;
+    probe!("cr0 PG without PE", "{}", Tried(paged_real.then(|| refused_cr0(cr0() & !PE))));
     probe!("cr0 high half", "{}", refused_cr0(cr0() | 1 << 32));
     probe!("cr0 ET stays", "{}", yes(stays_cr0(cr0() & !ET) & ET != 0));
     probe!("cr0 CD keeps", "{}", yes(stays_cr0(cr0() | CD) & CD != 0));

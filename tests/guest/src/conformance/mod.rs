@@ -69,7 +69,8 @@ const PATIENCE: u32 = 4;
 /// What is not tried, because the machine below does not survive it; and what is allowed to come late there.
 #[derive(Clone, Copy, Default)]
 pub struct Spared {
-    /// Reserved bits of CR3 and CR4: QEMU's TCG ends VMRUN with VMEXIT_INVALID, or takes PAE away in long mode.
+    /// Reserved bits of CR3 and CR4, and what CR0 cannot be: QEMU's TCG lets the guest have it and ends the next VMRUN with
+    /// VMEXIT_INVALID, be it that of an interrupt in between, or takes PAE away in long mode.
     pub reserved: bool,
     /// Interrupts that a task priority holds back: QEMU ends, with an assertion, when CR8 is written while one waits.
     pub priority: bool,
