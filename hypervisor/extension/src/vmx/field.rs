@@ -138,8 +138,7 @@ pub mod control {
     use super::*;
 
     fields!(W16: VPID 0x0000);
-    fields!(W64: MSR_BITMAPS 0x2004 TSC_OFFSET 0x2010 VIRTUAL_APIC_PAGE 0x2012 EPT_POINTER 0x201A
-        XSS_EXITING_BITMAP 0x202C);
+    fields!(W64: MSR_BITMAPS 0x2004 TSC_OFFSET 0x2010 VIRTUAL_APIC_PAGE 0x2012 EPT_POINTER 0x201A);
     /// Vectors whose EOI exits, 64 each.
     pub const EOI_EXIT_BITMAPS: [Field<W64>; 4] =
         [Field::new(0x201C), Field::new(0x201E), Field::new(0x2020), Field::new(0x2022)];

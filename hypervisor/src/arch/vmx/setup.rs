@@ -12,14 +12,13 @@ use extension::vmx::field::{control, guest};
 use extension::vmx::permission::{GUEST_MSRS, ROOT_MSRS};
 
 /// Fields that stay as they are, or that a guest finds so at first.
-const CONSTANT: [(u64, u64); 19] = [
+const CONSTANT: [(u64, u64); 18] = [
     (guest::IA32_DEBUGCTL.encoding(), 0),
     (guest::IA32_SYSENTER_CS.encoding(), 0),
     (guest::IA32_SYSENTER_ESP.encoding(), 0),
     (guest::IA32_SYSENTER_EIP.encoding(), 0),
     (control::CR0_MASK.encoding(), CR0_OWNED),
     (control::CR4_READ_SHADOW.encoding(), 0),
-    (control::XSS_EXITING_BITMAP.encoding(), 0),
     (guest::RSP.encoding(), 0),
     (control::TSC_OFFSET.encoding(), 0),
     (guest::VMCS_LINK_POINTER.encoding(), u64::MAX),
