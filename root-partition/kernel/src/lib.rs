@@ -75,3 +75,5 @@ pub mod time;
 #[cfg(not(test))]
 pub mod vm;
 pub mod vmbus;
+#[cfg(test)]
+mod wake_count;

@@ -136,9 +136,9 @@ impl<O> Drop for End<O> {
 #[cfg(test)]
 mod tests {
     use super::{BYTES_MAX, End, MESSAGES_MAX, Message, pair};
+    use crate::wake_count::WakeCount;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Wake, Waker};
+    use std::task::{Context, Waker};
     use syscall::Error;
 
     fn message(length: usize) -> Message<u32> {
@@ -147,15 +147,6 @@ mod tests {
 
     fn take<O>(end: &End<O>) -> Result<Message<O>, Error> {
         end.receive(|_| Ok(()))
-    }
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
     }
 
     #[test]
@@ -222,18 +213,18 @@ mod tests {
     #[test]
     fn a_reader_is_woken_once_by_a_message_and_by_the_end() {
         let (a, b) = pair();
-        let count = Arc::new(Count::default());
+        let count = Arc::new(WakeCount::default());
         let waker = Waker::from(Arc::clone(&count));
         let context = Context::from_waker(&waker);
         assert!(!b.poll_readable(&context) && !b.poll_readable(&context));
         a.send(message(1)).unwrap();
         a.send(message(1)).unwrap();
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.get(), 1);
         assert!(b.poll_readable(&context));
         let (a, b) = (b, a);
         assert!(!b.poll_readable(&context));
         drop(a);
-        assert_eq!(count.0.load(Ordering::Relaxed), 2);
+        assert_eq!(count.get(), 2);
         assert!(b.poll_readable(&context));
     }
 }

@@ -55,22 +55,13 @@ impl Drop for Going {
 #[cfg(test)]
 mod tests {
     use super::Going;
+    use crate::wake_count::WakeCount;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Wake, Waker};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use std::task::{Context, Waker};
 
     #[test]
     fn who_waits_is_woken_when_the_last_owner_lets_go() {
-        let count = Arc::new(Count::default());
+        let count = Arc::new(WakeCount::default());
         let waker = Waker::from(Arc::clone(&count));
         let context = Context::from_waker(&waker);
         let one = Arc::new(Going::default());
@@ -78,7 +69,7 @@ mod tests {
         drop(one);
         assert!(!gone.poll(&context) && !gone.poll(&context));
         drop(other);
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.get(), 1);
         assert!(gone.poll(&context));
     }
 }

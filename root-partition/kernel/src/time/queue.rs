@@ -57,28 +57,20 @@ impl TimerQueue {
 #[cfg(test)]
 mod tests {
     use super::TimerQueue;
+    use crate::wake_count::WakeCount;
     use core::task::Waker;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    struct Count(AtomicUsize);
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 
     #[test]
     fn sleepers_come_out_in_order_of_deadline_and_age() {
-        let counts: Vec<_> = (0..3).map(|_| Arc::new(Count(AtomicUsize::new(0)))).collect();
+        let counts: Vec<_> = (0..3).map(|_| Arc::new(WakeCount::default())).collect();
         let mut queue = TimerQueue::new();
         for (deadline, count) in [20, 10, 20].into_iter().zip(&counts) {
             queue.add(deadline, Waker::from(Arc::clone(count)));
         }
         assert_eq!(queue.next_deadline(), Some(10));
         assert!(queue.pop_due(9).is_none());
-        let woken = |index: usize| counts[index].0.load(Ordering::Relaxed);
+        let woken = |index: usize| counts[index].get();
         queue.pop_due(20).unwrap().wake();
         assert_eq!((woken(0), woken(1), woken(2)), (0, 1, 0));
         queue.pop_due(20).unwrap().wake();
@@ -89,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_sleeper_that_left_is_not_woken() {
-        let count = Arc::new(Count(AtomicUsize::new(0)));
+        let count = Arc::new(WakeCount::default());
         let mut queue = TimerQueue::new();
         let first = queue.add(5, Waker::noop().clone());
         let second = queue.add(5, Waker::noop().clone());
@@ -98,6 +90,6 @@ mod tests {
         queue.replace(first, Waker::noop());
         queue.pop_due(5).unwrap().wake();
         assert!(queue.pop_due(5).is_none());
-        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(count.get(), 1);
     }
 }

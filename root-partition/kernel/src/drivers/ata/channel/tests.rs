@@ -4,7 +4,8 @@ use super::super::command::code;
 use super::*;
 use crate::block::memory_disk::Leaver;
 use crate::block::{PhysicalSegment, Signal};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use crate::wake_count::WakeCount;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex as StdMutex, MutexGuard};
 use std::task::{Context, Waker};
 use std::vec;
@@ -331,18 +332,12 @@ fn a_drive_that_takes_no_command_is_reset_and_a_dead_channel_fails_everything() 
 
 #[test]
 fn who_watches_is_woken_by_the_first_command() {
-    struct Count(AtomicUsize);
-    impl std::task::Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let count = Arc::new(WakeCount::default());
     let channel = channel(true, IDENTITY);
     let waker = Waker::from(count.clone());
     let mut context = Context::from_waker(&waker);
     assert!(channel.poll_busy(&mut context).is_pending());
     let _ = (channel.ask(0, &request(WRITE)), channel.ask(0, &request(WRITE)));
-    assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    assert_eq!(count.get(), 1);
     assert!(channel.poll_busy(&mut context).is_ready());
 }
