@@ -59,7 +59,8 @@ impl<S: System, V: Volume> Cli<S, V> {
             self.show_progress();
             return;
         }
-        let Some(mut job) = self.job.take() else { return };
+        self.hide_progress();
+        let (Some(mut job), Some(volume)) = (self.job.take(), &mut self.manager.volume) else { return };
         let appended =
             if job.footer.is_empty() { Ok(()) } else { volume.append(&mut job.draft, &job.footer) };
         let result = match appended {
@@ -70,7 +71,6 @@ impl<S: System, V: Volume> Cli<S, V> {
                 Err(error)
             }
         };
-        self.hide_progress(job.shown);
         match result {
             Ok(()) => {
                 let size = Size::new(job.size);
@@ -89,8 +89,8 @@ impl<S: System, V: Volume> Cli<S, V> {
 
     /// Leaves nothing of it.
     pub(super) fn give_up_job(&mut self) {
+        self.hide_progress();
         let Some(job) = self.job.take() else { return };
-        self.hide_progress(job.shown);
         let discarded = self.manager.volume.as_mut().map_or(Ok(()), |volume| volume.discard(job.draft));
         match discarded {
             Ok(()) => self.line(&alloc::format!("{} is not made", job.path)),
@@ -107,8 +107,9 @@ impl<S: System, V: Volume> Cli<S, V> {
         self.out.extend(alloc::format!("\r{}: {percent} %", job.path).bytes());
     }
 
-    fn hide_progress(&mut self, shown: bool) {
-        if shown {
+    /// Takes it away, for a line to be written there.
+    pub(super) fn hide_progress(&mut self) {
+        if self.job.as_mut().is_some_and(|job| core::mem::take(&mut job.shown)) {
             self.out.extend(b"\r\x1b[K");
         }
     }

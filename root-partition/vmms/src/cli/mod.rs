@@ -6,9 +6,11 @@
 //! 3. Whatever is wrong gets one line that begins with `error: `.
 
 mod console;
+mod events;
 mod execute;
 #[cfg(test)]
 mod fake;
+mod input;
 mod job;
 mod names;
 mod report;
@@ -17,28 +19,25 @@ mod shutdown;
 mod tests;
 mod top;
 
-use crate::command::{complete, parse};
 use crate::config::{Configuration, Origin};
 use crate::editor::{Editor, Keys};
 use crate::name::Name;
 use crate::path::DataPath;
 use crate::store::{Volume, VolumeError};
 use crate::system::System;
-use crate::vm::{Event, Manager};
+use crate::vm::Manager;
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
+use events::Held;
 use job::Job;
-use names::StoreNames;
 use shutdown::Shutdown;
 use syscall::WaitEntry;
 use top::Top;
 
 /// What a line is asked for with, where the host has no name of its own.
 pub const PROMPT: &str = "bulkhead> ";
-/// Ctrl-C.
-const CANCEL: u8 = 0x03;
 /// Bytes taken from the console in one go.
 const INPUT: usize = 1024;
 /// Bytes that are kept for later; more stay where they are.
@@ -74,6 +73,8 @@ pub struct Cli<S: System, V: Volume> {
     typed: VecDeque<u8>,
     /// What is to be written to the console.
     out: Vec<u8>,
+    /// What is told when the console is free again.
+    held: Held,
     job: Option<Job<V::Draft>>,
 }
 
@@ -90,6 +91,7 @@ impl<S: System, V: Volume> Cli<S, V> {
             mode: Mode::Prompt,
             typed: VecDeque::new(),
             out: Vec::new(),
+            held: Held::default(),
             job: None,
         };
         cli.report(why);
@@ -149,7 +151,8 @@ impl<S: System, V: Volume> Cli<S, V> {
             Mode::Top(top) => deadline = deadline.min(top.deadline()),
             _ => {}
         }
-        if self.job.is_some() {
+        let has_line = self.mode == Mode::Prompt && !self.typed.is_empty();
+        if self.job.is_some() || has_line {
             deadline = 0;
         }
         self.manager.system.wait(&mut entries, deadline);
@@ -179,72 +182,6 @@ impl<S: System, V: Volume> Cli<S, V> {
         }
     }
 
-    /// Gives what was typed to who has the console.
-    fn use_input(&mut self) {
-        while !self.typed.is_empty() {
-            match &self.mode {
-                Mode::Prompt => {
-                    let Some(byte) = self.typed.pop_front() else { return };
-                    self.key(byte);
-                }
-                Mode::Console(name) => {
-                    let name = name.clone();
-                    if !self.type_in(&name) {
-                        return;
-                    }
-                }
-                Mode::Top(_) => {
-                    self.typed.pop_front();
-                    self.done();
-                }
-                Mode::Start(..) | Mode::Stop(_) | Mode::Job | Mode::Shutdown(_) => {
-                    let Some(at) = self.typed.iter().position(|&byte| byte == CANCEL) else { return };
-                    self.typed.drain(..=at);
-                    self.cancel();
-                }
-            }
-        }
-    }
-
-    fn key(&mut self, byte: u8) {
-        let Some(key) = self.keys.decode(byte) else { return };
-        let mut names = StoreNames(&mut self.manager);
-        let line = self.editor.key(key, &mut self.out, |left| complete(left, &mut names));
-        let Some(line) = line else { return };
-        match parse(&line) {
-            Ok(None) => {}
-            Ok(Some(command)) => {
-                if let Err(error) = self.execute(command) {
-                    self.error(&error);
-                }
-            }
-            Err(error) => self.error(&error),
-        }
-        if self.mode == Mode::Prompt {
-            self.editor.draw(&mut self.out);
-        }
-    }
-
-    /// Ctrl-C while a command keeps the prompt back.
-    fn cancel(&mut self) {
-        self.out.extend(b"^C\r\n");
-        match core::mem::replace(&mut self.mode, Mode::Prompt) {
-            Mode::Start(name, _) => {
-                // It is off when that fails, and needs no telling.
-                let _ = self.manager.attach(&name, false);
-                self.line(&alloc::format!("{name} goes on starting"));
-            }
-            Mode::Stop(name) => self.line(&alloc::format!("{name} goes on stopping")),
-            Mode::Job => self.give_up_job(),
-            Mode::Shutdown(_) => {
-                self.manager.closing = false;
-                self.line("the host stays on; VMs that were asked to stop go on stopping");
-            }
-            Mode::Prompt | Mode::Console(_) | Mode::Top(_) => {}
-        }
-        self.editor.draw(&mut self.out);
-    }
-
     /// A line of output.
     fn line(&mut self, line: &str) {
         self.out.extend(line.bytes());
@@ -259,83 +196,12 @@ impl<S: System, V: Volume> Cli<S, V> {
         self.line(&alloc::format!("error: {}", error.replace(['\r', '\n'], " ")));
     }
 
-    /// A line that nobody waits for: above the prompt, or in brackets between what a guest says.
-    fn notice(&mut self, line: &str) {
-        match self.mode {
-            Mode::Prompt => {
-                Editor::hide(&mut self.out);
-                self.line(line);
-                self.editor.draw(&mut self.out);
-            }
-            Mode::Console(_) => self.out.extend(alloc::format!("\r\n[{line}]\r\n").bytes()),
-            _ => self.line(line),
-        }
-    }
-
     /// The command that kept the prompt back is done.
     fn done(&mut self) {
         self.mode = Mode::Prompt;
+        let held = core::mem::take(&mut self.held);
+        self.lines(held.lines());
         self.editor.draw(&mut self.out);
-    }
-
-    fn happened(&mut self, event: Event) {
-        match event {
-            Event::Started(name) => self.started(&name),
-            Event::Output(name, bytes) => {
-                if self.mode == Mode::Console(name) {
-                    self.out.extend(bytes);
-                }
-            }
-            Event::Reset(name) => {
-                self.notice(&alloc::format!("{name} was reset by its guest and starts again"));
-            }
-            Event::StillRunning(name) => {
-                let line = alloc::format!(
-                    "the guest of {name} did not shut down in time and runs on; `vm kill {name}` stops it at once"
-                );
-                if self.mode == Mode::Stop(name) {
-                    self.error(&line);
-                    self.done();
-                } else {
-                    self.notice(&line);
-                }
-            }
-            Event::Off { name, why, failed } => self.off(&name, &why, failed),
-        }
-    }
-
-    fn started(&mut self, name: &Name) {
-        match &self.mode {
-            Mode::Start(waiting, console) if waiting == name => {
-                let console = *console;
-                self.line(&alloc::format!("{name} is running"));
-                if console { self.enter_console(name) } else { self.done() }
-            }
-            Mode::Console(attached) if attached == name => {}
-            _ => self.notice(&alloc::format!("{name} is running")),
-        }
-    }
-
-    fn off(&mut self, name: &Name, why: &str, failed: bool) {
-        match &self.mode {
-            Mode::Start(waiting, _) if waiting == name => {
-                if failed {
-                    self.error(why)
-                } else {
-                    self.line(why)
-                }
-                self.done();
-            }
-            Mode::Stop(waiting) if waiting == name => {
-                self.line(&alloc::format!("{name} is off"));
-                self.done();
-            }
-            Mode::Console(attached) if attached == name => {
-                self.notice(why);
-                self.done();
-            }
-            _ => self.notice(why),
-        }
     }
 
     /// Says that a path is no file of the volume.

@@ -15,6 +15,7 @@ mod disks;
 mod end;
 mod host;
 mod share;
+mod top;
 mod workers;
 
 struct Host {

@@ -1,6 +1,7 @@
 //! `host top`: what processors and VMs are doing, anew each second.
 
 use super::{Cli, Mode};
+use crate::editor::Keys;
 use crate::name::Name;
 use crate::store::Volume;
 use crate::system::System;
@@ -41,6 +42,11 @@ pub struct Top {
 }
 
 impl Top {
+    /// Whether it is shown once: then only Ctrl-C ends it before.
+    pub fn is_once(&self) -> bool {
+        self.once
+    }
+
     /// When the next look is due.
     pub fn deadline(&self) -> u64 {
         self.last.at.saturating_add(PERIOD)
@@ -238,6 +244,11 @@ impl<S: System, V: Volume> Cli<S, V> {
         let Mode::Top(top) = &self.mode else { return };
         if self.manager.system.monotonic() < top.deadline() {
             return;
+        }
+        if self.keys.is_within() {
+            // Nothing came behind that ESC: it is a key.
+            self.keys = Keys::default();
+            return self.done();
         }
         let now = Look::new(&self.manager);
         let lines = table(&between(&top.last, &now));

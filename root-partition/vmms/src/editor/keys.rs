@@ -54,6 +54,8 @@ enum State {
     Escape,
     /// After ESC `O`.
     Single,
+    /// After ESC `[` `[`, with which a function key of Linux' console begins.
+    Function,
     /// After ESC `[`: the first parameter and the last.
     Control { first: u8, last: u8 },
     /// Within a character of UTF-8: what is known of it, how many bytes are missing.
@@ -74,6 +76,8 @@ impl Keys {
             State::Start | State::Return => self.begin(byte),
             State::Escape => self.escape(byte),
             State::Single => cursor(byte, false),
+            State::Function if byte >= b' ' => None,
+            State::Function => self.begin(byte),
             State::Control { first, last } => self.control(byte, first, last),
             State::Utf8 { bits, missing } if byte & 0xC0 == 0x80 => {
                 let bits = bits << 6 | u32::from(byte & 0x3F);
@@ -85,6 +89,18 @@ impl Keys {
             }
             State::Utf8 { .. } => self.begin(byte),
         }
+    }
+
+    /// Whether `byte` is the last of what a terminal sends for a key, be it one that means nothing here.
+    pub fn ends_with(&mut self, byte: u8) -> bool {
+        let belongs_to_the_last = self.state == State::Return && byte == b'\n';
+        self.decode(byte).is_some() || !(belongs_to_the_last || self.is_within())
+    }
+
+    /// Whether a key has begun that has not ended.
+    #[must_use]
+    pub fn is_within(&self) -> bool {
+        !matches!(self.state, State::Start | State::Return)
     }
 
     fn begin(&mut self, byte: u8) -> Option<Key> {
@@ -164,6 +180,10 @@ impl Keys {
                 4 | 8 => Some(Key::End),
                 _ => None,
             },
+            b'[' if (first, last) == (0, 0) => {
+                self.state = State::Function;
+                None
+            }
             // A control character ends what was no sequence.
             0x00..=0x1F => self.begin(byte),
             _ => cursor(byte, first != 0 && last >= 3),
@@ -203,7 +223,7 @@ mod tests {
             keys(b"\x1b[H\x1b[F\x1b[1~\x1b[4~\x1b[3~\x1b[3;5~"),
             [Home, End, Home, End, Delete, Delete]
         );
-        assert_eq!(keys(b"\x1b[200~x"), [Char('x')]);
+        assert_eq!(keys(b"\x1b[200~x\x1b[[Ay"), [Char('x'), Char('y')]);
         assert_eq!(keys("ä€𝄞".as_bytes()), [Char('ä'), Char('€'), Char('𝄞')]);
         assert_eq!(keys(b"\xC3x"), [Char('x')]);
         assert_eq!(keys(b"\x1b[\x03"), [Cancel]);

@@ -157,6 +157,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         let (end, killed, attached) = (instance.end.clone(), instance.killed, instance.attached);
         drop(instance);
         if is_reset && !killed && !self.closing {
+            self.system.log(LogLevel::Info, &alloc::format!("{name} was reset by its guest"));
             happened.push(Event::Reset(name.clone()));
             if let Err(error) = self.start(name, attached) {
                 happened.push(self.off(name, &error, true));
@@ -189,6 +190,8 @@ impl<S: System, V: Volume> Manager<S, V> {
                 Timer::Load(_) | Timer::End(_) => self.system.kill(&instance.process),
                 Timer::Shutdown(_) => {
                     instance.state = State::Running;
+                    let line = alloc::format!("the guest of {} did not shut down in time", vm.name);
+                    self.system.log(LogLevel::Warn, &line);
                     happened.push(Event::StillRunning(vm.name.clone()));
                 }
             }

@@ -101,3 +101,18 @@ fn a_damaged_vhd_is_refused() {
     host.is_clean();
     assert!(host.command("disk list").contains("unusable: the checksum of its VHD footer is wrong"));
 }
+
+#[test]
+fn what_happens_while_a_disk_is_made_has_a_line_of_its_own() {
+    let mut host = Host::new();
+    host.is_running();
+    host.world.typed.borrow_mut().extend(b"disk create data:/disks/new.raw --size 9M\r");
+    host.cli.turn();
+    host.world.now.set(host.world.now.get() + 20_000_000);
+    host.cli.turn();
+    host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
+    host.world.ends(1, 0);
+    let shown = host.goes_on();
+    assert!(shown.contains("\x1b[Kdemo is off: its guest powered off\n"), "{shown:?}");
+    assert!(shown.ends_with(&format!("data:/disks/new.raw is made: 9 MiB\n{PROMPT}")), "{shown:?}");
+}

@@ -84,38 +84,3 @@ fn without_a_volume_everything_else_works() {
     assert!(shown.contains("memory free: 0 KiB\r\n") && shown.contains("processor: EPYC\r\n"));
     assert!(shown.contains("error: there is no VM x\r\n") && shown.contains("vm create NAME"));
 }
-
-#[test]
-fn top_shows_a_second_once_or_each_second_until_a_key() {
-    let mut host = Host::new();
-    host.is_running();
-    assert_eq!(host.types("host top --once\r"), "host top --once\n");
-    host.world.now.set(host.world.now.get() + 10_000_000);
-    let expected = "PROCESSOR  GUEST   ROOT    HYPERVISOR  IDLE\n\
-                    0          50.0 %  10.0 %  5.0 %       35.0 %\n\
-                    1          0.0 %   0.0 %   0.0 %       100.0 %\n\
-                    \n\
-                    VM    GUEST   ROOT   HYPERVISOR  WAITING  WAKE-UPS/S  EXITS/S  MOSTLY\n\
-                    demo  50.0 %  0.0 %  5.0 %       25.0 %   0           110      hypercall 100, cpuid 10\n";
-    assert_eq!(host.goes_on(), format!("{expected}{PROMPT}"));
-    let json = host.command("host top --json");
-    assert!(
-        json.starts_with(r#"{"uptime":10000000,"processors":[{"guest":5000000,"root":1000000,"#),
-        "{json}"
-    );
-    assert!(json.contains(r#""exits":{"cpuid":10,"hypercall":100}}]}"#), "{json}");
-    let json = host.command("vm stats demo --json");
-    assert!(
-        json.contains(r#""guest_time":5000000,"hypervisor_time":500000,"root_time":0,"exits":110,"#),
-        "{json}"
-    );
-    host.types("host top\r");
-    for _ in 0..2 {
-        assert_eq!(host.goes_on(), "");
-        host.world.now.set(host.world.now.get() + 10_000_000);
-        let shown = host.goes_on();
-        assert!(shown.starts_with("\x1b[HPROCESSOR") && shown.contains("any key ends this"), "{shown}");
-    }
-    assert_eq!(host.types("\x03"), PROMPT);
-    assert!(host.command("vm stats demo").contains("VP  PROCESSOR  GUEST"));
-}
