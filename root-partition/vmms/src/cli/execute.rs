@@ -14,9 +14,6 @@ use alloc::string::{String, ToString};
 use syscall::worker::ToWorker;
 use syscall::{HostAction, VmChurn};
 
-/// Bytes of the log that are read in one go.
-const LOG_CHUNK: usize = 8192;
-
 impl<S: System, V: Volume> Cli<S, V> {
     pub(super) fn execute(&mut self, command: Command) -> Result<(), String> {
         match command {
@@ -69,7 +66,7 @@ impl<S: System, V: Volume> Cli<S, V> {
             Command::FileList(path) => self.file_list(&path)?,
             Command::HostInfo => self.host_info()?,
             Command::HostTop { once, json } => self.begin_top(once, json),
-            Command::HostLog => self.host_log(),
+            Command::HostLog { lines } => self.begin_log(lines),
             Command::HostShutdown => self.begin_shutdown(HostAction::PowerOff),
             Command::HostReboot => self.begin_shutdown(HostAction::Reboot),
         }
@@ -117,27 +114,5 @@ impl<S: System, V: Volume> Cli<S, V> {
         let command_line = self.manager.system.command_line();
         self.lines(report::host(&info, space, &self.configuration.origin, &command_line));
         Ok(())
-    }
-
-    fn host_log(&mut self) {
-        let (mut offset, mut chunk) = (0, [0; LOG_CHUNK]);
-        loop {
-            let count = self.manager.system.host_log(offset, &mut chunk).min(chunk.len());
-            if count == 0 {
-                break;
-            }
-            for &byte in chunk.iter().take(count) {
-                match byte {
-                    b'\n' => self.out.extend(b"\r\n"),
-                    b'\r' => {}
-                    byte => self.out.push(byte),
-                }
-            }
-            offset += count as u64;
-            self.flush();
-        }
-        if !self.out.is_empty() && !self.out.ends_with(b"\n") {
-            self.line("");
-        }
     }
 }

@@ -30,7 +30,12 @@ impl<S: System, V: Volume> Cli<S, V> {
                         self.done();
                     }
                 }
-                Mode::Start(..) | Mode::Stop(_) | Mode::Job | Mode::Top(_) | Mode::Shutdown(_) => {
+                Mode::Start(..)
+                | Mode::Stop(_)
+                | Mode::Job
+                | Mode::Top(_)
+                | Mode::Log(_)
+                | Mode::Shutdown(_) => {
                     let Some(at) = self.typed.iter().position(|&byte| byte == CANCEL) else { return };
                     self.typed.drain(..=at);
                     self.cancel();
@@ -73,7 +78,7 @@ impl<S: System, V: Volume> Cli<S, V> {
                 self.manager.closing = false;
                 self.line("the host stays on; VMs that were asked to stop go on stopping");
             }
-            Mode::Prompt | Mode::Console(_) | Mode::Top(_) => {}
+            Mode::Prompt | Mode::Console(_) | Mode::Top(_) | Mode::Log(_) => {}
         }
         self.editor.draw(&mut self.out);
     }

@@ -2,7 +2,7 @@
 //!
 //! 1. The loop waits for the console, every worker and every deadline at once; no VM, however slow, holds it up.
 //! 2. A command that takes long keeps the prompt back, not the loop: Ctrl-C gives the prompt back and the command goes
-//!    on (a disk that is being made is given up instead). What is typed meanwhile is kept for the prompt.
+//!    on (a disk that is being made is given up instead, a log ends there). What is typed meanwhile is kept for the prompt.
 //! 3. Whatever is wrong gets one line that begins with `error: `.
 
 mod console;
@@ -12,6 +12,7 @@ mod execute;
 mod fake;
 mod input;
 mod job;
+mod log;
 mod names;
 mod report;
 mod shutdown;
@@ -32,6 +33,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use events::Held;
 use job::Job;
+use log::Log;
 use shutdown::Shutdown;
 use syscall::WaitEntry;
 use top::Top;
@@ -58,6 +60,8 @@ enum Mode {
     Job,
     /// A table that changes.
     Top(Top),
+    /// A log that is being shown.
+    Log(Log),
     /// The end.
     Shutdown(Shutdown),
 }
@@ -149,6 +153,7 @@ impl<S: System, V: Volume> Cli<S, V> {
         match &self.mode {
             Mode::Shutdown(shutdown) => deadline = deadline.min(shutdown.deadline),
             Mode::Top(top) => deadline = deadline.min(top.deadline()),
+            Mode::Log(_) => deadline = 0,
             _ => {}
         }
         let has_line = self.mode == Mode::Prompt && !self.typed.is_empty();
@@ -172,6 +177,7 @@ impl<S: System, V: Volume> Cli<S, V> {
         self.use_input();
         self.mind_shutdown();
         self.mind_top();
+        self.mind_log();
         self.flush();
     }
 

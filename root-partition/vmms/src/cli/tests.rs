@@ -14,6 +14,7 @@ mod definitions;
 mod disks;
 mod end;
 mod host;
+mod log;
 mod share;
 mod top;
 mod workers;

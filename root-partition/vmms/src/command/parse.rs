@@ -36,7 +36,7 @@ pub enum Command {
     FileList(DataPath),
     HostInfo,
     HostTop { once: bool, json: bool },
-    HostLog,
+    HostLog { lines: Option<u32> },
     HostShutdown,
     HostReboot,
 }
@@ -199,7 +199,7 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
         ["file", "list"] => Command::FileList(DataPath::parse(arguments.operand())?),
         ["host", "info"] => Command::HostInfo,
         ["host", "top"] => Command::HostTop { once: arguments.has("--once"), json },
-        ["host", "log"] => Command::HostLog,
+        ["host", "log"] => Command::HostLog { lines: number(arguments, "--lines")? },
         ["host", "shutdown"] => Command::HostShutdown,
         ["host", "reboot"] => Command::HostReboot,
         _ => Command::Help,

@@ -135,7 +135,12 @@ pub static COMMANDS: &[Spec] = &[
         &[switch("--once"), JSON],
         "what processors and VMs are doing, each second until a key is pressed; --once: one second; --json: all since the start",
     ),
-    spec(&["host", "log"], &[], &[], "what the host has logged since it started"),
+    spec(
+        &["host", "log"],
+        &[],
+        &[optional("--lines", Kind::Number, "N")],
+        "what the host has logged since it started; --lines: the last of it",
+    ),
     spec(&["host", "shutdown"], &[], &[], "stops all VMs, then powers off"),
     spec(&["host", "reboot"], &[], &[], "stops all VMs, then resets the machine"),
 ];
