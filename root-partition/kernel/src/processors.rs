@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "entry")]
 
 use crate::arch::processor::{self, count};
-use crate::arch::{self, PROCESSORS_MAX, Stacks, apic};
+use crate::arch::{self, PROCESSOR_PLACES, Stacks, apic};
 use crate::{executor, hypervisor, interrupts, memory, process, time};
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -34,7 +34,7 @@ pub(crate) fn start() {
     let Some(there) = hypervisor::processors() else { return };
     let begin = time::now();
     // The hypervisor has no more than there is room for.
-    for number in 1..there.min(PROCESSORS_MAX as u32) {
+    for number in 1..there.min(PROCESSOR_PLACES as u32) {
         if let Err(why) = start_one(number) {
             log::warn!("processor {number} and those behind it are not used: {why}");
             break;

@@ -15,7 +15,7 @@ mod stack;
 pub use fault::panic;
 pub use idt::{TrapFrame, set_user_trap};
 pub(crate) use processor::per_processor;
-pub use processor::{PROCESSORS_MAX, Padded, PerProcessor};
+pub use processor::{PROCESSOR_PLACES, Padded, PerProcessor};
 pub use segments::{KERNEL_CODE, KERNEL_DATA, USER_CODE, USER_DATA};
 pub(crate) use stack::{Stacks, guard_pages};
 

@@ -9,7 +9,7 @@ use x86_64::VirtAddr;
 use x86_64::registers::model_specific::{GsBase, KernelGsBase};
 
 /// Room for all processors that the hypervisor may have, and up to the next power of two.
-pub const PROCESSORS_MAX: usize = handoff::MAX_PROCESSORS.next_power_of_two();
+pub const PROCESSOR_PLACES: usize = handoff::MAX_PROCESSORS.next_power_of_two();
 const _: () = assert!(handoff::MAX_PROCESSORS == syscall::PROCESSORS_MAX as usize);
 
 /// What assembly knows of a processor. Only the processor itself uses it.
@@ -36,19 +36,19 @@ pub mod offset {
     pub(super) const NUMBER: usize = core::mem::offset_of!(Page, number);
 }
 
-static PAGES: [Page; PROCESSORS_MAX] = [const {
+static PAGES: [Page; PROCESSOR_PLACES] = [const {
     Page { kernel_stack: UnsafeCell::new(0), user_stack: UnsafeCell::new(0), number: UnsafeCell::new(0) }
-}; PROCESSORS_MAX];
+}; PROCESSOR_PLACES];
 
 /// How many run. Grows at boot only.
 static COUNT: AtomicU32 = AtomicU32::new(1);
 /// The id of each one's local APIC.
 static APIC_IDS: PerProcessor<AtomicU32> =
-    PerProcessor::new([const { Padded(AtomicU32::new(0)) }; PROCESSORS_MAX]);
+    PerProcessor::new([const { Padded(AtomicU32::new(0)) }; PROCESSOR_PLACES]);
 
 /// Points GS to the page of processor `number`, which this is.
 pub(super) fn start(number: u32) {
-    let page = &PAGES[number as usize % PROCESSORS_MAX];
+    let page = &PAGES[number as usize % PROCESSOR_PLACES];
     // SAFETY: this processor's own, and GS does not name it yet.
     unsafe { page.number.get().write(u64::from(number)) };
     GsBase::write(VirtAddr::from_ptr(core::ptr::from_ref(page)));
@@ -101,11 +101,11 @@ pub struct Padded<T>(pub T);
 
 /// One `T` for each processor. What others may do with it is what `T` allows.
 #[derive(Debug)]
-pub struct PerProcessor<T>([Padded<T>; PROCESSORS_MAX]);
+pub struct PerProcessor<T>([Padded<T>; PROCESSOR_PLACES]);
 
 impl<T> PerProcessor<T> {
     /// These, in the order of the processors.
-    pub const fn new(all: [Padded<T>; PROCESSORS_MAX]) -> Self {
+    pub const fn new(all: [Padded<T>; PROCESSOR_PLACES]) -> Self {
         Self(all)
     }
 
@@ -118,7 +118,7 @@ impl<T> PerProcessor<T> {
     /// That of processor `number`.
     #[inline]
     pub fn of(&self, number: u32) -> &T {
-        &self.0[number as usize % PROCESSORS_MAX].0
+        &self.0[number as usize % PROCESSOR_PLACES].0
     }
 
     /// All of those that run.
@@ -131,7 +131,7 @@ impl<T> PerProcessor<T> {
 macro_rules! per_processor {
     ($value:expr) => {
         $crate::arch::PerProcessor::new(
-            [const { $crate::arch::Padded($value) }; $crate::arch::PROCESSORS_MAX],
+            [const { $crate::arch::Padded($value) }; $crate::arch::PROCESSOR_PLACES],
         )
     };
 }

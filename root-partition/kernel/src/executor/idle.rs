@@ -95,7 +95,7 @@ impl Sign {
     }
 }
 
-/// The idle processors: a bit each, in as many words as `PROCESSORS_MAX` needs.
+/// The idle processors: a bit each, in as many words as `PROCESSOR_PLACES` needs.
 #[derive(Debug)]
 pub struct IdleSet<const WORDS: usize>([AtomicU64; WORDS]);
 

@@ -6,13 +6,13 @@ use super::share::balance::behind;
 use super::share::{Account, SLICE};
 use super::task::{Kind, poke};
 use crate::arch::processor::{count, number};
-use crate::arch::{self, PROCESSORS_MAX};
+use crate::arch::{self, PROCESSOR_PLACES};
 use crate::time;
 use alloc::sync::Arc;
 use async_task::Runnable;
 use core::sync::atomic::Ordering;
 
-static IDLE: IdleSet<{ PROCESSORS_MAX.div_ceil(64) }> = IdleSet::new();
+static IDLE: IdleSet<{ PROCESSOR_PLACES.div_ceil(64) }> = IdleSet::new();
 
 /// Somebody waits for this processor: an idle one may take him.
 #[inline]
