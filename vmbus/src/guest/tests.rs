@@ -1,3 +1,5 @@
+//! The guest's side: which versions it tries, and which messages it drops.
+
 use super::*;
 use std::vec::Vec;
 

@@ -1,3 +1,5 @@
+//! Layouts of the messages, versions, and messages that are too short.
+
 use super::*;
 use std::mem::offset_of;
 use std::string::ToString;

@@ -1,3 +1,5 @@
+//! Footers built and parsed, with each mistake and any flipped bit.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Offers, opens, closes and moves of channels.
+
 use super::*;
 use crate::packet::Descriptor;
 use crate::protocol::RELID_END;

@@ -1,3 +1,5 @@
+//! Page lists: as they arrive, their limits, and when their pages come back.
+
 use super::*;
 use crate::protocol::{GpadlBody, GpadlHeader, GpadlTeardown};
 

@@ -1,3 +1,5 @@
+//! Contact, versions, unload and reset.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Sub-channels, and what happens to them when their primary channel or its device goes.
+
 use super::*;
 
 /// A device with its primary channel open, and `count` sub-channels that the guest knows; all relids.

@@ -1,3 +1,5 @@
+//! How a channel begins, what is told when disks change, and what a reset does.
+
 use super::*;
 
 fn call(driver: &mut Driver, operation: u32) -> VstorPacket {

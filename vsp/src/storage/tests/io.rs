@@ -1,3 +1,5 @@
+//! Transfers between the ring's buffers and a disk, and what they are refused for.
+
 use super::*;
 use harness::BUFFER_PAGE;
 use std::vec::Vec;
