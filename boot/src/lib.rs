@@ -2,8 +2,9 @@
 //!
 //! Invariants:
 //! * A loader fills every field; a reader checks [`HandOff::MAGIC`] and [`HandOff::VERSION`] before it looks at another.
-//! * Every address is system-physical. All of it lies in RAM that the memory map calls [`RegionKind::Loader`], so that
-//!   the root partition can use that RAM once it has copied what it wants.
+//! * Every address is system-physical, but for those in an [`Image`] that say that they are virtual.
+//! * The structure itself, the modules, the root kernel's page tables and stack lie in RAM that the memory map calls
+//!   [`RegionKind::LOADER`], so that the root partition can use that RAM once it has copied what it wants.
 //! * The memory map is sorted, does not overlap, and is page aligned. What is the hypervisor's (its image, its address
 //!   space, and `hypervisor_tables`) is [`RegionKind::HYPERVISOR`] in it.
 //! * What the hypervisor has to know of the machine is in [`Machine`]: it reads no firmware table itself.

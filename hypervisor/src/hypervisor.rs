@@ -31,8 +31,8 @@ pub struct BootInfo<'a> {
     pub gigabyte_pages: bool,
     /// Processors that run.
     pub processors: u32,
-    /// Free pages out of the hypervisor's own: one for each 2 MiB and each 1 GiB of RAM, 96,
-    /// and 6 for each processor.
+    /// Free pages out of the hypervisor's own (`HandOff::hypervisor_tables`): for the root's second-level tables, one
+    /// for each 2 MiB and each 1 GiB of RAM, and for what each processor needs.
     pub pages: &'a mut dyn Iterator<Item = SpaPage>,
 }
 

@@ -25,11 +25,12 @@
 //!   hypervisor off.
 //! * Whatever the firmware has left open to any system: SMM, its flash memory, the chipset's registers.
 //!
-//! The way in: [`Hypervisor::start`], then [`Hypervisor::run_root`] on a processor. From there [`hypercall`] takes calls
-//! apart (one type a call), and [`Hypervisor::dispatch`] runs a guest: [`exit`] deals with what stopped it.
+//! The way in: [`Hypervisor::start`](hypervisor::Hypervisor::start), then
+//! [`run_root`](hypervisor::Hypervisor::run_root) on a processor. From there [`hypercall`] takes calls
+//! apart (one type a call), and [`dispatch`] runs a guest: [`exit`] deals with what stopped it.
 //!
 //! The library is architecture-neutral above the seams [`backend`] (the vendor's extension) and [`machine`] (memory
-//! windows, time, other processors), so that host tests run it over fakes; [`arch`] is what is below them.
+//! windows, time, other processors), so that host tests run it over fakes; `arch` is what is below them.
 #![no_std]
 #![cfg_attr(not(target_os = "none"), expect(dead_code, reason = "used on the machine itself only"))]
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]

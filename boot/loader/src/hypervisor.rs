@@ -59,7 +59,7 @@ fn take(hand_off: &mut HandOff) -> Option<Region> {
     Some(Region { base, length, kind, reserved: 0 })
 }
 
-/// Pages for the root's second-level tables: for each 2 MiB and each 1 GiB of RAM one, should all be split, and what is
+/// Pages for the root's second-level tables: one for each 2 MiB and each 1 GiB of RAM, should all be split, and what is
 /// above; and for the processors.
 const fn table_pages(ram: u64, processors: u64) -> u64 {
     (ram >> 21) + (ram >> 30) + 256 + processors * 16

@@ -18,7 +18,7 @@ const LOOM: [&str; 3] = ["hypervisor", "root-kernel", "vmbus"];
 /// What the tests of xtask itself, and the fuzzer, need.
 const NEEDS: &[Need] = &[host::need("c++", "g++")];
 
-/// Format and lints, for the host and for the bare machine.
+/// Format, lints and links in the documentation, for the host and for the bare machine.
 pub fn lint(paths: &Paths) -> Result<Counts> {
     host::require(&[host::BUILD, NEEDS])?;
     let mut counts = Counts::default();
@@ -29,15 +29,29 @@ pub fn lint(paths: &Paths) -> Result<Counts> {
         command.args(["--exclude", package]);
     }
     counts += check(command.args(["--", "-D", "warnings"]));
+    counts += check(&mut documentation(paths, "docs"));
     for (target, packages) in [("x86_64-unknown-none", &BARE[..]), ("x86_64-unknown-uefi", &UEFI[..])] {
-        let mut command = cargo(paths, "clippy");
-        command.args(["--release", "--target", target]);
-        for package in packages {
-            command.args(["--package", package]);
+        let mut clippy = cargo(paths, "clippy");
+        let mut doc = documentation(paths, "doc");
+        doc.args(["--no-deps", "--document-private-items"]);
+        for command in [&mut clippy, &mut doc] {
+            command.args(["--release", "--target", target]);
+            for package in packages {
+                command.args(["--package", package]);
+            }
         }
-        counts += check(command.args(["--", "-D", "warnings"]));
+        counts += check(clippy.args(["--", "-D", "warnings"]));
+        counts += check(&mut doc);
     }
     Ok(counts)
+}
+
+/// A cargo command that fails where documentation names what is not there. It may name what is private: it is for those
+/// who work on this.
+fn documentation(paths: &Paths, subcommand: &str) -> Command {
+    let mut command = cargo(paths, subcommand);
+    command.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links");
+    command
 }
 
 /// Unit and property tests, and the examples in the documentation.

@@ -1,6 +1,6 @@
 //! A virtual-machine control structure (SDM vol. 3C, chapter 26): its page, and access to its fields.
 //!
-//! [`read`] and [`write`] reach the processor's current structure only. From `load` to `unload` that is the VP's; at any
+//! [`read`] and [`write()`] reach the processor's current structure only. From `load` to `unload` that is the VP's; at any
 //! other time its holder has it to itself, and makes it current for a moment ([`Vmcs::bring`]).
 #![expect(unsafe_code, reason = "the instructions of VT-x")]
 
