@@ -2,7 +2,7 @@
 //! the processor has it. Each processor has its own at the same address.
 
 use super::{has_x2apic, processor};
-use crate::drivers::mmio::Registers;
+use crate::memory::mmio::Registers;
 use spin::Once;
 use x86_64::registers::model_specific::Msr;
 
@@ -66,7 +66,7 @@ pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
         unsafe { Msr::new(APIC_BASE).write(base | GLOBAL_ENABLE | X2APIC_ENABLE) };
         REGISTERS.call_once(|| None);
     } else if !REGISTERS.is_completed() {
-        let registers = crate::drivers::map_registers(base & 0x000F_FFFF_FFFF_F000, 4096)?;
+        let registers = crate::memory::map_registers(base & 0x000F_FFFF_FFFF_F000, 4096)?;
         REGISTERS.call_once(|| Some(registers));
     }
     let id = if has_x2apic() { read(ID) } else { read(ID) >> 24 };

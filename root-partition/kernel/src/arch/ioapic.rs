@@ -1,7 +1,7 @@
 //! The IOAPICs: only what has no message-signalled interrupt is connected here.
 
-use crate::drivers::mmio::Registers;
 use crate::firmware::routing::Input;
+use crate::memory::mmio::Registers;
 use alloc::vec::Vec;
 use spin::Mutex;
 
@@ -25,7 +25,7 @@ struct IoApic {
 /// Takes over the IOAPICs at these physical addresses, with the number of each one's first input; all inputs are masked.
 pub fn start(found: impl Iterator<Item = (u64, u32)>) {
     let open = |(address, first)| {
-        let ioapic = IoApic { registers: crate::drivers::map_registers(address, 0x20)?, first };
+        let ioapic = IoApic { registers: crate::memory::map_registers(address, 0x20)?, first };
         (0..ioapic.inputs()).for_each(|index| ioapic.write(REDIRECTION + index * 2, MASKED));
         Some(ioapic)
     };

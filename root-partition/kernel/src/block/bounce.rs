@@ -2,7 +2,7 @@
 
 use super::split::Part;
 use super::{Completion, Device, Error, Operation, PhysicalSegment, Request, Source};
-use crate::drivers::dma::{Direction, DmaBuffer, copy_segments};
+use crate::block::dma::{Direction, DmaBuffer, copy_segments};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 

@@ -4,7 +4,7 @@ use super::bounce::{self, BOUNCE_MAX};
 use super::joint::Joint;
 use super::split::{ExtentMap, Parts, fits};
 use super::{Completion, Device, Error, Operation, PhysicalSegment, Request, Signal};
-use crate::drivers::dma::{Direction, DmaBuffer, copy_segments};
+use crate::block::dma::{Direction, DmaBuffer, copy_segments};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 

@@ -3,7 +3,7 @@
 use super::{
     Completion, Device, Error, File, Info, Limits, Operation, PhysicalSegment, Request, Source, split,
 };
-use crate::drivers::dma::{Direction, DmaBuffer, copy_segments};
+use crate::block::dma::{Direction, DmaBuffer, copy_segments};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::pin::pin;

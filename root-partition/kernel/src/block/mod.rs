@@ -9,6 +9,7 @@
 //! 4. Offsets, lengths and what stands on the disk come from the less trusted side and are checked here, once.
 
 mod bounce;
+pub mod dma;
 mod error;
 mod file;
 mod gpt;

@@ -3,8 +3,8 @@
 //! Who waits has a line of its own, and the lines have their turn by turns: a guest with hundreds of requests delays
 //! another's by one, not by hundreds. What nobody wants any more when its turn comes goes to no device.
 
-use super::pending::Pending;
 use crate::block::{Completion, Error, Operation, PhysicalSegment, Request, Source};
+use crate::executor::pending::Pending;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

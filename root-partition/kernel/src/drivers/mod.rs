@@ -7,25 +7,18 @@
 //! A device that can has a queue for each processor, with an interrupt and a task there: what a processor asks for is
 //! answered on it.
 //!
-//! Invariants: a device reads and writes only memory of a [`dma::DmaBuffer`] and the segments of requests that are in
+//! Invariants: a device reads and writes only memory of a [`DmaBuffer`](crate::block::dma::DmaBuffer) and the segments of requests that are in
 //! flight; what a device reports (indices, identifiers, sizes) is checked like any other input.
 
 mod ata;
 mod backlog;
-pub mod dma;
-pub mod mmio;
 mod nvme;
-pub mod pending;
 mod virtio;
 
 #[cfg(not(test))]
 mod probe;
 #[cfg(not(test))]
 mod watch;
-#[cfg(not(test))]
-pub use probe::EcamRange;
-#[cfg(not(test))]
-pub(crate) use probe::map as map_registers;
 #[cfg(not(test))]
 pub(crate) use probe::start;
 
@@ -38,30 +31,6 @@ enum Condition {
     IsReset,
     /// It did not come back: requests fail.
     IsDead,
-}
-
-/// Why a device could not be started.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum StartError {
-    /// A register window, capability or queue that the driver needs is not there.
-    Missing(&'static str),
-    /// It did not answer in time.
-    Timeout(&'static str),
-    /// It reported a failure.
-    Failed(&'static str),
-    /// No memory or interrupt vector.
-    OutOfMemory,
-}
-
-impl core::fmt::Display for StartError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Missing(what) => write!(f, "it has no usable {what}"),
-            Self::Timeout(what) => write!(f, "no answer in time: {what}"),
-            Self::Failed(what) => write!(f, "it failed: {what}"),
-            Self::OutOfMemory => f.write_str("out of memory or interrupt vectors"),
-        }
-    }
 }
 
 /// Which of `queues`, one for each processor in their order, takes what this processor asks for; where there are fewer,

@@ -1,17 +1,15 @@
 //! Finding devices and starting their drivers.
-#![expect(unsafe_code, reason = "maps device registers")]
 
-use super::mmio::Registers;
-use super::{StartError, ata, nvme, virtio};
+use super::{ata, nvme, virtio};
 use crate::executor;
 use crate::firmware::Firmware;
 use crate::firmware::routing::{Input, Routing};
 use crate::interrupts::{Interrupt, wire};
-use crate::pci::{self, Access, Ecam, Function, Ports};
+use crate::memory::map_registers;
+use crate::pci::{self, Access, Ecam, EcamRange, Function, Ports, StartError};
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
-use core::ptr::NonNull;
 
 /// NVMe controllers: mass storage, non-volatile memory, NVM Express.
 const CLASS_NVME: (u8, u8, u8) = (1, 8, 2);
@@ -21,14 +19,6 @@ const CLASS_IDE: (u8, u8) = (1, 1);
 const PIIX4_POWER: (u16, u16) = (0x8086, 0x7113);
 /// Virtio block devices: transitional, modern.
 const VIRTIO_BLOCK: [(u16, u16); 2] = [(0x1AF4, 0x1001), (0x1AF4, 0x1042)];
-
-/// Maps device registers for good.
-pub(crate) fn map(address: u64, length: u64) -> Option<Registers> {
-    let base = NonNull::new(crate::memory::map_device(address, length)?)?;
-    let length = usize::try_from(length).ok()?;
-    // SAFETY: just mapped, uncached, for good; drivers pass ranges of BARs and of configuration space only.
-    Some(unsafe { Registers::new(base, length) })
-}
 
 /// Calls `drain` after each of the interrupts of `disk`, from a task on the processor to which they come, for as long as
 /// the kernel runs.
@@ -64,19 +54,6 @@ pub fn pin(function: &Function, routing: &Routing) -> Option<Input> {
     routing.pin(function.address.bus(), function.address.device(), pin, line)
 }
 
-/// A range of configuration space, as an entry of the MCFG table names it.
-#[derive(Clone, Copy, Debug)]
-pub struct EcamRange {
-    /// Physical address of bus 0's configuration space.
-    pub base: u64,
-    /// PCI segment group.
-    pub segment: u16,
-    /// First bus.
-    pub first_bus: u8,
-    /// Last bus.
-    pub last_bus: u8,
-}
-
 /// How many disks of each kind were found.
 #[derive(Default)]
 struct Numbers {
@@ -110,7 +87,7 @@ pub(crate) async fn start(firmware: &Firmware) {
 
 fn open(range: &EcamRange) -> Option<Access> {
     let buses = u64::from(range.last_bus.checked_sub(range.first_bus)?) + 1;
-    let registers = map(range.base + (u64::from(range.first_bus) << 20), buses << 20)?;
+    let registers = map_registers(range.base + (u64::from(range.first_bus) << 20), buses << 20)?;
     Some(Arc::new(Ecam::new(registers, range.segment, range.first_bus)))
 }
 

@@ -11,9 +11,11 @@
 //! off (driver, controller, answer to the guest) is over before a virtual processor that was interrupted goes on, and a
 //! guest that keeps its worker busy takes nothing from the other guests.
 
+pub mod gone;
 pub mod idle;
 #[cfg(not(test))]
 mod local;
+pub mod pending;
 pub mod share;
 #[cfg(not(test))]
 mod spread;
@@ -21,6 +23,7 @@ mod spread;
 mod task;
 #[cfg(not(test))]
 mod times;
+pub mod wakers;
 
 #[cfg(not(test))]
 pub use spread::expel;

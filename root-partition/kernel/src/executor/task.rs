@@ -11,7 +11,7 @@ use super::share::{Account, GRANULARITY, Group};
 use super::spread::{balance, offer, place, sleep};
 use crate::arch::apic;
 use crate::arch::processor::{count, number};
-use crate::drivers::pending::Pending;
+use crate::executor::pending::Pending;
 use crate::{arch, interrupts, time};
 use alloc::sync::Arc;
 use async_task::{Builder, Runnable, ScheduleInfo, WithInfo};

@@ -52,7 +52,7 @@ mod act {
         match register {
             Register::Port(number) => port::write(number, value),
             Register::Memory(address) => {
-                if let Some(window) = crate::drivers::map_registers(address, 1) {
+                if let Some(window) = crate::memory::map_registers(address, 1) {
                     window.write(0, value);
                 }
             }

@@ -4,7 +4,7 @@
 use super::power::{PowerRegisters, Register};
 use super::routing::{Input, Override, Routing};
 use super::{mp, s5};
-use crate::drivers::EcamRange;
+use crate::pci::EcamRange;
 use acpi::address::{AddressSpace, GenericAddress};
 use acpi::sdt::SdtHeader;
 use acpi::sdt::fadt::Fadt;

@@ -4,6 +4,7 @@
 //! [`DEVICES`] on; the kernel's image in the last 2 GiB. The upper half is the same in every address space.
 
 pub mod buddy;
+pub mod mmio;
 
 #[cfg(not(test))]
 mod address_space;
@@ -32,6 +33,8 @@ pub use frames::{Pages, free_bytes, total_bytes};
 pub(crate) use frames::{add_region, give_back, start as start_frames, take};
 #[cfg(not(test))]
 pub(crate) use kernel::build as build_kernel_tables;
+#[cfg(not(test))]
+pub(crate) use mmio::map as map_registers;
 pub use paging::PageSize;
 
 /// Bytes in a page.

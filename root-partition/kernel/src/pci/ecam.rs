@@ -1,8 +1,21 @@
 //! Configuration space in memory: the enhanced configuration access mechanism (PCI Express base specification, 7.2.2).
 #![expect(unsafe_code, reason = "implements an unsafe interface of pci_types")]
 
-use crate::drivers::mmio::Registers;
+use crate::memory::mmio::Registers;
 use pci_types::{ConfigRegionAccess, PciAddress};
+
+/// A range of configuration space, as an entry of the MCFG table names it.
+#[derive(Clone, Copy, Debug)]
+pub struct EcamRange {
+    /// Physical address of bus 0's configuration space.
+    pub base: u64,
+    /// PCI segment group.
+    pub segment: u16,
+    /// First bus.
+    pub first_bus: u8,
+    /// Last bus.
+    pub last_bus: u8,
+}
 
 /// One segment's buses, as the MCFG table names them.
 pub struct Ecam {

@@ -1,8 +1,8 @@
 //! Message-signalled interrupts: MSI-X (PCI 3.0, 6.8.2) where a function has it, else MSI.
 
 use super::Function;
-use crate::drivers::StartError;
-use crate::drivers::mmio::Registers;
+use super::StartError;
+use crate::memory::mmio::Registers;
 use pci_types::capability::{MsiCapability, MsixCapability, PciCapability};
 
 /// Bytes of an entry of the MSI-X table.

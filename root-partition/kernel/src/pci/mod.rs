@@ -10,13 +10,14 @@
 mod ecam;
 mod interrupt;
 mod ports;
+mod start_error;
 
-pub use ecam::Ecam;
+pub use ecam::{Ecam, EcamRange};
 pub use interrupt::{MessageTable, Route};
 #[cfg(not(test))]
 pub use ports::Ports;
+pub use start_error::StartError;
 
-use crate::drivers::StartError;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

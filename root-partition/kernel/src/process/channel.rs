@@ -4,7 +4,7 @@
 //!    peer a `WouldBlock` and the kernel no memory.
 //! 2. Objects in a queue go with it: an end that is dropped takes what it had not received along.
 
-use super::wakers::Wakers;
+use crate::executor::wakers::Wakers;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

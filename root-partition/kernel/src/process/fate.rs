@@ -1,6 +1,6 @@
 //! What becomes of a process: all that is left of it for those that hold a Process handle.
 
-use super::wakers::Wakers;
+use crate::executor::wakers::Wakers;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};

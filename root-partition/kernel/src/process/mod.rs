@@ -21,7 +21,6 @@ mod enter;
 #[cfg(not(test))]
 pub(crate) use enter::start as start_processor;
 pub mod fate;
-pub mod gone;
 pub mod handles;
 #[cfg(not(test))]
 mod life;
@@ -33,7 +32,6 @@ mod space;
 #[cfg(not(test))]
 mod spawn;
 pub mod user;
-pub mod wakers;
 
 #[cfg(not(test))]
 pub(crate) use context::Context as Registers;

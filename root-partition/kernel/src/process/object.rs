@@ -2,8 +2,8 @@
 
 use super::channel::End;
 use super::fate::Fate;
-use super::gone::Gone;
 use crate::block::File;
+use crate::executor::gone::Gone;
 use crate::vm::Vm;
 use alloc::sync::Arc;
 use syscall::Error;

@@ -1,8 +1,8 @@
 //! A guest's RAM: large pages of the root's, kept in the kernel's direct map.
 
 use crate::executor;
+use crate::executor::gone::{Going, Gone};
 use crate::memory::{LARGE_PAGE_SIZE, PAGE_SIZE, Pages, free_bytes};
-use crate::process::gone::{Going, Gone};
 use crate::vmbus::Locate;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

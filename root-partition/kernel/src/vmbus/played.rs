@@ -3,7 +3,7 @@
 use super::bus::Bus;
 use super::ram::{GuestRam, Locate, RamPage};
 use super::wire::{NoRoom, Wire};
-use crate::drivers::dma::DmaBuffer;
+use crate::block::dma::DmaBuffer;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -10,7 +10,7 @@ use super::transfer::{Memory, Step};
 use crate::block::{Completion, Error, Operation, Request};
 use crate::drivers::Condition;
 use crate::drivers::backlog::{OwnedRequest, Slots, Waiter};
-use crate::drivers::pending::Pending;
+use crate::executor::pending::Pending;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::task::Waker;

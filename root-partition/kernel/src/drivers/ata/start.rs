@@ -8,12 +8,12 @@ use super::watch::watch;
 use super::{Ata, probe};
 use crate::arch::processor;
 use crate::block;
-use crate::drivers::StartError;
-use crate::drivers::pending::Pending;
 use crate::drivers::probe::pin;
+use crate::executor::pending::Pending;
 use crate::firmware::routing::{Input, Routing};
 use crate::interrupts::wire;
 use crate::pci::Function;
+use crate::pci::StartError;
 use alloc::format;
 use alloc::sync::Arc;
 

@@ -4,9 +4,9 @@ use super::channel::{Active, TRANSFER_MAX};
 use super::command::{SECTOR, status};
 use super::ports::{Ports, Register};
 use super::prd;
+use crate::block::dma::{Direction, DmaBuffer, copy_segments};
 use crate::block::{Error, Operation, PhysicalSegment, Request};
 use crate::drivers::backlog::OwnedRequest;
-use crate::drivers::dma::{Direction, DmaBuffer, copy_segments};
 use core::sync::atomic::{Ordering, fence};
 
 /// Bus master command: run, and to memory.

@@ -3,9 +3,9 @@
 use super::command::{Command, CompletionEntry, opcode};
 use super::identify;
 use super::queue::{Doorbells, IoQueue};
-use crate::drivers::StartError;
-use crate::drivers::dma::DmaBuffer;
-use crate::drivers::mmio::Registers;
+use crate::block::dma::DmaBuffer;
+use crate::memory::mmio::Registers;
+use crate::pci::StartError;
 use crate::time;
 use alloc::vec::Vec;
 

@@ -3,12 +3,13 @@
 use super::command::{Command, CompletionEntry, DEALLOCATE, FUA, Range};
 use super::identify::Namespace;
 use super::prp;
+use crate::block::dma::DmaBuffer;
 use crate::block::{Completion, Error, Operation, Request};
+use crate::drivers::Condition;
 use crate::drivers::backlog::{Done, Slots, Waiter, complete_all, slots_max};
-use crate::drivers::dma::DmaBuffer;
-use crate::drivers::mmio::Registers;
-use crate::drivers::pending::Pending;
-use crate::drivers::{Condition, StartError};
+use crate::executor::pending::Pending;
+use crate::memory::mmio::Registers;
+use crate::pci::StartError;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::sync::atomic::{Ordering, fence};

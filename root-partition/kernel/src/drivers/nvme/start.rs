@@ -7,10 +7,11 @@ use super::queue::IoQueue;
 use super::watch::{Pair, Pairs, watch};
 use crate::arch::processor;
 use crate::block;
-use crate::drivers::StartError;
-use crate::drivers::pending::Pending;
-use crate::drivers::probe::{map, serve};
+use crate::drivers::probe::serve;
+use crate::executor::pending::Pending;
 use crate::interrupts;
+use crate::memory::map_registers;
+use crate::pci::StartError;
 use crate::pci::{Function, Route};
 use alloc::format;
 use alloc::sync::Arc;
@@ -27,7 +28,8 @@ pub async fn start(function: &Function, number: usize) -> Result<(), StartError>
     let missing = StartError::Missing("register BAR");
     let (base, size) = function.memory_bar(0).ok_or(missing)?;
     function.enable()?;
-    let registers = map(base, size).filter(|registers| registers.length() >= 0x1008).ok_or(missing)?;
+    let registers =
+        map_registers(base, size).filter(|registers| registers.length() >= 0x1008).ok_or(missing)?;
     let mut controller = Controller::new(registers)?;
     controller.enable().await?;
     let (mut pairs, mut disks) = (Pairs::default(), Vec::new());
@@ -55,7 +57,7 @@ async fn find_disks(
         log::warn!("nvme{number}: {all} namespaces, of which the first {NAMESPACES_MAX} are served");
         nsids.truncate(NAMESPACES_MAX);
     }
-    let route = function.route(map)?;
+    let route = function.route(map_registers)?;
     // Vector 0 is the admin queue's, unless there is no other.
     let vectors = route.vectors().saturating_sub(1).max(1);
     let wanted = (nsids.len() * processor::count() as usize).clamp(1, usize::from(vectors)) as u16;

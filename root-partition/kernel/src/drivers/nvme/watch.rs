@@ -2,9 +2,9 @@
 
 use super::controller::Controller;
 use super::queue::IoQueue;
-use crate::drivers::StartError;
 use crate::drivers::watch::{Watched, until_late};
 use crate::pci::MasterSwitch;
+use crate::pci::StartError;
 use crate::time;
 use alloc::sync::Arc;
 use alloc::vec::Vec;

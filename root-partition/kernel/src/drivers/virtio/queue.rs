@@ -1,7 +1,7 @@
 //! A split virtqueue (2.7) whose every buffer is one indirect descriptor table.
 
-use crate::drivers::StartError;
-use crate::drivers::dma::DmaBuffer;
+use crate::block::dma::DmaBuffer;
+use crate::pci::StartError;
 use core::sync::atomic::{Ordering, fence};
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 

@@ -1,9 +1,9 @@
 //! The PCI transport (4.1): where a device's structures are, and the steps that start it (3.1.1).
 
 use super::queue::Queue;
-use crate::drivers::StartError;
-use crate::drivers::mmio::Registers;
+use crate::memory::mmio::Registers;
 use crate::pci::Function;
+use crate::pci::StartError;
 use pci_types::capability::PciCapability;
 
 /// Types of virtio structures (4.1.4).

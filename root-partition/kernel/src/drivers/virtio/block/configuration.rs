@@ -2,8 +2,8 @@
 
 use super::requests::SEGMENTS_MAX;
 use crate::block::Limits;
-use crate::drivers::StartError;
-use crate::drivers::mmio::Registers;
+use crate::memory::mmio::Registers;
+use crate::pci::StartError;
 
 /// Feature bits (5.2.3, 6).
 pub mod feature {

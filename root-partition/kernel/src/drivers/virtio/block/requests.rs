@@ -1,13 +1,13 @@
 //! A queue of requests, and the memory that its slots have (5.2.6).
 
 use super::configuration::SECTOR;
+use crate::block::dma::DmaBuffer;
 use crate::block::{Completion, Error, Operation, Request};
-use crate::drivers::StartError;
 use crate::drivers::backlog::{Done, Slots, Waiter, complete_all, slots_max};
-use crate::drivers::dma::DmaBuffer;
-use crate::drivers::mmio::Registers;
-use crate::drivers::pending::Pending;
 use crate::drivers::virtio::queue::{Queue, Table};
+use crate::executor::pending::Pending;
+use crate::memory::mmio::Registers;
+use crate::pci::StartError;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use spin::Mutex;

@@ -5,12 +5,13 @@ use super::configuration::{Configuration, feature};
 use super::requests::RequestQueue;
 use crate::arch::processor;
 use crate::block;
-use crate::drivers::StartError;
-use crate::drivers::pending::Pending;
-use crate::drivers::probe::{map, serve, serve_pin};
+use crate::drivers::probe::{serve, serve_pin};
 use crate::drivers::virtio::transport::Transport;
+use crate::executor::pending::Pending;
 use crate::firmware::routing::Routing;
 use crate::interrupts;
+use crate::memory::map_registers;
+use crate::pci::StartError;
 use crate::pci::{Function, Route};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -33,10 +34,10 @@ const REQUIRED: u64 = feature::VERSION_1 | feature::RING_INDIRECT_DESC;
 /// Why it cannot be used.
 pub async fn start(function: &Function, routing: &Routing, name: String) -> Result<(), StartError> {
     function.enable()?;
-    let transport = Transport::find(function, map)?;
+    let transport = Transport::find(function, map_registers)?;
     let features = transport.negotiate(WANTED, REQUIRED)?;
     let configuration = Configuration::read(&transport.device, features)?;
-    let queues = match function.route(map) {
+    let queues = match function.route(map_registers) {
         Ok(route @ Route::Table(_)) => by_messages(function, route, &transport, &configuration, &name)?,
         _ => Vec::from([by_pin(function, routing, &transport, &configuration)?]),
     };

@@ -64,3 +64,12 @@ impl Registers {
         unsafe { self.at::<T>(offset).write_volatile(value) }
     }
 }
+
+/// Maps device registers for good; `None`: no memory for the mapping.
+#[cfg(not(test))]
+pub(crate) fn map(address: u64, length: u64) -> Option<Registers> {
+    let base = NonNull::new(super::map_device(address, length)?)?;
+    let length = usize::try_from(length).ok()?;
+    // SAFETY: just mapped, uncached, for good; drivers pass ranges of BARs and of configuration space only.
+    Some(unsafe { Registers::new(base, length) })
+}
