@@ -35,7 +35,7 @@
 //! | SynIC pages, pages of hypercalls | `hypervisor::synic`, `hypervisor::call` | each processor's own |
 //! | who gets messages and signals | `hypervisor::synic` | leaf lock, looked up and left; a guest's messages come to one processor in order, signals anywhere |
 //! | state of a VP | `vm::vp` | its state says whose it is; others may kill it, nudge it, recall it, by atomics |
-//! | end of a VM | `process::gone` | leaf lock; told when the last owner of its memory lets go of that |
+//! | end of a VM | `executor::gone` | leaf lock; told when the last owner of its memory lets go of that |
 //! | events for a worker | `vm::inner` | leaf lock, taken alone |
 //! | a VM's bus | `vmbus::bus` | `host` and each port under their locks; effects by whoever has the pump, others leave a mark; models under loom |
 //! | address spaces | `memory::address_space` | tables under the process's lock, taken alone; freed when no processor has them loaded |
