@@ -37,6 +37,16 @@ impl ProcessorSet {
         Self(words)
     }
 
+    /// `number` alone.
+    #[must_use]
+    pub const fn one(number: u32) -> Self {
+        let mut words = [0; Self::WORDS];
+        if number < PROCESSORS_MAX {
+            words[(number / u64::BITS) as usize] = 1 << (number % u64::BITS);
+        }
+        Self(words)
+    }
+
     /// Those with the bits of `mask`, the first 64 at most.
     #[must_use]
     pub const fn of(mask: u64) -> Self {
@@ -115,6 +125,7 @@ mod tests {
     fn sets_are_as_sets_are() {
         let (two, all) = (ProcessorSet::below(2), ProcessorSet::ALL);
         let beyond = ProcessorSet::below(130) - ProcessorSet::below(129);
+        assert_eq!((ProcessorSet::one(129), ProcessorSet::one(PROCESSORS_MAX)), (beyond, ProcessorSet::NONE));
         assert_eq!((two.len(), all.len(), beyond.len()), (2, PROCESSORS_MAX, 1));
         assert_eq!((two.first(), beyond.first(), ProcessorSet::NONE.first()), (Some(0), Some(129), None));
         assert!(beyond.contains(129) && !beyond.contains(128) && !beyond.contains(1));

@@ -1,7 +1,7 @@
 //! What each processor's executor has.
 
 use super::idle::Sign;
-use super::share::balance::Shown;
+use super::share::balance::{Balance, Shown};
 use super::share::{Account, Queue};
 use super::task::Kind;
 use super::times::Times;
@@ -25,8 +25,8 @@ pub(super) struct Local {
     pub(super) sign: Sign,
     /// What the others see of those that share it. Changes under the lock of `ready`.
     pub(super) shown: Shown,
-    /// When it was last compared with the others. The processor's own.
-    pub(super) balanced: AtomicU64,
+    /// What it remembers of the others. The processor's own.
+    pub(super) balance: Mutex<Balance>,
     /// The program that runs, and since when. The processor's own.
     pub(super) program: Mutex<Option<(Arc<Account>, u64)>>,
     /// What virtual processors have run inside the poll of the program that runs, in 100 ns. The processor's own.
@@ -42,7 +42,7 @@ impl Local {
             ready: Mutex::new(ready),
             sign: Sign::new(),
             shown: Shown::new(),
-            balanced: AtomicU64::new(0),
+            balance: Mutex::new(Balance::new()),
             program: Mutex::new(None),
             inline: AtomicU64::new(0),
             times: Times::new(),

@@ -2,15 +2,13 @@
 
 use super::idle::IdleSet;
 use super::local::{LOCAL, Local};
-use super::share::balance::behind;
-use super::share::{Account, SLICE};
+use super::share::Account;
 use super::task::{Kind, poke};
 use crate::arch::processor::{count, number};
 use crate::arch::{self, PROCESSOR_PLACES};
 use crate::time;
 use alloc::sync::Arc;
 use async_task::Runnable;
-use core::sync::atomic::Ordering;
 
 static IDLE: IdleSet<{ PROCESSOR_PLACES.div_ceil(64) }> = IdleSet::new();
 
@@ -65,7 +63,8 @@ fn hand_over(local: &Local, to: u32, account: Arc<Account>, task: Runnable<Kind>
     local.change(|ready| ready.take_over(account, task));
 }
 
-/// Once a slice at least: takes somebody who waits for another processor and is further behind than those that wait here.
+/// Once a slice at least: takes somebody who waits for another processor and is further behind than those that wait here; and
+/// has these catch up with those that wait elsewhere and could come.
 #[inline]
 pub(super) fn balance(local: &Local) {
     if count() > 1 && local.shown.first() != u64::MAX {
@@ -74,17 +73,14 @@ pub(super) fn balance(local: &Local) {
 }
 
 fn balance_with_others(local: &Local) {
-    let now = time::now();
-    if now < local.balanced.load(Ordering::Relaxed) + SLICE {
-        return;
-    }
-    local.balanced.store(now, Ordering::Relaxed);
     let me = number();
-    let others = LOCAL.all().filter(|&(processor, _)| processor != me);
-    let shown = others.map(|(processor, other)| (processor, &other.shown));
-    if let Some(other) = behind(&local.shown, shown, now) {
-        take(local, LOCAL.of(other), Some(local.shown.first()));
+    let shown = LOCAL.all().map(|(processor, other)| (processor, &other.shown));
+    let mut balance = local.balance.lock();
+    let Some(seen) = balance.look((me, &local.shown), shown, time::now()) else { return };
+    if seen.level != u64::MAX {
+        local.change(|ready| ready.sharing.catch_up(seen.level));
     }
+    balance.act(&seen, |other| take(local, LOCAL.of(other), Some(local.shown.first())));
 }
 
 /// Takes somebody who waits for another processor; whether there was one.

@@ -111,6 +111,12 @@ impl Account {
         self.key.load(Ordering::Relaxed) + self.group().virtual_time(ran - ran % GRANULARITY)
     }
 
+    /// It waits so much later than it would have.
+    #[inline]
+    pub(super) fn move_key(&self, more: u64) {
+        self.key.fetch_add(more, Ordering::Relaxed);
+    }
+
     /// The virtual time of its group, with what it has run of its slice.
     #[must_use]
     #[inline]

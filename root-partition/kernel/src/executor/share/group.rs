@@ -41,6 +41,8 @@ pub struct Group {
     limit: AtomicU32,
     /// Words of a [`ProcessorSet`], each right by itself.
     affinity: [AtomicU64; ProcessorSet::WORDS],
+    /// Whether these are not all.
+    tied: AtomicBool,
     /// The virtual time of a slice.
     slice: AtomicU64,
     /// How many members can use a processor at the same time.
@@ -64,6 +66,7 @@ impl Group {
             reserve: AtomicU32::new(0),
             limit: AtomicU32::new(0),
             affinity: [const { AtomicU64::new(0) }; ProcessorSet::WORDS],
+            tied: AtomicBool::new(false),
             slice: AtomicU64::new(0),
             width: width.max(1),
             metered: AtomicBool::new(false),
@@ -90,6 +93,7 @@ impl Group {
         for (word, new) in self.affinity.iter().zip(shares.affinity.words()) {
             word.store(new, Ordering::Relaxed);
         }
+        self.tied.store(shares.affinity != ProcessorSet::ALL, Ordering::Relaxed);
         self.metered.store(limit != 0 || shares.reserve != 0, Ordering::Relaxed);
     }
 
@@ -153,6 +157,12 @@ impl Group {
     pub fn allows(&self, processor: u32) -> bool {
         let word = self.affinity.get((processor / u64::BITS) as usize);
         word.is_some_and(|word| word.load(Ordering::Relaxed) >> (processor % u64::BITS) & 1 != 0)
+    }
+
+    /// Whether its members may not run everywhere.
+    #[inline]
+    pub(super) fn is_tied(&self) -> bool {
+        self.tied.load(Ordering::Relaxed)
     }
 
     /// The processors that its members may run on.

@@ -1,7 +1,7 @@
 //! Machines of several processors with several VMs, played in virtual time with the very queues of the kernel.
 
-use super::balance::{Shown, behind};
-use super::{Account, Group, Queue, SLICE, Shares};
+use super::balance::{Balance, Shown};
+use super::{Account, Group, Queue, Shares};
 use proptest::prelude::*;
 use std::sync::Arc;
 use syscall::ProcessorSet;
@@ -46,7 +46,7 @@ struct Processor {
     queue: Queue<usize>,
     shown: Shown,
     runs: Option<usize>,
-    balanced: u64,
+    balance: Balance,
     idle: u64,
     /// What the one that runs is still to be charged for.
     ran: u64,
@@ -78,7 +78,7 @@ impl Machine {
             queue: Queue::new(),
             shown: Shown::new(),
             runs: None,
-            balanced: 0,
+            balance: Balance::new(),
             idle: 0,
             ran: 0,
         }));
@@ -173,18 +173,11 @@ impl Machine {
             return;
         }
         let others: Vec<usize> = (0..self.processors.len()).filter(|&other| other != number).collect();
-        let mut stolen = None;
-        if now >= self.processors[number].balanced + SLICE {
-            self.processors[number].balanced = now;
-            let shown = others.iter().map(|&other| (other as u32, &self.processors[other].shown));
-            if let Some(other) = behind(&self.processors[number].shown, shown, now) {
-                let before = self.processors[number].shown.first();
-                stolen = self.steal(other as usize, number, Some(before));
-            }
-        }
-        if stolen.is_none() && self.processors[number].queue.is_empty() {
-            stolen = others.into_iter().find_map(|other| self.steal(other, number, None));
-        }
+        let stolen = if self.processors[number].queue.is_empty() {
+            others.into_iter().find_map(|other| self.steal(other, number, None))
+        } else {
+            self.balance(number)
+        };
         if let Some((account, index)) = stolen {
             account.set_home(number as u32);
             self.processors[number].queue.take_over(account, index);
@@ -204,6 +197,26 @@ impl Machine {
             vp.latency = vp.latency.max(now - vp.woken);
             vp.woken = 0;
         }
+    }
+
+    /// As the kernel's: what there is to see, and what is to be done then.
+    fn balance(&mut self, number: usize) -> Option<(Arc<Account>, usize)> {
+        let mut balance = std::mem::take(&mut self.processors[number].balance);
+        let mine = (number as u32, &self.processors[number].shown);
+        let shown = (0..).zip(self.processors.iter().map(|other| &other.shown));
+        let mut stolen = None;
+        if let Some(seen) = balance.look(mine, shown, self.now) {
+            let processor = &mut self.processors[number];
+            processor.queue.catch_up(seen.level);
+            processor.shown.show(&processor.queue);
+            balance.act(&seen, |other| {
+                let before = self.processors[number].shown.first();
+                stolen = self.steal(other as usize, number, Some(before));
+                stolen.is_some()
+            });
+        }
+        self.processors[number].balance = balance;
+        stolen
     }
 
     fn steal(&mut self, from: usize, to: usize, before: Option<u64>) -> Option<(Arc<Account>, usize)> {
@@ -247,25 +260,40 @@ impl Machine {
     }
 }
 
-/// What each VM that wants all it can have is to get of so many processors, in percent of one: in proportion to the
-/// weights, but for whoever gets no more than it can use.
+/// What each VM that wants all it can have is to get, in percent of one processor: in proportion to the weights, but for
+/// whoever gets no more than it can use, or is to get where it may run.
 fn ideal(processors: u32, specs: &[Spec]) -> Vec<f64> {
-    let most =
-        |spec: &Spec| f64::from(spec.shares.limit.unwrap_or(u32::MAX).min(100 * spec.vps.min(processors)));
+    let sets = || 1..1_u32 << specs.len();
+    let members = |set: u32| (0..specs.len()).filter(move |vm| set >> vm & 1 != 0);
+    let weight = |vm: usize| f64::from(specs[vm].shares.weight);
+    let can: Vec<f64> = sets().map(|set| most(processors, members(set).map(|vm| &specs[vm]))).collect();
     let mut all: Vec<Option<f64>> = vec![None; specs.len()];
-    loop {
-        let left = f64::from(processors) * 100.0 - all.iter().flatten().sum::<f64>();
-        let open: Vec<usize> = (0..specs.len()).filter(|&vm| all[vm].is_none()).collect();
-        let weights: f64 = open.iter().map(|&vm| f64::from(specs[vm].shares.weight)).sum();
-        let share = |vm: usize| left * f64::from(specs[vm].shares.weight) / weights;
-        let full: Vec<usize> = open.iter().copied().filter(|&vm| share(vm) >= most(&specs[vm])).collect();
-        if full.is_empty() {
-            return (0..specs.len()).map(|vm| all[vm].unwrap_or_else(|| share(vm))).collect();
-        }
-        for vm in full {
-            all[vm] = Some(most(&specs[vm]));
+    // Everybody's grows in proportion to the weights; those whose sum can grow no more stop there.
+    while all.contains(&None) {
+        let room = |set: u32| can[set as usize - 1] - members(set).filter_map(|vm| all[vm]).sum::<f64>();
+        let open = |set: u32| members(set).filter(|&vm| all[vm].is_none());
+        let grows = sets().filter(|&set| open(set).next().is_some());
+        let factor = |set: u32| room(set) / open(set).map(weight).sum::<f64>();
+        let (set, factor) =
+            grows.map(|set| (set, factor(set))).min_by(|(_, one), (_, other)| one.total_cmp(other)).unwrap();
+        for vm in open(set).collect::<Vec<_>>() {
+            all[vm] = Some(factor * weight(vm));
         }
     }
+    all.into_iter().flatten().collect()
+}
+
+/// The most that these VMs can get together: the least cut between them and the processors.
+fn most<'a>(processors: u32, specs: impl Iterator<Item = &'a Spec> + Clone) -> f64 {
+    let cut = |full: u64| {
+        let of = |spec: &Spec| {
+            let elsewhere = spec.shares.affinity & ProcessorSet::below(processors);
+            let elsewhere = elsewhere - ProcessorSet::of(full);
+            (100 * spec.vps.min(elsewhere.len())).min(spec.shares.limit.unwrap_or(u32::MAX))
+        };
+        100 * full.count_ones() + specs.clone().map(of).sum::<u32>()
+    };
+    f64::from((0..1 << processors).map(cut).min().unwrap())
 }
 
 /// Whether each gets what it is to get, within 5 % of that.
@@ -382,12 +410,84 @@ fn whoever_ran_beyond_its_reserve_has_it_still() {
     assert!(ran > SECOND * 45 / 100, "{ran}");
 }
 
+/// That, on these processors only.
+fn on(mask: u64, spec: Spec) -> Spec {
+    Spec { shares: Shares { affinity: ProcessorSet::of(mask), ..spec.shares }, ..spec }
+}
+
+/// Who is furthest behind may not come here; that keeps nobody from taking who may.
+#[test]
+fn who_may_not_run_here_keeps_nobody_else_from_it() {
+    let pinned = [on(0b001, busy(1, 100)); 4];
+    let free = [on(0b110, busy(1, 100)); 3];
+    let specs = [&pinned[..], &free].concat();
+    check(3, &specs).unwrap();
+    // The same where those who cannot come have a reserve, which is due all the time.
+    let reserved = Spec { shares: Shares { reserve: 25, ..pinned[0].shares }, ..pinned[0] };
+    let specs = [&[reserved; 4][..], &free].concat();
+    check(3, &specs).unwrap();
+}
+
+/// One that was alone for long is as far as those that come, wherever they do.
+#[test]
+fn who_was_alone_on_a_processor_does_not_keep_it() {
+    // Between the ends of slices.
+    const LATE: u64 = 101 * SECOND + 5 * TICK;
+    let mut machine = Machine::new(2, &[busy(1, 100); 3]);
+    for vp in &mut machine.vps[1..] {
+        vp.account.set_home(1);
+        vp.state = State::Sleeping(LATE);
+    }
+    machine.play(101 * SECOND);
+    check_on(machine).unwrap();
+    // Whoever has a reserve does not either.
+    let reserved = Spec { shares: Shares { reserve: 10, ..Shares::of_weight(100) }, ..busy(1, 100) };
+    let mut machine = Machine::new(2, &[busy(1, 100), reserved, reserved]);
+    for vp in &mut machine.vps[1..] {
+        vp.account.set_home(1);
+        vp.state = State::Sleeping(LATE);
+    }
+    machine.play(101 * SECOND);
+    check_on(machine).unwrap();
+}
+
+/// Who weighs more gets on more slowly in virtual time; each has a processor of its own, until a third comes.
+#[test]
+fn weights_that_each_had_a_processor_count_when_a_third_comes() {
+    let mut machine = Machine::new(2, &[busy(1, 100), busy(1, 1000), busy(1, 100)]);
+    machine.vps[0].account.set_home(1);
+    machine.vps[2].state = State::Sleeping(101 * SECOND + 5 * TICK);
+    machine.play(101 * SECOND);
+    check_on(machine).unwrap();
+}
+
+/// Some that can run nowhere else had little for long, and those that could come had more elsewhere: as soon as there is more
+/// here than there, they come.
+#[test]
+fn who_had_little_for_long_does_not_make_up_for_it() {
+    let pinned = on(0b01, busy(1, 100));
+    let mut machine = Machine::new(2, &[[pinned; 8].as_slice(), &[busy(1, 100); 4]].concat());
+    machine.play(100 * SECOND);
+    for vp in &mut machine.vps[..6] {
+        machine.groups[vp.vm].set(Shares { limit: Some(1), ..pinned.shares });
+    }
+    for vm in 0..6 {
+        machine.specs[vm].shares.limit = Some(1);
+    }
+    check_on(machine).unwrap();
+}
+
+/// Those that can run nowhere else share as they weigh, however far others are ahead that could come.
+#[test]
+fn who_has_less_here_than_others_elsewhere_shares_by_weight() {
+    let specs = [on(0b01, busy(1, 100)), on(0b01, busy(1, 300)), busy(1, 100), busy(1, 100)];
+    let mut machine = Machine::new(2, &specs);
+    machine.play(20 * SECOND);
+    check_on(machine).unwrap();
+}
+
 #[test]
 fn affinity_holds_and_shares_are_fair_within_it() {
-    let on = |mask: u64, spec: Spec| Spec {
-        shares: Shares { affinity: ProcessorSet::of(mask), ..spec.shares },
-        ..spec
-    };
     let specs = [on(1, busy(1, 1000)), on(1, busy(2, 2000)), on(2, busy(1, 100))];
     let shares = Machine::new(2, &specs).shares();
     assert!(

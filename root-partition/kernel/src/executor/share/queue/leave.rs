@@ -3,7 +3,6 @@
 use super::{LOOK, Queue, Waiting};
 use crate::executor::share::Account;
 use alloc::sync::Arc;
-use core::sync::atomic::Ordering;
 
 impl<T> Queue<T> {
     /// Takes the one that is to run at `time`: of a group that has had less than its reserve, otherwise the one whose
@@ -24,9 +23,15 @@ impl<T> Queue<T> {
                 }
                 return self.remove((key, place)).map(|it| it.what);
             }
-            let it = self.remove((key, place))?;
-            it.account.key.fetch_add(floor - key, Ordering::Relaxed);
-            self.place(floor, it);
+            self.move_up((key, place), floor);
+        }
+    }
+
+    /// Whoever stands there waits at `to` from now on.
+    pub(super) fn move_up(&mut self, (key, place): (u64, u64), to: u64) {
+        if let Some(it) = self.remove((key, place)) {
+            it.account.move_key(to.saturating_sub(key));
+            self.place(to, it);
         }
     }
 
@@ -51,20 +56,27 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Where the first of those stands that have less than their reserve at `time` and `may`.
+    fn due(&self, time: u64, may: impl Fn(&Waiting<T>) -> bool) -> Option<(u64, u64)> {
+        let is_due = |it: &Waiting<T>| it.account.group().reserved_from() <= time;
+        let all = self.reserved.iter().take(LOOK).take_while(|(from, _, _)| *from <= time);
+        let mut all = all.filter_map(|&(_, key, place)| self.waiting.get_key_value(&(key, place)));
+        all.find(|(_, it)| is_due(it) && may(it)).map(|(&at, _)| at)
+    }
+
     pub(super) fn remove(&mut self, (key, place): (u64, u64)) -> Option<Waiting<T>> {
         let it = self.waiting.remove(&(key, place))?;
         if it.reserved_from != u64::MAX {
             self.reserved.remove(&(it.reserved_from, key, place));
         }
+        self.tied -= usize::from(it.is_tied);
         Some(it)
     }
 
     /// Takes somebody for `processor`, which is idle, or would run at virtual time `before` otherwise.
     pub fn steal(&mut self, processor: u32, time: u64, before: Option<u64>) -> Option<(Arc<Account>, T)> {
         let may = |it: &Waiting<T>| it.account.group().allows(processor);
-        if let Some(at) = self.overdue(time)
-            && self.waiting.get(&at).is_some_and(may)
-        {
+        if let Some(at) = self.overdue(time).and_then(|_| self.due(time, may)) {
             return self.remove(at).map(|it| (it.account, it.what));
         }
         let is_behind = |key: u64, it: &Waiting<T>| {

@@ -1,5 +1,6 @@
 //! Those that wait for one processor.
 
+mod catch_up;
 mod leave;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,8 @@ struct Waiting<T> {
     what: T,
     /// Where it stands in `reserved`, if it does.
     reserved_from: u64,
+    /// Whether it may not run everywhere, as far as was known when it came.
+    is_tied: bool,
 }
 
 impl<T> Waiting<T> {
@@ -45,6 +48,8 @@ pub struct Queue<T> {
     /// The virtual time of whoever was taken last: who comes later starts no further below it than a slice.
     now: u64,
     next: u64,
+    /// How many of `waiting` are tied to some processors.
+    tied: usize,
 }
 
 impl<T> Default for Queue<T> {
@@ -57,7 +62,7 @@ impl<T> Queue<T> {
     /// Nobody waits.
     #[must_use]
     pub const fn new() -> Self {
-        Self { waiting: BTreeMap::new(), reserved: BTreeSet::new(), now: 0, next: 0 }
+        Self { waiting: BTreeMap::new(), reserved: BTreeSet::new(), now: 0, next: 0, tied: 0 }
     }
 
     /// Whether nobody waits.
@@ -89,11 +94,27 @@ impl<T> Queue<T> {
         first.map_or(u64::MAX, |(&(key, _), it)| key.saturating_add(it.worth_while()))
     }
 
+    /// The virtual time that whoever runs elsewhere is to have reached, if the one that is next here could come there;
+    /// `u64::MAX`: nobody waits, or the one that is next is no measure for the others.
+    #[must_use]
+    #[inline]
+    pub fn level(&self) -> u64 {
+        let first = self.waiting.first_key_value().filter(|(_, it)| it.reserved_from == u64::MAX);
+        first.map_or(u64::MAX, |(&(key, _), it)| key.saturating_sub(it.account.group().lag()))
+    }
+
     /// From when on somebody who waits has less than its reserve; `u64::MAX`: never.
     #[must_use]
     #[inline]
     pub fn reserved_from(&self) -> u64 {
         self.reserved.first().map_or(u64::MAX, |&(from, _, _)| from)
+    }
+
+    /// Whether somebody who waits may not run everywhere.
+    #[must_use]
+    #[inline]
+    pub fn has_tied(&self) -> bool {
+        self.tied != 0
     }
 
     /// The processors that somebody who waits may run on.
@@ -163,7 +184,8 @@ impl<T> Queue<T> {
         let Some((&(first, _), it)) = self.waiting.first_key_value() else { return };
         if group.is_reserved() {
             group.lower(first.saturating_add(group.lag()));
-        } else if it.reserved_from == u64::MAX {
+        }
+        if it.reserved_from == u64::MAX {
             // Who weighs less goes on in larger steps.
             group.raise(first.saturating_sub(group.lag().max(it.account.group().lag())));
         }
@@ -196,8 +218,8 @@ impl<T> Queue<T> {
     /// one to the next at the end of each slice, and run nowhere.
     pub fn take_over(&mut self, account: Arc<Account>, what: T) {
         let key = account.waits_at();
-        let reserved_from = account.group().reserved_from();
-        self.place(key, Waiting { account, what, reserved_from });
+        let (reserved_from, is_tied) = (account.group().reserved_from(), account.group().is_tied());
+        self.place(key, Waiting { account, what, reserved_from, is_tied });
     }
 
     /// Puts one where it belongs.
@@ -212,6 +234,7 @@ impl<T> Queue<T> {
         if it.reserved_from != u64::MAX {
             self.reserved.insert((it.reserved_from, key, place));
         }
+        self.tied += usize::from(it.is_tied);
         self.waiting.insert((key, place), it);
     }
 }
