@@ -69,7 +69,7 @@ pub fn shares_are_what_they_were_set_to(on: Kind) -> Result<()> {
     expect(&mut cli, &all, "a reserve of 40 %", |shares| {
         shares.first().is_some_and(|one| *one >= host * 0.4 * 0.9)
     })?;
-    cli.refused("vm set two --reserve 70", "would be promised")?;
+    cli.refused("vm set two --reserve 70", "beside one it can have")?;
     cli.refused("vm set two --affinity 7", "there is no processor 7")?;
     cli.refused("vm set two --reserve 60 --limit 50", "above the limit")?;
     if vps == 2 {

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`editor`], [`command`] | keys to lines, lines to commands |
 //! | [`definition`], [`changes`], [`toml_file`] | what a person writes, checked |
-//! | [`name`], [`path`], [`size`], [`share`], [`affinity`] | the values in it |
+//! | [`name`], [`path`], [`size`], [`share`], [`reserve`], [`affinity`] | the values in it |
 //! | [`config`] | what the host was told on its system partition |
 //! | [`store`], [`disk`] | the data volume, and which bytes of it are a disk's |
 //! | [`vm`] | the life of each VM |
@@ -30,6 +30,7 @@ pub mod editor;
 pub mod kernel;
 pub mod name;
 pub mod path;
+pub mod reserve;
 pub mod share;
 pub mod size;
 pub mod store;

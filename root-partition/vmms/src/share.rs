@@ -6,11 +6,11 @@
 //!   do, each on a processor of its own: a reserve of 50 % for two is worth one processor.
 //! * **Limit**, 1 to 100 % of the same: the most that it gets, even where nobody else wants it.
 
-use crate::affinity::{Affinity, missing};
+use crate::affinity::Affinity;
 use alloc::string::String;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
-use syscall::{ProcessorSet, VmShare, WEIGHT_DEFAULT, WEIGHT_MAX};
+use syscall::{VmShare, WEIGHT_DEFAULT, WEIGHT_MAX};
 
 /// All of something, in percent.
 const ALL: u32 = 100;
@@ -59,55 +59,6 @@ impl Share {
         let Self { weight, reserve, limit, affinity } = self;
         VmShare { weight, reserve, limit, padding: 0, affinity: affinity.set() }
     }
-}
-
-/// A reserve, as it counts on the host: for how many virtual processors, on which processors.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Claim {
-    /// In percent of a processor.
-    pub reserve: u64,
-    /// Where.
-    pub affinity: Affinity,
-}
-
-impl Claim {
-    /// That of a VM with so many virtual processors.
-    #[must_use]
-    pub fn of(share: Share, vps: u32) -> Self {
-        Self { reserve: u64::from(share.reserve) * u64::from(vps), affinity: share.affinity }
-    }
-}
-
-/// Whether a host with so many processors can run a VM with this claim beside `others`.
-///
-/// # Errors
-/// Why not.
-pub fn fits(claim: Claim, others: &[Claim], processors: u32) -> Result<(), String> {
-    if let Some(why) = missing(claim.affinity, processors) {
-        return Err(why);
-    }
-    if claim.reserve == 0 {
-        return Ok(());
-    }
-    let there = ProcessorSet::below(processors);
-    // What is promised on a set of processors is at most what they have; the sets that matter are those of the VMs
-    // that can run nowhere else.
-    let sets = others.iter().map(|other| other.affinity.set() & there);
-    for set in sets.chain([claim.affinity.set() & there, there]) {
-        let within = |it: &&Claim| ((it.affinity.set() & there) - set).is_empty();
-        let all = others.iter().chain([&claim]).filter(within);
-        let promised: u64 = all.map(|it| it.reserve).sum();
-        let count = set.len();
-        if promised > u64::from(ALL) * u64::from(count) {
-            let processors = if count == 1 { "processor" } else { "processors" };
-            return Err(alloc::format!(
-                "with what is reserved already, {}.{:02} processors would be promised of {count} {processors}",
-                promised / 100,
-                promised % 100
-            ));
-        }
-    }
-    Ok(())
 }
 
 fn check_weight(weight: i64) -> Result<(), String> {
@@ -171,11 +122,7 @@ pub mod field {
 
 #[cfg(test)]
 mod tests {
-    use super::{Affinity, Claim, Share, fits};
-
-    fn claim(reserve: u64, affinity: &str) -> Claim {
-        Claim { reserve, affinity: Affinity::parse(affinity).unwrap() }
-    }
+    use super::Share;
 
     #[test]
     fn parts_go_together() {
@@ -184,28 +131,5 @@ mod tests {
         assert_eq!(Share::default().check(), Ok(()));
         let share = Share { weight: 0, ..Share::default() };
         assert_eq!(share.check(), Err("a weight is 1 to 10000, not 0".into()));
-    }
-
-    #[test]
-    fn no_more_is_promised_than_there_is() {
-        assert_eq!(fits(claim(200, "all"), &[], 2), Ok(()));
-        assert_eq!(
-            fits(claim(150, "all"), &[claim(51, "all")], 2),
-            Err("with what is reserved already, 2.01 processors would be promised of 2 processors".into())
-        );
-        assert!(fits(claim(101, "1"), &[], 2).unwrap_err().ends_with("of 1 processor"));
-        assert_eq!(fits(claim(100, "1"), &[claim(100, "all")], 2), Ok(()));
-        // The third has room on the host, but not where the second must run.
-        let others = [claim(60, "0"), claim(80, "1-2")];
-        assert_eq!(fits(claim(120, "1-2"), &others, 4), Ok(()));
-        assert!(fits(claim(130, "1-2"), &others, 4).is_err());
-        assert_eq!(fits(claim(0, "2"), &others, 3), Ok(()));
-        assert!(fits(claim(0, "3"), &others, 3).unwrap_err().contains("no processor 3"));
-    }
-
-    #[test]
-    fn who_is_promised_nothing_disturbs_nobody() {
-        // Too much was promised before the host lost a processor: that keeps no VM without a reserve from starting.
-        assert_eq!(fits(claim(0, "all"), &[claim(200, "all")], 1), Ok(()));
     }
 }

@@ -5,7 +5,7 @@ use super::{Manager, unknown};
 use crate::changes::Changes;
 use crate::definition::Definition;
 use crate::name::Name;
-use crate::share::{Claim, fits};
+use crate::reserve::{Claim, fits};
 use crate::store::{Volume, VolumeError};
 use crate::system::System;
 use alloc::string::{String, ToString};
@@ -68,8 +68,8 @@ impl<S: System, V: Volume> Manager<S, V> {
     ) -> Result<(), String> {
         let processors = self.system.host_info().map_err(|error| error.to_string())?.processors;
         let on = self.vms.iter().filter(|vm| beside && vm.instance.is_some() && vm.name != *name);
-        let others = on.filter_map(|vm| vm.definition.as_ref().ok());
-        let others: Vec<Claim> = others.map(|it| Claim::of(it.share(), it.vps)).collect();
+        let others = on.filter_map(|vm| Some((vm.name.as_str(), vm.definition.as_ref().ok()?)));
+        let others: Vec<_> = others.map(|(name, it)| (name, Claim::of(it.share(), it.vps))).collect();
         fits(Claim::of(definition.share(), definition.vps), &others, processors)
     }
 }

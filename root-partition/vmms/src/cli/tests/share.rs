@@ -60,16 +60,18 @@ fn no_more_is_reserved_than_the_host_has() {
     let mut host = Host::with(&[("demo", DEMO), ("greedy", greedy)]);
     host.is_running();
     assert_eq!(host.command("vm set demo --reserve 30"), "demo is changed\n");
-    let why = "with what is reserved already, 2.10 processors would be promised of 2 processors";
+    let why = "a reserve of 60 % for 3 virtual processors is 1.80 processors; beside demo it can have 1.70 processors";
     assert_eq!(host.command("vm start greedy"), format!("error: greedy cannot be started: {why}\n"));
     assert_eq!(host.command("vm set demo --reserve 20"), "demo is changed\n");
     assert_eq!(host.types("vm start greedy\r"), "vm start greedy\n");
     host.world.says(&FromWorker::Started);
     assert!(host.goes_on().starts_with("greedy is running\n"));
+    let why = "a reserve of 30 % for 1 virtual processor is 0.30 processors; beside greedy it can have 0.20 processors";
     assert_eq!(host.command("vm set demo --reserve 30"), format!("error: {why}\n"));
     // A smaller one is always possible.
     assert_eq!(host.command("vm set demo --reserve 10"), "demo is changed\n");
     let alone =
         host.command("vm create big --memory 2MiB --vps 3 --kernel data:/kernels/vmlinuz --reserve 70");
-    assert!(alone.starts_with("error: with what is reserved already, 2.10 processors"), "{alone}");
+    let why = "a reserve of 70 % for 3 virtual processors is 2.10 processors; this host has 2";
+    assert_eq!(alone, format!("error: {why}\n"));
 }
