@@ -55,6 +55,7 @@ pub mod arch;
 pub mod block;
 #[cfg(not(test))]
 pub mod boot;
+mod bucket;
 #[cfg(not(test))]
 mod calls;
 #[cfg(not(test))]

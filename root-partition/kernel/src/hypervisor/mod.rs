@@ -2,13 +2,13 @@
 //!
 //! Everything here is mechanism: calls and their types, the root's own SynIC pages, and what arrives there.
 
-mod budget;
 #[cfg(not(test))]
 pub mod call;
 mod deposits;
 mod flags;
 #[cfg(not(test))]
 mod interface;
+mod messages;
 #[cfg(not(test))]
 pub mod partition;
 #[cfg(not(test))]

@@ -4,10 +4,10 @@
 //! The pages are written by the hypervisor at any time while a guest runs; they are read word by word.
 #![expect(unsafe_code, reason = "pages that the hypervisor writes")]
 
-use super::budget::Budget;
 use super::flags::{self, FLAGS, FlagNumbers, FlagPlace};
-use super::write;
+use super::{messages, write};
 use crate::arch::{PerProcessor, per_processor};
+use crate::bucket::Bucket;
 use crate::memory::Pages;
 use crate::{executor, interrupts, time};
 use alloc::collections::BTreeMap;
@@ -27,17 +27,11 @@ pub trait Receiver: Send + Sync {
     fn signaled(&self, number: u32);
 }
 
-/// The most messages that a processor takes in [`MESSAGE_PERIOD`]: a guest posts as fast as it can, and its port refuses
-/// what is not taken. The longest burst of a driver, the pages of a 16 MiB buffer, is 150.
-const MESSAGES: u32 = 32;
-/// In 100 ns.
-const MESSAGE_PERIOD: u64 = time::MILLISECOND;
-
 struct SynicPages {
     messages: Pages,
     flags: Pages,
     /// For messages.
-    budget: Mutex<Budget>,
+    budget: Mutex<Bucket>,
 }
 
 /// Each processor's, which alone reads them.
@@ -72,7 +66,7 @@ pub(super) fn start() -> Result<(), &'static str> {
         |pages: &Pages| HvPageMsr::new().with_enable(true).with_gpa_page(pages.address() >> 12).into();
     write(HV_X64_MSR_SIMP, place(&messages));
     write(HV_X64_MSR_SIEFP, place(&flags));
-    let budget = Mutex::new(Budget::new(MESSAGES, MESSAGE_PERIOD));
+    let budget = Mutex::new(messages::bucket());
     PAGES.this().call_once(|| SynicPages { messages, flags, budget });
     let sint = HvSint::new().with_vector(interrupt.vector());
     for number in 0..SINT_COUNT as u32 {
@@ -106,16 +100,19 @@ fn hand_out() -> Result<(), u64> {
 }
 
 fn hand_out_messages(pages: &SynicPages) -> Result<(), u64> {
-    while let Some(slot) = full_slot(pages) {
-        pages.budget.lock().take(time::now())?;
-        let message = take_message(slot);
-        let receiver = ROUTES.read().ports.get(&(message.header.sender as u32)).and_then(Weak::upgrade);
-        if let Some(receiver) = receiver {
-            let length = usize::from(message.header.payload_size);
-            receiver.message(message.payload.get(..length).unwrap_or_default());
-        }
-    }
-    Ok(())
+    messages::hand_out(
+        &pages.budget,
+        time::now,
+        || full_slot(pages),
+        |slot| {
+            let message = take_message(slot);
+            let receiver = ROUTES.read().ports.get(&(message.header.sender as u32)).and_then(Weak::upgrade);
+            if let Some(receiver) = receiver {
+                let length = usize::from(message.header.payload_size);
+                receiver.message(message.payload.get(..length).unwrap_or_default());
+            }
+        },
+    )
 }
 
 /// The slot of the messages if there is one in it, and its first word: the type, which is shared with the hypervisor.

@@ -5,9 +5,9 @@ use super::enter::{Trap, enter};
 use super::fate::{End, Fate};
 use super::handles::HandleTable;
 use super::object::{Kind, Object};
-use super::quota::Quota;
 use super::space::Space;
 use crate::arch::processor::number;
+use crate::bucket::Bucket;
 use crate::executor::share::Account;
 use crate::{calls, executor, interrupts, time};
 use alloc::boxed::Box;
@@ -21,6 +21,10 @@ use x86_64::registers::control::Cr2;
 /// Vectors below are exceptions.
 const FIRST_INTERRUPT: u64 = 32;
 const PAGE_FAULT: u64 = 14;
+/// The lines of the log that it may have at once.
+const LINES: u32 = 100;
+/// After how long it may have one more, in 100 ns.
+const LINE_PERIOD: u64 = time::SECOND / 10;
 
 /// A process that runs; its task alone owns it.
 pub struct Process {
@@ -29,7 +33,14 @@ pub struct Process {
     /// Guards the handles; taken alone.
     handles: Mutex<HandleTable<Object>>,
     /// Guards how many lines it may log; taken alone.
-    lines: Mutex<Quota>,
+    lines: Mutex<Lines>,
+}
+
+/// What is left to a process of the log.
+struct Lines {
+    left: Bucket,
+    /// Those that were refused since one was last taken.
+    refused: u32,
 }
 
 impl Process {
@@ -50,7 +61,14 @@ impl Process {
 
     /// A line that it causes, if it may have one now: that may be what its guest makes it do, and the log is everybody's.
     pub fn log(&self, level: log::Level, line: core::fmt::Arguments<'_>) {
-        let Some(missed) = self.lines.lock().take(time::now()) else { return };
+        let missed = {
+            let mut lines = self.lines.lock();
+            if lines.left.take(time::now()).is_err() {
+                lines.refused = lines.refused.saturating_add(1);
+                return;
+            }
+            core::mem::take(&mut lines.refused)
+        };
         if missed != 0 {
             log::warn!("{}: {missed} lines are left out", self.name());
         }
@@ -101,7 +119,7 @@ pub(super) fn start(
         fate: Arc::clone(&fate),
         space: Arc::new(space),
         handles: Mutex::new(handles),
-        lines: Mutex::new(Quota::new(time::now())),
+        lines: Mutex::new(Lines { left: Bucket::new(LINES, 1, LINE_PERIOD), refused: 0 }),
     };
     let account = Arc::new(Account::new(weight, number()));
     executor::spawn_program(account, Life { fate, life: Some(Box::pin(live(process, registers))) });

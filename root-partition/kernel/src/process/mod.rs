@@ -26,7 +26,6 @@ pub mod handles;
 mod life;
 #[cfg(not(test))]
 pub mod object;
-pub mod quota;
 #[cfg(not(test))]
 mod space;
 #[cfg(not(test))]
