@@ -45,6 +45,8 @@ pub struct Completions {
     entries: Box<[Entry]>,
     /// The channel is closed, and not all of its requests have come back.
     closing: AtomicBool,
+    /// The controller is at it, and looks before it goes.
+    running: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,12 @@ impl Completions {
     pub(super) fn new(count: usize) -> Self {
         let entry = |_| Entry { next: AtomicU32::new(END), outcome: AtomicU8::new(IDLE) };
         let entries = (0..count).map(entry).collect();
-        Self { head: AtomicU32::new(END), entries, closing: AtomicBool::new(false) }
+        Self {
+            head: AtomicU32::new(END),
+            entries,
+            closing: AtomicBool::new(false),
+            running: AtomicBool::new(false),
+        }
     }
 
     /// Whether what was submitted is still to be done. Else the guest has closed the channel, or is gone: what no device
@@ -73,7 +80,7 @@ impl Completions {
     }
 
     /// The request that was submitted with `tag` is done. Whether [`Storage::run`](super::Storage::run) must be called
-    /// to notice: only the first since its last run says so. A tag that no disk has is ignored.
+    /// to notice: only the first since its last run says so, and none while it runs. A tag that no disk has is ignored.
     #[must_use]
     pub fn complete(&self, tag: u32, outcome: Outcome) -> bool {
         let Some(entry) = self.entries.get(tag as usize) else { return false };
@@ -85,11 +92,26 @@ impl Completions {
         let mut head = self.head.load(Ordering::Relaxed);
         loop {
             entry.next.store(head, Ordering::Relaxed);
-            match self.head.compare_exchange_weak(head, tag, Ordering::Release, Ordering::Relaxed) {
-                Ok(_) => return head == END,
+            // In one order with `running`, as in `end_run`: one of the two sees the other.
+            match self.head.compare_exchange_weak(head, tag, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return head == END && !self.running.load(Ordering::SeqCst),
                 Err(now) => head = now,
             }
         }
+    }
+
+    /// The controller runs: what is completed from now on it finds by itself.
+    #[inline]
+    pub(super) fn begin_run(&self) {
+        self.running.store(true, Ordering::Relaxed);
+    }
+
+    /// It does not run any more, unless this is `false`: something was completed that has woken nobody.
+    #[inline]
+    #[must_use]
+    pub(super) fn end_run(&self) -> bool {
+        self.running.swap(false, Ordering::SeqCst);
+        self.head.load(Ordering::SeqCst) == END
     }
 
     /// A disk is about to get the request with this tag.
@@ -162,6 +184,42 @@ mod tests {
         assert!(!completions.complete(5, Outcome::Good), "twice");
         assert_eq!(drain(&completions), BTreeSet::from([5]));
         assert!(completions.is_empty());
+    }
+
+    #[test]
+    fn what_is_completed_wakes_a_run_or_is_found_by_one() {
+        let completions = Completions::new(512);
+        let woken = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for first in 0..2 {
+                let (completions, woken) = (&completions, &woken);
+                scope.spawn(move || {
+                    for tag in (first * 200..).take(200) {
+                        completions.start(tag);
+                        if completions.complete(tag, Outcome::Good) {
+                            woken.fetch_add(1, Ordering::SeqCst);
+                        }
+                        thread::yield_now();
+                    }
+                });
+            }
+            let mut seen = BTreeSet::new();
+            for _ in 0..200_000 {
+                if woken.swap(0, Ordering::SeqCst) != 0 {
+                    completions.begin_run();
+                    seen.extend(drain(&completions));
+                    while !completions.end_run() {
+                        completions.begin_run();
+                        seen.extend(drain(&completions));
+                    }
+                }
+                if seen.len() == 400 {
+                    return;
+                }
+                thread::yield_now();
+            }
+            panic!("{} of 400", seen.len());
+        });
     }
 
     #[test]

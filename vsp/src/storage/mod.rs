@@ -6,14 +6,15 @@
 //!
 //! A request goes from the ring to the [`Disk`] as ranges of guest memory, without a copy, and any number of them run
 //! at a time. A disk completes them through [`Completions`] in any order; [`Storage::run`] then writes all answers that
-//! are due into the ring with one signal.
+//! are due into the ring with one signal. What is completed while it runs it answers too, and wakes nobody for it.
 //!
 //! Invariants:
 //! 1. Every request that wants an answer gets exactly one. A request that waits for room in the ring keeps its slot,
 //!    and while one waits no other is taken, so a guest that does not read its ring holds up nobody but itself.
 //! 2. What a disk is given lies within the disk, and its memory adds up to its length.
 //! 3. In steady state a request allocates nothing, unless its buffer is very scattered: slots and their lists are reused.
-//! 4. A run is short, however much the guest has put into its ring: see [`Storage::must_go_on`].
+//! 4. A run is short, however much the guest has put into its ring: see [`Storage::must_go_on`]. One that a disk causes takes
+//!    no more than it has given back ([`Cause`]), so that no guest feeds itself with its disks' answers.
 
 mod completions;
 mod controller;
@@ -45,6 +46,16 @@ pub const MAX_TRANSFER_BYTES: u32 = 1 << 20;
 /// The most packets that are taken in one run.
 const PACKETS_AT_ONCE: u32 = SLOTS_MAX as u32;
 
+/// Why a channel is run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// The guest has signalled, or the last run has left something: requests are taken, up to a limit.
+    Guest,
+    /// The host has something to say: answers of disks, or that there is a new one. Of requests that wait for a slot so many
+    /// are taken as are given back; where none wait, the guest signals what it puts into the ring.
+    Host,
+}
+
 /// One channel of a controller.
 pub struct Storage<M: Memory, D: Disk> {
     memory: M,
@@ -59,6 +70,8 @@ pub struct Storage<M: Memory, D: Disk> {
     handshake: Option<Handshake>,
     creation: Creation,
     must_go_on: bool,
+    /// Requests may wait in the ring until others are answered: the guest does not signal them.
+    is_stalled: bool,
     counters: Counters,
 }
 
@@ -111,6 +124,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
             handshake,
             creation: Creation::default(),
             must_go_on: false,
+            is_stalled: false,
             counters: Counters::default(),
         }
     }
@@ -138,6 +152,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         }
         self.forget_sub_channels();
         self.must_go_on = false;
+        self.is_stalled = false;
         let mut taken = self.completions.take();
         while let Some((tag, _)) = taken.next(&self.completions) {
             self.slots.give_back(tag);
@@ -155,7 +170,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     }
 
     /// Whether the last run has left packets in the ring so that others have their turn. The guest will not signal:
-    /// call [`Self::run`] again soon.
+    /// call [`Self::run`] again soon, with [`Cause::Guest`].
     #[must_use]
     pub fn must_go_on(&self) -> bool {
         self.must_go_on
@@ -167,16 +182,33 @@ impl<M: Memory, D: Disk> Storage<M, D> {
     ///
     /// # Errors
     /// The guest broke its ring.
-    pub fn run(&mut self, channel: &mut Channel<M::Page>) -> Result<bool, Broken> {
-        let Channel { reader, writer } = channel;
-        let (mut signal, mut left) = (false, PACKETS_AT_ONCE);
+    pub fn run(&mut self, channel: &mut Channel<M::Page>, cause: Cause) -> Result<bool, Broken> {
+        self.completions.begin_run();
         self.must_go_on = false;
-        loop {
-            self.answer_waiting(writer)?;
-            self.answer_completed(writer)?;
-            let goes_on = self.take_requests(reader, writer, &mut signal, &mut left)?;
-            if !goes_on {
-                break;
+        let mut result = self.take_and_answer(channel, cause);
+        // What was completed since it last looked has woken nobody.
+        while !self.completions.end_run() && result.is_ok() {
+            self.completions.begin_run();
+            let more = self.take_and_answer(channel, Cause::Host);
+            result = result.and_then(|signal| more.map(|more| signal | more));
+        }
+        result
+    }
+
+    fn take_and_answer(&mut self, channel: &mut Channel<M::Page>, cause: Cause) -> Result<bool, Broken> {
+        let Channel { reader, writer } = channel;
+        let mut signal = false;
+        let taken = self.slots.taken();
+        self.answer_waiting(writer)?;
+        self.answer_completed(writer)?;
+        let mut left = match cause {
+            Cause::Guest => PACKETS_AT_ONCE,
+            Cause::Host => taken.saturating_sub(self.slots.taken()) as u32,
+        };
+        if cause == Cause::Guest || self.is_stalled {
+            while self.take_requests(reader, writer, &mut signal, &mut left)? {
+                self.answer_waiting(writer)?;
+                self.answer_completed(writer)?;
             }
         }
         self.announce(writer)?;
@@ -194,6 +226,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
         left: &mut u32,
     ) -> Result<bool, Broken> {
         reader.start()?;
+        self.is_stalled = false;
         while !self.is_full() {
             let Some(now_left) = left.checked_sub(1) else {
                 self.must_go_on = true;
@@ -209,6 +242,7 @@ impl<M: Memory, D: Disk> Storage<M, D> {
             self.take_request(&packet, writer)?;
         }
         // The guest need not signal: it goes on when an answer has found its room.
+        self.is_stalled = true;
         *signal |= reader.publish();
         Ok(self.unanswered.is_empty() && !self.completions.is_empty())
     }

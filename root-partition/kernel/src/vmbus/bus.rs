@@ -1,8 +1,9 @@
 //! The host's end of one VM's bus.
 //!
-//! 1. What the guest posts or signals is served at once, in the context of whoever brings it: a request is in the
-//!    disk's queue before the guest runs on. Completions come back through the bus's task, all of an interrupt at once.
-//!    What is more than a run takes is left, and gone on with in the VM's own share of the processors.
+//! 1. What the guest signals is served at once, in the context of whoever brings it: a request is in the disk's queue
+//!    before the guest runs on. Completions come back through the bus's task, all of an interrupt at once. What is more than
+//!    a run takes, and what comes with no signal of the guest's, is left, and gone on with in the VM's own share of the
+//!    processors.
 //! 2. Nothing waits: a full queue of the guest's is tried again later, and only this guest notices.
 //! 3. Locks are taken in the order `host`, a port's; neither while the guest is signalled.
 
@@ -10,7 +11,7 @@ use super::disk::{FileDisk, done};
 use super::notify::Notify;
 use super::port::Port;
 use super::pump::Pump;
-use super::ram::{GuestRam, RamPage};
+use super::ram::GuestRam;
 use super::service::{HostClock, Service};
 use super::sub_channels::{SubChannels, sub_channels_max};
 use super::wire::Wire;
@@ -18,11 +19,12 @@ use crate::block::File;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
+use hv_abi::HvVpIndex;
 use spin::Mutex;
 use syscall::{DiskAttach, Error};
-use vmbus::host::{Effect, Host, Limits, Relid};
+use vmbus::host::{Host, Limits};
 use vsp::ic::{Heartbeat, Shutdown, TimeSync};
-use vsp::storage::{Controller, Storage};
+use vsp::storage::{Cause, Controller, Storage};
 
 /// Index of each service among the ports.
 const STORAGE: usize = 0;
@@ -36,7 +38,7 @@ pub struct Bus {
     pub(super) wire: Arc<dyn Wire>,
     pub(super) ram: GuestRam,
     /// Carries out effects, in their order.
-    pump: Pump,
+    pub(super) pump: Pump,
     /// Guards the state of the protocol.
     pub(super) host: Mutex<Host<GuestRam>>,
     /// The primary channels.
@@ -126,19 +128,16 @@ impl Bus {
     #[inline]
     pub fn signalled(&self, relid: u32) {
         match self.ports.iter().find(|port| port.relid.get() == relid) {
-            Some(port) => self.run(port),
-            None => self.sub_channels.find(relid).iter().for_each(|port| self.run(port)),
+            Some(port) => self.run(port, Cause::Guest),
+            None => self.sub_channels.find(relid).iter().for_each(|port| self.run(port, Cause::Guest)),
         }
     }
 
     #[inline]
-    pub(super) fn run(&self, port: &Port) {
-        let after = port.run();
-        if let Some(vp) = after.signal
-            && !self.stopped.load(Ordering::Relaxed)
-        {
-            // Relids are below 2048.
-            self.wire.signal(vp, port.relid.get() as u16);
+    pub(super) fn run(&self, port: &Port, cause: Cause) {
+        let after = port.run(cause);
+        if let Some(vp) = after.signal {
+            self.signal(port, vp);
         }
         if after.closed {
             self.host.lock().closed(port.relid);
@@ -156,6 +155,15 @@ impl Bus {
         }
     }
 
+    /// Sets this VP's flag of the channel of `port`.
+    #[inline]
+    pub(super) fn signal(&self, port: &Port, vp: HvVpIndex) {
+        if !self.stopped.load(Ordering::Relaxed) {
+            // Relids are below 2048.
+            self.wire.signal(vp, port.relid.get() as u16);
+        }
+    }
+
     /// Has `port` run again, when the VM has its turn.
     pub(super) fn leave(&self, port: &Port) {
         port.left.store(true, Ordering::Release);
@@ -167,62 +175,7 @@ impl Bus {
         let sub_channels = self.sub_channels.all();
         let left =
             self.ports.iter().chain(&sub_channels).filter(|port| port.left.swap(false, Ordering::AcqRel));
-        left.for_each(|port| self.run(port));
-    }
-
-    /// Carries out what the protocol wants done, in order.
-    pub(super) fn pump(&self) {
-        let next = || self.host.lock().next_effect();
-        let goes_on = self.pump.run(|| next().is_some_and(|effect| self.carry_out(effect)));
-        if !goes_on {
-            self.blocked.raise();
-        }
-    }
-
-    /// Carries out what the protocol wants done; `false`: it found no room, and waits.
-    fn carry_out(&self, effect: Effect<RamPage>) -> bool {
-        match effect {
-            Effect::Post(message) => {
-                if self.wire.post(message.vp(), message.bytes()).is_err() {
-                    self.host.lock().put_back(Effect::Post(message));
-                    self.blocked.raise();
-                    return false;
-                }
-            }
-            Effect::Open(opening) => {
-                let relid = opening.relid;
-                let port = self.port(relid);
-                let success = port.is_some();
-                if let Some(port) = port {
-                    port.open(opening);
-                }
-                self.host.lock().opened(relid, success);
-                // What the guest wrote before need not be signalled.
-                self.signalled(relid.get());
-            }
-            Effect::Close(relid) => {
-                if self.port(relid).is_none_or(|port| port.close()) {
-                    self.host.lock().closed(relid);
-                }
-            }
-            Effect::Retarget(relid, vp) => {
-                if let Some(port) = self.port(relid) {
-                    port.retarget(vp);
-                }
-                // What was signalled to the old VP meanwhile may not have been seen.
-                self.signalled(relid.get());
-            }
-            Effect::Released(relid) => {
-                self.wire.disconnect(relid.get());
-                self.sub_channels.remove(relid);
-            }
-        }
-        true
-    }
-
-    fn port(&self, relid: Relid) -> Option<Arc<Port>> {
-        let primary = self.ports.iter().find(|port| port.relid == relid).map(Arc::clone);
-        primary.or_else(|| self.sub_channels.find(relid.get()))
+        left.for_each(|port| self.run(port, Cause::Guest));
     }
 
     /// The controller's primary channel.
@@ -240,7 +193,7 @@ impl Bus {
         if !self.controller.attach(lun, disk) {
             return Err(Error::Exists);
         }
-        self.run(self.storage());
+        self.run(self.storage(), Cause::Host);
         Ok(())
     }
 

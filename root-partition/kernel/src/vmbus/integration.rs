@@ -5,6 +5,7 @@ use super::service::Service;
 use syscall::Error;
 use vsp::ic::heartbeat::Health;
 use vsp::ic::shutdown::Request;
+use vsp::storage::Cause;
 
 impl Bus {
     /// Asks the guest to power itself off.
@@ -19,7 +20,7 @@ impl Bus {
         if !requested {
             return Err(Error::InvalidState);
         }
-        self.run(&self.ports[SHUTDOWN]);
+        self.run(&self.ports[SHUTDOWN], Cause::Host);
         Ok(())
     }
 
@@ -47,7 +48,7 @@ impl Bus {
                 heartbeat.beat();
             }
         });
-        self.run(&self.ports[HEARTBEAT]);
+        self.run(&self.ports[HEARTBEAT], Cause::Host);
     }
 
     /// Tells the guest the time.
@@ -57,6 +58,6 @@ impl Bus {
                 timesync.sample();
             }
         });
-        self.run(&self.ports[TIME_SYNC]);
+        self.run(&self.ports[TIME_SYNC], Cause::Host);
     }
 }

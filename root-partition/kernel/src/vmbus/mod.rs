@@ -8,6 +8,7 @@
 
 mod bus;
 mod disk;
+mod effects;
 mod integration;
 mod notify;
 #[cfg(test)]

@@ -118,8 +118,16 @@ impl Guest {
         self.open_for(relid, first, 1)
     }
 
-    /// The same; its signals shall come to `target_vp`.
+    /// The same; its signals shall come to `target_vp`. The VM has had its turn since.
     pub fn open_for(&self, relid: u32, first: u64, target_vp: u32) -> Channel<RamPage> {
+        let channel = self.share(relid, first);
+        self.open_shared(relid, first, target_vp);
+        self.bus.go_on();
+        channel
+    }
+
+    /// Shares the rings of channel `relid`, which are in the pages from `first` on.
+    pub fn share(&self, relid: u32, first: u64) -> Channel<RamPage> {
         let pages: Vec<u8> = (first..first + 2 * RING_PAGES).flat_map(u64::to_le_bytes).collect();
         let byte_count = 2 * RING_PAGES as u32 * 4096;
         let header = GpadlHeader {
@@ -134,7 +142,11 @@ impl Guest {
         self.bus.message(&[header.as_bytes(), &pages].concat());
         let mut assembly = Assembly::new(byte_count, 0, 64).unwrap();
         assert_eq!(assembly.add(&self.ram, &pages), Ok(true));
-        let channel = Channel::guest(&assembly.finish(), RING_PAGES as u32).unwrap();
+        Channel::guest(&assembly.finish(), RING_PAGES as u32).unwrap()
+    }
+
+    /// Opens channel `relid` with the rings that it has shared.
+    pub fn open_shared(&self, relid: u32, first: u64, target_vp: u32) {
         self.post(&OpenChannel {
             header: Header::new(MessageType::OpenChannel),
             child_relid: relid,
@@ -144,6 +156,5 @@ impl Guest {
             downstream_offset: RING_PAGES as u32,
             user_data: [0; 120],
         });
-        channel
     }
 }

@@ -9,6 +9,7 @@ use hv_abi::HvVpIndex;
 use spin::Mutex;
 use vmbus::Channel;
 use vmbus::host::{Opening, Relid};
+use vsp::storage::Cause;
 
 /// A service and the rings it is reached by.
 pub(super) struct Port {
@@ -83,11 +84,11 @@ impl Port {
 
     /// Runs the service.
     #[inline]
-    pub fn run(&self) -> After {
+    pub fn run(&self, cause: Cause) -> After {
         let mut state = self.state.lock();
         let State { service, channel, vp, closing } = &mut *state;
         if let Some(rings) = channel {
-            return match service.run(rings) {
+            return match service.run(rings, cause) {
                 Ok(signal) => After {
                     signal: signal.then_some(*vp),
                     more: service.must_go_on(),

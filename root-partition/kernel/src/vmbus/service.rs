@@ -11,7 +11,7 @@ use vmbus::ring::Broken;
 use vmbus::{Channel, Guid};
 use vsp::ic::timesync::{Clock, Now};
 use vsp::ic::{Heartbeat, Service as _, Shutdown, TimeSync};
-use vsp::storage::Storage;
+use vsp::storage::{Cause, Storage};
 
 /// A pipe that carries messages, not bytes.
 const PIPE_MODE_MESSAGE: u8 = 4;
@@ -80,9 +80,9 @@ impl Service {
 
     /// Takes what is in the ring and answers what is due. Whether the guest must be signalled.
     #[inline]
-    pub fn run(&mut self, channel: &mut Channel<RamPage>) -> Result<bool, Broken> {
+    pub fn run(&mut self, channel: &mut Channel<RamPage>, cause: Cause) -> Result<bool, Broken> {
         match self {
-            Self::Storage(storage) => storage.run(channel),
+            Self::Storage(storage) => storage.run(channel, cause),
             Self::Shutdown(service) => service.run(channel),
             Self::Heartbeat(service) => service.run(channel),
             Self::TimeSync(service) => service.run(channel),

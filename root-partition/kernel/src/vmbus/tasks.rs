@@ -8,6 +8,7 @@ use crate::arch::processor::number;
 use crate::executor::share::{Account, Group};
 use crate::{executor, time};
 use alloc::sync::{Arc, Weak};
+use vsp::storage::Cause;
 
 /// How long a message that found no room waits, in 100 ns.
 const RETRY: u64 = time::MILLISECOND;
@@ -18,25 +19,28 @@ const TIME_SYNC: u32 = 3;
 
 /// Starts them. What the guest makes more of than is done at once counts for `group`.
 pub(super) fn start(bus: &Arc<Bus>, group: Arc<Group>) {
-    serve(bus, bus.storage());
-    let account = Arc::new(Account::of(group, number()));
+    serve(bus, bus.storage(), &group);
+    let account = Arc::new(Account::of(Arc::clone(&group), number()));
     executor::spawn_program(account, left(Arc::downgrade(bus), Arc::clone(&bus.left)));
-    executor::spawn(sub_channels(Arc::downgrade(bus), Arc::clone(&bus.sub_channels.made)));
+    executor::spawn(sub_channels(Arc::downgrade(bus), Arc::clone(&bus.sub_channels.made), group));
     executor::spawn(retry(Arc::downgrade(bus), Arc::clone(&bus.blocked)));
     executor::spawn(tick(Arc::downgrade(bus)));
 }
 
-/// Starts the task that goes on with a channel of the controller: where its disks' interrupts come.
-fn serve(bus: &Arc<Bus>, port: &Arc<Port>) {
-    let served = completions(Arc::downgrade(bus), Arc::downgrade(port), Arc::clone(&port.due));
-    executor::spawn_where_woken(served);
+/// Starts the task that answers what the disks have done for a channel of the controller: where their interrupts come.
+fn serve(bus: &Arc<Bus>, port: &Arc<Port>, group: &Arc<Group>) {
+    let (bus, port, due) = (Arc::downgrade(bus), Arc::downgrade(port), Arc::clone(&port.due));
+    executor::spawn_where_woken(completions(bus, port, due, Arc::clone(group)));
 }
 
-async fn completions(bus: Weak<Bus>, port: Weak<Port>, due: Arc<Notify>) {
+/// Nobody waits for a share meanwhile, but the VM has had the time.
+async fn completions(bus: Weak<Bus>, port: Weak<Port>, due: Arc<Notify>, group: Arc<Group>) {
     loop {
         due.wait().await;
         let Some((bus, port)) = bus.upgrade().zip(port.upgrade()) else { return };
-        bus.run(&port);
+        let start = time::now();
+        bus.run(&port, Cause::Host);
+        group.add(time::now().saturating_sub(start));
         if due.is_raised() {
             executor::yield_now().await;
         }
@@ -55,12 +59,12 @@ async fn left(bus: Weak<Bus>, left: Arc<Notify>) {
 }
 
 /// Gives each new sub-channel its task.
-async fn sub_channels(bus: Weak<Bus>, made: Arc<Notify>) {
+async fn sub_channels(bus: Weak<Bus>, made: Arc<Notify>, group: Arc<Group>) {
     loop {
         made.wait().await;
         let Some(bus) = bus.upgrade() else { return };
         let new = bus.sub_channels.take_new();
-        new.iter().filter_map(Weak::upgrade).for_each(|port| serve(&bus, &port));
+        new.iter().filter_map(Weak::upgrade).for_each(|port| serve(&bus, &port, &group));
     }
 }
 

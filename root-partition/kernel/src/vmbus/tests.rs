@@ -11,6 +11,7 @@ use vmbus::ring::header;
 use vmbus::{Memory, Page, guid::class};
 
 mod disk;
+mod hostile;
 mod sub_channels;
 
 /// The relid of the offer of this class among `posts`.

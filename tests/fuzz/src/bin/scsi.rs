@@ -10,7 +10,7 @@ use std::sync::Arc;
 use vmbus::Channel;
 use vmbus::fake::{FakeMemory, FakePage};
 use vmbus::packet::{COMPLETION_REQUESTED, Descriptor, packet_type};
-use vsp::storage::{Completions, Controller, Disk, Geometry, Operation, Outcome, Request, Storage};
+use vsp::storage::{Cause, Completions, Controller, Disk, Geometry, Operation, Outcome, Request, Storage};
 
 /// Bytes of the disk; nothing is kept of what is written.
 const LENGTH: u64 = 1 << 30;
@@ -69,11 +69,11 @@ impl Port {
 
     /// The bus can make sub-channels, or cannot.
     fn run(&mut self, makes: bool) {
-        self.storage.run(&mut self.host).expect("the guest keeps to the ring's rules");
+        self.storage.run(&mut self.host, Cause::Guest).expect("the guest keeps to the ring's rules");
         if let Some(count) = self.storage.sub_channels_asked() {
             assert!((1..=SUB_CHANNELS).contains(&count));
             self.storage.sub_channels_made(makes);
-            self.storage.run(&mut self.host).expect("the guest keeps to the ring's rules");
+            self.storage.run(&mut self.host, Cause::Guest).expect("the guest keeps to the ring's rules");
         }
     }
 }

@@ -63,14 +63,14 @@ fn packets_of_other_types_are_ignored_and_keep_nothing() {
 fn a_broken_ring_is_reported() {
     let (mut driver, _) = Driver::ready();
     driver.memory.write(0, &7u32.to_le_bytes());
-    assert!(driver.storage.run(&mut driver.host).is_err());
+    assert!(driver.storage.run(&mut driver.host, Cause::Guest).is_err());
 }
 
 #[test]
 fn a_guest_that_reads_into_its_own_ring_breaks_only_that() {
     let (mut driver, disk) = Driver::ready();
     driver.send(harness::srb(0, &inquiry(None, 36), direction::IN, 36), Some((0, 36)));
-    assert!(driver.storage.run(&mut driver.host).is_err(), "what INQUIRY says is no index");
+    assert!(driver.storage.run(&mut driver.host, Cause::Guest).is_err(), "what INQUIRY says is no index");
     assert!(driver.storage.close(), "nothing is in flight");
     assert_eq!(disk.log(), []);
 }
@@ -86,7 +86,7 @@ fn a_ring_that_breaks_when_answers_are_due_keeps_no_request() {
     }
     disk.release(&[]);
     driver.memory.write(2 * 4096 + 4, &7u32.to_le_bytes());
-    assert!(driver.storage.run(&mut driver.host).is_err());
+    assert!(driver.storage.run(&mut driver.host, Cause::Guest).is_err());
     assert!(driver.storage.close(), "nothing is in flight");
 }
 
@@ -105,6 +105,44 @@ fn a_run_is_short_whatever_is_in_the_ring() {
     }
     assert_eq!(runs, sent / PACKETS_AT_ONCE + 1);
     assert!(send_raw(&mut driver, 0, &[], &[]), "all of them were taken");
+}
+
+#[test]
+fn a_disks_answer_lets_in_what_it_has_made_room_for() {
+    let (mut driver, disk) = Driver::ready_with(31, harness::geometry());
+    disk.hold();
+    let read = |driver: &mut Driver| {
+        let id = driver.send(harness::srb(0, &read_10(0, 1), direction::IN, 512), Some((0x4_0000, 512)));
+        driver.run();
+        id
+    };
+    (0..SLOTS_MAX).for_each(|_| _ = read(&mut driver));
+    let waiting = [read(&mut driver), read(&mut driver)];
+    (0..600).for_each(|_| assert!(send_raw(&mut driver, 0, &[], &[])));
+    let last = read(&mut driver);
+    assert_eq!(disk.held(), SLOTS_MAX, "all that there can be");
+
+    // The others stay where they are.
+    disk.release(&[0]);
+    for next in waiting {
+        driver.run_for_disk();
+        assert_eq!((driver.answers().len(), disk.held(), driver.storage.must_go_on()), (1, 1, false));
+        disk.release(&[]);
+        assert_eq!(driver.storage.slots.get_mut(0).unwrap().transaction_id, next);
+    }
+    driver.run_for_disk();
+    assert_eq!((driver.answers().len(), disk.held(), driver.storage.must_go_on()), (1, 0, true));
+    driver.run();
+    assert_eq!(
+        (disk.held(), driver.storage.must_go_on()),
+        (0, true),
+        "what is left is more than a run takes"
+    );
+    driver.run();
+    assert_eq!((disk.held(), driver.storage.must_go_on()), (1, false));
+    disk.release(&[]);
+    driver.run_for_disk();
+    assert_eq!(driver.answers()[0].0, last);
 }
 
 #[test]
@@ -208,7 +246,7 @@ proptest! {
         driver.memory.write(4096, &bytes);
         driver.memory.write(0, &(write_index & !7).to_le_bytes());
         for _ in 0..runs {
-            let _ = driver.storage.run(&mut driver.host);
+            let _ = driver.storage.run(&mut driver.host, Cause::Guest);
         }
         let _ = driver.storage.close();
     }

@@ -112,7 +112,7 @@ impl Group {
 
     /// A member's slice of `time` is over; what it has had with that.
     #[inline]
-    pub(super) fn add(&self, time: u64) -> u64 {
+    pub(crate) fn add(&self, time: u64) -> u64 {
         let more = self.virtual_time(time);
         self.had.fetch_add(more, Ordering::Relaxed).saturating_add(more)
     }

@@ -15,10 +15,11 @@ use syscall::DiskAttach;
 use vmbus::packet::{COMPLETION_REQUESTED, Descriptor, packet_type};
 use vmbus::protocol::{CloseChannel, GpadlTeardown, Header, MessageType};
 use vmbus::{Channel, Memory, Page, guid::class};
+use vsp::storage::Cause;
 
 const EXECUTE_SRB: u32 = 3;
 const DATA_OUT: u8 = 0;
-const DATA_IN: u8 = 1;
+pub(super) const DATA_IN: u8 = 1;
 
 /// A guest's driver with one channel of its controller.
 pub(super) struct Driver {
@@ -67,7 +68,7 @@ impl Driver {
         self.send(&Descriptor::new(packet_type::DATA_INBAND, COMPLETION_REQUESTED, 1), &[], &packet);
     }
 
-    fn send(&mut self, descriptor: &Descriptor, header: &[u8], packet: &[u8]) {
+    pub fn send(&mut self, descriptor: &Descriptor, header: &[u8], packet: &[u8]) {
         self.channel.writer.push(descriptor, header, packet).unwrap();
         if self.channel.writer.publish() {
             self.guest.bus.signalled(self.relid);
@@ -80,7 +81,7 @@ impl Driver {
     }
 
     /// The same, to memory at an offset of the first page.
-    fn command_at(&mut self, id: u64, direction: u8, lba: u32, blocks: u16, (page, offset): (u64, u32)) {
+    pub fn command_at(&mut self, id: u64, direction: u8, lba: u32, blocks: u16, (page, offset): (u64, u32)) {
         let length = u32::from(blocks) * 512;
         let mut packet = [0; 64];
         packet[..4].copy_from_slice(&EXECUTE_SRB.to_le_bytes());
@@ -101,7 +102,7 @@ impl Driver {
     pub fn run(&self) {
         let bus = &self.guest.bus;
         let sub_channel = bus.sub_channels.find(self.relid);
-        bus.run(sub_channel.as_ref().unwrap_or(bus.storage()));
+        bus.run(sub_channel.as_ref().unwrap_or(bus.storage()), Cause::Host);
     }
 
     /// What was answered: transaction, SRB status, SCSI status.
