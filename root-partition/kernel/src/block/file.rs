@@ -1,8 +1,9 @@
 //! A file: bytes at consecutive offsets that lie in extents of one device.
 
-use super::bounce::{self, BOUNCE_MAX};
+use super::bounce::BOUNCE_MAX;
+use super::extents::ExtentMap;
 use super::joint::Joint;
-use super::split::{ExtentMap, Parts, fits};
+use super::split::{Cut, fits};
 use super::{Completion, Device, Error, Operation, PhysicalSegment, Request, Signal};
 use crate::block::dma::{Direction, DmaBuffer, copy_segments};
 use alloc::sync::Arc;
@@ -11,7 +12,7 @@ use alloc::vec::Vec;
 /// A file. A whole disk and a partition are files of one extent.
 pub struct File {
     device: Arc<dyn Device>,
-    map: ExtentMap,
+    map: Arc<ExtentMap>,
     length: u64,
     read_only: bool,
 }
@@ -34,7 +35,7 @@ impl File {
         let length = info.length - info.length % u64::from(info.block_size);
         let map = ExtentMap::new(core::iter::once((0, length)), info.length, info.block_size)?;
         let read_only = info.read_only;
-        Ok(Self { device, map, length, read_only })
+        Ok(Self { device, map: Arc::new(map), length, read_only })
     }
 
     /// The file of `length` bytes in the extents `(start, length)` of this one.
@@ -59,7 +60,7 @@ impl File {
         if length > map.length() {
             return Err(Error::OutOfRange);
         }
-        let device = Arc::clone(&self.device);
+        let (device, map) = (Arc::clone(&self.device), Arc::new(map));
         Ok(Self { device, map, length, read_only: read_only || self.read_only })
     }
 
@@ -93,7 +94,17 @@ impl File {
             Ok(Way::Direct(start)) => {
                 self.device.submit(&Request { offset: start, ..*request }, completion, tag);
             }
-            Ok(Way::Parts(through_bounce)) => self.submit_parts(request, through_bounce, completion, tag),
+            Ok(Way::Parts(through_bounce)) => {
+                let limits = &self.device.info().limits;
+                let (transfer, segments) = match (request.has_data(), through_bounce) {
+                    (false, _) => (limits.discard, 1),
+                    (true, false) => (limits.transfer, limits.segments),
+                    (true, true) => (limits.transfer.min(BOUNCE_MAX), usize::MAX),
+                };
+                let cut = Cut { transfer, segments, block_size: self.block_size() };
+                let to = (Arc::clone(&self.device), Arc::clone(&self.map));
+                Joint::submit(to, request, cut, through_bounce, (completion, tag));
+            }
             Err(error) => completion.complete(tag, Err(error)),
         }
     }
@@ -123,42 +134,6 @@ impl File {
         let fits = !request.has_data() || fits(request.segments, request.length, limits)?;
         let small = request.length <= room.min(transfer) && request.segments.len() <= limits.segments;
         Ok(if fits && small { Way::Direct(start) } else { Way::Parts(!fits) })
-    }
-
-    fn submit_parts(
-        &self,
-        request: &Request<'_>,
-        through_bounce: bool,
-        completion: Arc<dyn Completion>,
-        tag: u64,
-    ) {
-        let info = self.device.info();
-        let joint = Joint::new(completion, tag);
-        let (transfer, segments) = match (request.has_data(), through_bounce) {
-            (false, _) => (info.limits.discard, 1),
-            (true, false) => (info.limits.transfer, info.limits.segments),
-            (true, true) => (info.limits.transfer.min(BOUNCE_MAX), usize::MAX),
-        };
-        for part in Parts::new(&self.map, *request, transfer, segments, info.block_size) {
-            let part = match part {
-                Ok(part) => part,
-                Err(error) => {
-                    joint.add();
-                    joint.complete(0, Err(error));
-                    break;
-                }
-            };
-            joint.add();
-            if through_bounce {
-                bounce::submit(&*self.device, request.operation, part, joint.clone(), 0);
-            } else {
-                let operation = request.operation;
-                let request =
-                    Request { operation, offset: part.start, length: part.length, segments: &part.segments };
-                self.device.submit(&request, joint.clone(), 0);
-            }
-        }
-        joint.complete(0, Ok(()));
     }
 
     /// Submits and waits; `keep` is the memory that the segments lie in.

@@ -6,11 +6,14 @@
 //! 2. `submit` never waits. Each request is completed exactly once, from the driver's task, with no lock held, so that a
 //!    completion may submit again. A driver completes all that an interrupt brought in one go.
 //! 3. Whatever a request writes to or reads from stays allocated until it has completed: the completion object owns it.
-//! 4. Offsets, lengths and what stands on the disk come from the less trusted side and are checked here, once.
+//! 4. A request in many parts has a few of them with the device at a time: neither memory nor another's turn is taken by how
+//!    scattered a file is.
+//! 5. Offsets, lengths and what stands on the disk come from the less trusted side and are checked here, once.
 
 mod bounce;
 pub mod dma;
 mod error;
+mod extents;
 mod file;
 mod gpt;
 mod joint;

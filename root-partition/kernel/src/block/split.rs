@@ -2,93 +2,13 @@
 //!
 //! Invariant: the parts of a request cover it exactly, in order, without overlap; each lies within one extent.
 
-use super::{Error, Limits, PhysicalSegment, Request};
+use super::extents::ExtentMap;
+use super::{Error, Limits, Operation, PhysicalSegment, Request};
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 /// Bytes of a page.
 const PAGE: u64 = 4096;
-
-/// A run of a file's bytes on a device.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Placed {
-    /// Offset in the file.
-    pub offset: u64,
-    /// First byte on the device.
-    pub start: u64,
-    /// Length in bytes.
-    pub length: u64,
-}
-
-/// The extents of a file, in the order of its bytes.
-#[derive(Clone, Debug)]
-pub struct ExtentMap {
-    extents: Vec<Placed>,
-    length: u64,
-}
-
-impl ExtentMap {
-    /// Checks and places `(start, length)` extents of a device of `device_length` bytes.
-    ///
-    /// # Errors
-    /// `Invalid`: empty, or not made of whole blocks; `OutOfRange`: beyond the device.
-    pub fn new(
-        extents: impl Iterator<Item = (u64, u64)>,
-        device_length: u64,
-        block_size: u32,
-    ) -> Result<Self, Error> {
-        let mut map = Self { extents: Vec::new(), length: 0 };
-        for (start, length) in extents {
-            if length == 0 || !(start | length).is_multiple_of(u64::from(block_size)) {
-                return Err(Error::Invalid);
-            }
-            let end = start.checked_add(length).ok_or(Error::OutOfRange)?;
-            if end > device_length {
-                return Err(Error::OutOfRange);
-            }
-            map.push(start, length)?;
-        }
-        Ok(map)
-    }
-
-    fn push(&mut self, start: u64, length: u64) -> Result<(), Error> {
-        let total = self.length.checked_add(length).ok_or(Error::OutOfRange)?;
-        match self.extents.last_mut() {
-            Some(last) if last.start + last.length == start => last.length += length,
-            _ => self.extents.push(Placed { offset: self.length, start, length }),
-        }
-        self.length = total;
-        Ok(())
-    }
-
-    /// The bytes that the extents hold.
-    pub fn length(&self) -> u64 {
-        self.length
-    }
-
-    /// Where the byte at `offset` is, and how many bytes follow it there.
-    pub fn locate(&self, offset: u64) -> Option<(u64, u64)> {
-        let index = match self.extents.as_slice() {
-            [_] => 0,
-            extents => extents.partition_point(|extent| extent.offset <= offset).checked_sub(1)?,
-        };
-        let extent = self.extents.get(index)?;
-        let within = offset.checked_sub(extent.offset)?;
-        (within < extent.length).then(|| (extent.start + within, extent.length - within))
-    }
-
-    /// The `(start, length)` runs on the device of `length` bytes of this file from `offset` on.
-    pub fn runs(&self, offset: u64, length: u64) -> impl Iterator<Item = (u64, u64)> + '_ {
-        let mut at = offset;
-        let end = offset.saturating_add(length).min(self.length);
-        core::iter::from_fn(move || {
-            let (start, room) = self.locate(at).filter(|_| at < end)?;
-            let length = room.min(end - at);
-            at += length;
-            Some((start, length))
-        })
-    }
-}
 
 /// Whether `segments` add up to `length` bytes and a device with `limits` takes them as they are.
 pub fn fits(segments: &[PhysicalSegment], length: u64, limits: &Limits) -> Result<bool, Error> {
@@ -125,6 +45,24 @@ pub struct Part<'a> {
     pub segments: Cow<'a, [PhysicalSegment]>,
 }
 
+impl Part<'_> {
+    fn into_owned(self) -> Part<'static> {
+        let Self { start, length, segments } = self;
+        Part { start, length, segments: Cow::Owned(segments.into_owned()) }
+    }
+}
+
+/// How large the parts are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Cut {
+    /// The most bytes of one.
+    pub transfer: u64,
+    /// The most segments of one.
+    pub segments: usize,
+    /// What all but a request's end is a multiple of.
+    pub block_size: u32,
+}
+
 /// Cuts a request into its parts.
 pub struct Parts<'a> {
     map: &'a ExtentMap,
@@ -133,22 +71,21 @@ pub struct Parts<'a> {
     done: u64,
     /// Bytes done of the first segment that is left in `request`.
     segment_done: u32,
-    transfer: u64,
-    segments: usize,
-    block_size: u64,
+    cut: Cut,
 }
 
 impl<'a> Parts<'a> {
-    /// The parts of `request`, each of at most `transfer` bytes and `segments` segments.
-    pub fn new(
-        map: &'a ExtentMap,
-        request: Request<'a>,
-        transfer: u64,
-        segments: usize,
-        block_size: u32,
-    ) -> Self {
-        let block_size = u64::from(block_size);
-        Self { map, request, done: 0, segment_done: 0, transfer, segments, block_size }
+    /// The parts of `request`.
+    pub fn new(map: &'a ExtentMap, request: Request<'a>, cut: Cut) -> Self {
+        Self { map, request, done: 0, segment_done: 0, cut }
+    }
+
+    /// What is left of the request, with memory of its own.
+    pub fn rest(self) -> Rest {
+        let Self { request, done, segment_done, cut, .. } = self;
+        let Request { operation, offset, length, segments } = request;
+        let segments = if done < length { segments.to_vec() } else { Vec::new() };
+        Rest { operation, offset, length, segments, segments_done: 0, done, segment_done, cut }
     }
 
     /// Takes whole segments that make up exactly `length` bytes; `None`: the next do not.
@@ -158,7 +95,7 @@ impl<'a> Parts<'a> {
         }
         let segments: &'a [PhysicalSegment] = self.request.segments;
         let mut total = 0;
-        let count = segments.iter().take(self.segments).position(|segment| {
+        let count = segments.iter().take(self.cut.segments).position(|segment| {
             total += u64::from(segment.length);
             total >= length
         })?;
@@ -178,9 +115,9 @@ impl<'a> Parts<'a> {
     /// As [`Self::take_segments`], segments cut where they have to be.
     fn take_cut(&mut self, length: u64) -> Option<(u64, Vec<PhysicalSegment>)> {
         let (left, left_done) = (self.request.segments, self.segment_done);
-        let mut taken = Vec::with_capacity(left.len().min(self.segments));
+        let mut taken = Vec::with_capacity(left.len().min(self.cut.segments));
         let mut total = 0;
-        while total < length && taken.len() < self.segments {
+        while total < length && taken.len() < self.cut.segments {
             let (first, rest) = self.request.segments.split_first()?;
             let room = first.length - self.segment_done;
             let piece = u64::from(room).min(length - total) as u32;
@@ -194,7 +131,7 @@ impl<'a> Parts<'a> {
                 (self.request.segments, self.segment_done) = (rest, 0);
             }
         }
-        let whole = total - total % self.block_size;
+        let whole = total - total % u64::from(self.cut.block_size);
         if whole != 0 && whole != total {
             // The segment limit fell within a block: take less, up to the block's start.
             (self.request.segments, self.segment_done) = (left, left_done);
@@ -213,7 +150,7 @@ impl<'a> Iterator for Parts<'a> {
             self.done = self.request.length;
             return Some(Err(Error::OutOfRange));
         };
-        let length = left.min(room).min(self.transfer);
+        let length = left.min(room).min(self.cut.transfer);
         let taken = if self.request.has_data() {
             self.take_segments(length)
         } else {
@@ -228,35 +165,40 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// What is left of a request, to be cut when there is room for more of its parts.
+pub struct Rest {
+    operation: Operation,
+    offset: u64,
+    length: u64,
+    segments: Vec<PhysicalSegment>,
+    /// How many of `segments` are done.
+    segments_done: usize,
+    done: u64,
+    segment_done: u32,
+    cut: Cut,
+}
+
+impl Rest {
+    /// The next part.
+    pub fn next(&mut self, map: &ExtentMap) -> Option<Result<Part<'static>, Error>> {
+        let Self { operation, offset, length, done, segment_done, cut, .. } = *self;
+        let segments = self.segments.get(self.segments_done..).unwrap_or_default();
+        let request = Request { operation, offset, length, segments };
+        let mut parts = Parts { map, request, done, segment_done, cut };
+        let part = parts.next()?.map(Part::into_owned);
+        (self.done, self.segment_done) = (parts.done, parts.segment_done);
+        self.segments_done = self.segments.len() - parts.request.segments.len();
+        Some(part)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::block::Operation;
     use proptest::prelude::*;
 
     fn map(extents: &[(u64, u64)]) -> ExtentMap {
         ExtentMap::new(extents.iter().copied(), 1 << 40, 512).unwrap()
-    }
-
-    #[test]
-    fn neighbours_are_merged_and_bad_extents_refused() {
-        assert_eq!(map(&[(0, 512), (512, 512), (4096, 512)]).extents.len(), 2);
-        let refused =
-            |extents: &[(u64, u64)]| ExtentMap::new(extents.iter().copied(), 8192, 512).unwrap_err();
-        assert_eq!(refused(&[(0, 0)]), Error::Invalid);
-        assert_eq!(refused(&[(1, 512)]), Error::Invalid);
-        assert_eq!(refused(&[(8192, 512)]), Error::OutOfRange);
-        assert_eq!(refused(&[(!511, 512)]), Error::OutOfRange);
-    }
-
-    #[test]
-    fn a_byte_is_located_in_its_extent() {
-        let map = map(&[(8192, 512), (1024, 1024)]);
-        assert_eq!(map.locate(0), Some((8192, 512)));
-        assert_eq!(map.locate(511), Some((8703, 1)));
-        assert_eq!(map.locate(512), Some((1024, 1024)));
-        assert_eq!(map.locate(1536), None);
-        assert_eq!(map.runs(256, 512).collect::<Vec<_>>(), [(8448, 256), (1024, 256)]);
     }
 
     #[test]
@@ -278,6 +220,7 @@ mod tests {
             first in 0u64..64,
             transfer in 1u64..32,
             limit in 9usize..40,
+            at_once in 0usize..4,
         ) {
             let extents: Vec<_> = extents.iter().map(|&(s, l)| (s * 512, l * 512)).collect();
             let map = map(&extents);
@@ -296,7 +239,11 @@ mod tests {
             let wanted: Vec<_> = segments.iter()
                 .flat_map(|s| (0..u64::from(s.length)).map(|byte| s.address + byte)).collect();
             let (mut at, mut memory) = (offset, Vec::new());
-            for part in Parts::new(&map, request, transfer * 512, limit, 512) {
+            let cut = Cut { transfer: transfer * 512, segments: limit, block_size: 512 };
+            let mut parts = Parts::new(&map, request, cut);
+            let first: Vec<_> = parts.by_ref().take(at_once).collect();
+            let mut rest = parts.rest();
+            for part in first.into_iter().chain(core::iter::from_fn(|| rest.next(&map))) {
                 let Ok(part) = part else { break };
                 prop_assert!(part.length <= transfer * 512 && part.segments.len() <= limit);
                 prop_assert!(part.length != 0 && part.length % 512 == 0);
