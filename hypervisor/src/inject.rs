@@ -12,6 +12,7 @@ use crate::timer::Expired;
 use crate::vp::counter;
 
 /// Takes CR8 over into the APIC: the guest writes it without an exit.
+#[inline]
 pub fn sync_task_priority<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     let cr8 = vp.backend.read_known(HvRegisterName::Cr8).as_u64();
     vp.platform.apic.set_cr8((cr8 & 0xF) as u8);
@@ -102,8 +103,9 @@ impl<B: VirtualProcessorBackend> Running<'_, B> {
 /// Looks which interrupt can be delivered, and delegates the rest. Not inlined: it is on no other exit's way.
 #[inline(never)]
 fn reconsider<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
-    if let Some(priorities) = vp.backend.take_back() {
-        vp.platform.apic.set_priorities(priorities);
+    match vp.backend.take_back() {
+        Some(priorities) => vp.platform.apic.set_priorities(priorities),
+        None => sync_task_priority(vp),
     }
     deliver_interrupt(vp);
     if vp.backend.delegates() {
@@ -111,7 +113,8 @@ fn reconsider<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     }
 }
 
-/// Delivers the highest interrupt above the processor's priority, or asks for the moment when that is possible.
+/// Delivers the highest interrupt above the processor's priority, or asks for the moment when that is possible. The APIC
+/// knows CR8.
 fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     let posted = &vp.inbox.posted;
     if vp.platform.activity == Activity::Idle && posted.irr.highest().is_some() {
@@ -122,7 +125,6 @@ fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     let Some(vector) = vp.platform.apic.candidate(posted) else {
         return vp.backend.request_interrupt_window(None);
     };
-    sync_task_priority(vp);
     let above = vector >> 4 > vp.platform.apic.tpr() >> 4;
     if above && vp.platform.activity != Activity::WaitForStartup && vp.backend.interruptible() {
         vp.platform.apic.accept(vector, posted, vp.inbox.synic.is_auto_eoi(vector));

@@ -303,7 +303,12 @@ impl VirtualProcessorBackend for FakeBackend {
     fn delegate(&mut self, priorities: &Priorities, watched: Vectors) {
         let cr8 = self.registers.get(&HvRegisterName::Cr8.0).map_or(0, |v| v.low);
         let held_back = self.window.is_some_and(|vector| u64::from(vector >> 4) <= cr8);
-        self.delegated = (!held_back).then_some((*priorities, watched));
+        if !held_back {
+            self.delegated = Some((*priorities, watched));
+            // The priority and CR8 are the same register.
+            let cr8 = HvRegisterValue::from_u64(u64::from(priorities.task_priority >> 4));
+            self.registers.insert(HvRegisterName::Cr8.0, cr8);
+        }
     }
     fn take_back(&mut self) -> Option<Priorities> {
         self.delegated.take().map(|(priorities, _)| priorities)

@@ -73,6 +73,19 @@ fn what_the_task_priority_holds_back_is_not_left_to_the_processor() {
     assert_eq!((vp.backend.enter(), vp.backend.delegated.is_some()), (Some(Event::Interrupt(0x41)), true));
 }
 
+/// CR8 never exits where TPR and EOI can be left to the processor, so the APIC may not know of it yet.
+#[test]
+fn what_the_guest_has_put_into_cr8_stays_there() {
+    let partition = Partition::new(1);
+    let mut vp = FakeVp::new(0);
+    vp.backend.delegates = true;
+    act(&partition, &mut vp, Step::Cr8(5));
+    partition.wrmsr(&mut vp, SVR, 0x1FF).unwrap();
+    partition.before(&mut vp);
+    assert_eq!(register(&vp.backend, HvRegisterName::Cr8), 5);
+    assert_eq!(partition.rdmsr(&mut vp, TPR), Some(0x50));
+}
+
 #[test]
 fn nothing_is_left_to_it_where_there_are_no_registers() {
     let (partition, mut vp) = machine(true);
@@ -129,6 +142,7 @@ enum Step {
     AssertLevel(u8),
     SelfIpi(u8),
     TaskPriority(u8),
+    Cr8(u8),
     Eoi,
     SyntheticEoi,
     Interrupts(bool),
@@ -146,6 +160,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => vector().prop_map(Step::AssertLevel),
         3 => vector().prop_map(Step::SelfIpi),
         2 => any::<u8>().prop_map(Step::TaskPriority),
+        2 => (0..=15_u8).prop_map(Step::Cr8),
         6 => Just(Step::Eoi),
         1 => Just(Step::SyntheticEoi),
         3 => any::<bool>().prop_map(Step::Interrupts),
@@ -155,6 +170,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::AutoEoi),
         2 => Just(Step::Look),
     ]
+}
+
+fn set_cr8(vp: &mut FakeVp, class: u8) {
+    vp.backend.registers.insert(HvRegisterName::Cr8.0, HvRegisterValue::from_u64(class.into()));
 }
 
 /// Does it as a processor would; what comes of it.
@@ -171,11 +190,20 @@ fn act(partition: &Partition, vp: &mut FakeVp, step: Step) -> Option<Next> {
         }
         Step::SelfIpi(vector) => return msr(vp, SELF_IPI, vector.into()),
         Step::TaskPriority(priority) if vp.backend.delegated.is_some() => {
-            let cr8 = HvRegisterValue::from_u64(u64::from(priority >> 4));
-            vp.backend.registers.insert(HvRegisterName::Cr8.0, cr8);
+            set_cr8(vp, priority >> 4);
             vp.backend.delegated.as_mut()?.0.task_priority = priority;
         }
         Step::TaskPriority(priority) => return msr(vp, TPR, priority.into()),
+        // Without an exit.
+        Step::Cr8(class) => {
+            set_cr8(vp, class);
+            // Where it is not noticed, the lower half stays.
+            if let Some((kept, _)) = vp.backend.delegated.as_mut()
+                && kept.task_priority >> 4 != class
+            {
+                kept.task_priority = class << 4;
+            }
+        }
         Step::Eoi if vp.backend.delegated.is_some() => {
             let exit = vp.backend.end_of_interrupt()?;
             return Some(partition.exit(vp, exit)).filter(|next| *next == Next::Intercept);
