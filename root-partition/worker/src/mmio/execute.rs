@@ -120,8 +120,8 @@ pub fn execute<B: Bus>(
     let place = match fault {
         // The processor has translated the address of the operand already, unless it ended at its second page.
         Some(first) if inside(&first) => Place { first, second: None, size },
-        Some(_) => locate(bus, page, address, size, Access::Any)?,
-        None => locate(bus, page, address, size, access(operation, is_user(page)))?,
+        // Another processor of the guest may have changed the instruction since: what the fault says counts for nothing.
+        _ => locate(bus, page, address, size, access(operation, is_user(page)))?,
     };
     operate(operation, page, bus, &place);
     Ok(Progress::Complete)

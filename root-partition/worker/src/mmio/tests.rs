@@ -351,3 +351,29 @@ fn a_page_table_in_no_memory_is_a_page_fault() {
     let outcome = Emulator::default().emulate(&code, &mut page, &mut board, None);
     assert_eq!(outcome, Outcome::Fault(PageFault { address: 0x20_0000, error_code: 0xB }));
 }
+
+/// The address of the access is the device's; what the instruction names by the time it is read is another, which the
+/// program may not write.
+#[test]
+fn a_program_does_not_get_past_the_guests_own_tables() {
+    let (mut page, mut board) = (state(), Board::new());
+    for (at, entry) in [(0x1000, 0x2007), (0x2000, 0x3007), (0x3000, 0x4007), (0x4000 + 8 * 0x80, 0x8_0003)] {
+        board.memory.put_u64(at, entry);
+    }
+    (page.cr0, page.cr3) = (1 << 31 | 1 << 16, 0x1000);
+    page.segments[segment::SS].attributes.set_descriptor_privilege_level(3);
+    let mut assembler = CodeAssembler::new(64).unwrap();
+    assembler.mov(dword_ptr(0x8_0020), eax).unwrap();
+    let bytes = assembler.assemble(RIP).unwrap();
+    let code = Code { bytes: core::array::from_fn(|n| *bytes.get(n).unwrap_or(&0x90)), length: 15 };
+    let outcome = Emulator::default().emulate(&code, &mut page, &mut board, Some(gpa(DEVICE + 0x10)));
+    assert_eq!(outcome, Outcome::Fault(PageFault { address: 0x8_0020, error_code: 7 }));
+    assert_eq!(board.memory.bytes(0x8_0000, 0x40), [0; 0x40]);
+    // So with an operand whose second half is on such a page.
+    board.memory.put_u64(0x4000 + 8 * 0x7F, 0x7_F007);
+    page.gp_registers[gp::RBX] = 0x7_FFFE;
+    let code =
+        Code { bytes: core::array::from_fn(|n| [0x89, 0x03].get(n).copied().unwrap_or(0x90)), length: 15 };
+    let outcome = Emulator::default().emulate(&code, &mut page, &mut board, Some(gpa(DEVICE)));
+    assert_eq!(outcome, Outcome::Fault(PageFault { address: 0x8_0000, error_code: 7 }));
+}
