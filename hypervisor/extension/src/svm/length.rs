@@ -62,9 +62,9 @@ pub fn instruction_length(bytes: &[u8], opcode: Opcode, in_64_bit_mode: bool) ->
 
 /// The lengths of instructions that exited lately, so that the bytes of one in a loop are fetched once.
 ///
-/// `space` is CR3 for code of user mode. Code of the supervisor is taken to be the same in all address spaces (0): a
-/// guest that has the same opcode at the same place with other prefixes there confuses itself only, and programs
-/// cannot do it to each other.
+/// They are the supervisor's, whose code is taken to be the same in all address spaces: a guest that has the same opcode
+/// at the same place with other prefixes there confuses itself only. Of programs nothing is remembered, or they could do
+/// it to each other.
 #[derive(Clone, Debug)]
 pub struct LengthCache {
     entries: [Entry; LENGTHS],
@@ -76,7 +76,6 @@ const LENGTHS: usize = 64;
 #[derive(Clone, Copy, Debug, Default)]
 struct Entry {
     rip: u64,
-    space: u64,
     /// 0: empty.
     length: u8,
     opcode: u8,
@@ -91,26 +90,25 @@ impl Default for LengthCache {
 impl LengthCache {
     /// Empty.
     pub const fn new() -> Self {
-        Self { entries: [Entry { rip: 0, space: 0, length: 0, opcode: 0 }; LENGTHS] }
+        Self { entries: [Entry { rip: 0, length: 0, opcode: 0 }; LENGTHS] }
     }
 
     fn slot(rip: u64) -> usize {
         (rip ^ rip >> 6 ^ rip >> 12) as usize % LENGTHS
     }
 
-    /// The length of `opcode` at `rip` in the address space `space`, when it is known.
+    /// The length of `opcode` at `rip`, when it is known.
     #[inline]
-    pub fn get(&self, rip: u64, space: u64, opcode: Opcode) -> Option<u8> {
+    pub fn get(&self, rip: u64, opcode: Opcode) -> Option<u8> {
         let entry = self.entries.get(Self::slot(rip))?;
-        let found =
-            entry.rip == rip && entry.space == space && entry.opcode == opcode as u8 && entry.length != 0;
+        let found = entry.rip == rip && entry.opcode == opcode as u8 && entry.length != 0;
         found.then_some(entry.length)
     }
 
     /// Remembers it.
-    pub fn put(&mut self, rip: u64, space: u64, opcode: Opcode, length: u8) {
+    pub fn put(&mut self, rip: u64, opcode: Opcode, length: u8) {
         if let Some(entry) = self.entries.get_mut(Self::slot(rip)) {
-            *entry = Entry { rip, space, length, opcode: opcode as u8 };
+            *entry = Entry { rip, length, opcode: opcode as u8 };
         }
     }
 }
@@ -139,16 +137,15 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_tells_places_address_spaces_and_opcodes_apart() {
+    fn the_cache_tells_places_and_opcodes_apart() {
         let mut cache = LengthCache::new();
-        assert_eq!(cache.get(0, 0, Opcode::Cpuid), None);
-        cache.put(0x1000, 1, Opcode::Cpuid, 2);
-        assert_eq!(cache.get(0x1000, 1, Opcode::Cpuid), Some(2));
-        assert_eq!(cache.get(0x1000, 2, Opcode::Cpuid), None);
-        assert_eq!(cache.get(0x1000, 1, Opcode::Hlt), None);
-        assert_eq!(cache.get(0x1001, 1, Opcode::Cpuid), None);
-        cache.put(0x1000, 2, Opcode::Hlt, 1);
-        assert_eq!(cache.get(0x1000, 1, Opcode::Cpuid), None);
-        assert_eq!(cache.get(0x1000, 2, Opcode::Hlt), Some(1));
+        assert_eq!(cache.get(0, Opcode::Cpuid), None);
+        cache.put(0x1000, Opcode::Cpuid, 2);
+        assert_eq!(cache.get(0x1000, Opcode::Cpuid), Some(2));
+        assert_eq!(cache.get(0x1000, Opcode::Hlt), None);
+        assert_eq!(cache.get(0x1001, Opcode::Cpuid), None);
+        cache.put(0x1000, Opcode::Hlt, 1);
+        assert_eq!(cache.get(0x1000, Opcode::Cpuid), None);
+        assert_eq!(cache.get(0x1000, Opcode::Hlt), Some(1));
     }
 }

@@ -17,22 +17,21 @@ impl SvmProcessor {
     #[inline]
     pub(super) fn note_length(&mut self, opcode: Opcode) {
         let save = &self.vmcb.save;
-        let space = if save.cpl == 3 { save.cr3 } else { 0 };
-        self.outside.length = match self.lengths.get(save.rip, space, opcode) {
-            Some(length) => length,
-            None => self.fetch_length(opcode, space),
-        };
+        let known = if save.cpl == 3 { None } else { self.lengths.get(save.rip, opcode) };
+        self.outside.length = known.unwrap_or_else(|| self.fetch_length(opcode));
     }
 
     #[cold]
-    fn fetch_length(&mut self, opcode: Opcode, space: u64) -> u8 {
+    fn fetch_length(&mut self, opcode: Opcode) -> u8 {
         let (bytes, count) = self.fetch();
         let bytes = bytes.get(..count).unwrap_or_default();
         // Bytes that are no longer there, or other ones: the guest changes its code under itself.
         let Some(length) = instruction_length(bytes, opcode, self.in_64_bit_mode()) else {
             return opcode.length();
         };
-        self.lengths.put(self.vmcb.save.rip, space, opcode, length);
+        if self.vmcb.save.cpl != 3 {
+            self.lengths.put(self.vmcb.save.rip, opcode, length);
+        }
         length
     }
 

@@ -189,6 +189,12 @@ fn user_gates() {
     probe!("user in", "{}", user(body!("mov edx, 0x3FD", "in al, dx"), 2));
     probe!("user in with IOPL 3", "{}", user(body!("mov edx, 0x3FD", "in al, dx", "int 0x80"), 0x3002));
     probe!("user cpuid", "{}", user(body!("xor eax, eax", "cpuid", "int 0x80"), 2));
+    probe!(
+        "user cpuid with a prefix, of the next program without",
+        "{} {}",
+        user(body!(".byte 0x66", "cpuid", "int 0x80"), 2),
+        user(body!("cpuid", "int3", "int 0x80"), 2)
+    );
     probe!("user mov to CR3", "{}", user(body!("mov cr3, rax"), 2));
     probe!("user supervisor page", "{}", supervisor_page());
     probe!("user invlpg", "{}", user(body!("invlpg [rsp]"), 2));
