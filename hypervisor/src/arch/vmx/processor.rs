@@ -149,7 +149,8 @@ impl VmxProcessor {
             self.prepare(this);
         }
         if self.outside.gprs.rsp != self.rsp {
-            write(guest::RSP, self.outside.gprs.rsp);
+            self.rsp = self.outside.gprs.rsp;
+            write(guest::RSP, self.rsp);
         }
         if self.pending.is_valid() {
             self.write_pending();
