@@ -178,6 +178,9 @@ pub trait VirtualProcessorBackend: Sized {
     /// Exit as soon as the guest can take an interrupt with this vector: RFLAGS.IF, no shadow, and a class above CR8.
     /// `None`: no longer.
     fn request_interrupt_window(&mut self, vector: Option<u8>);
+    /// Exit as soon as the guest can take an NMI, where the processor can do that: AMD-V has nothing for it, and the NMI
+    /// waits for the next exit there.
+    fn request_nmi_window(&mut self);
 
     /// Whether the processor could complete by itself what the guest does to TPR and EOI.
     fn delegates(&self) -> bool;

@@ -40,8 +40,7 @@ pub fn take_requests<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) -> boo
     }
     if word & (hazard::NMI | hazard::NMI_HELD) != 0 {
         deliver_nmi(vp);
-    }
-    if word & (hazard::INTERRUPT | hazard::NMI | hazard::NMI_HELD) != 0 {
+    } else if word & hazard::INTERRUPT != 0 {
         reconsider(vp);
     }
     if vp.platform.nmi_waits && vp.platform.activity == Activity::Running {
@@ -61,16 +60,24 @@ fn init<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
         if vp.platform.apic.is_bsp() { Activity::Running } else { Activity::WaitForStartup };
 }
 
+/// Delivers an NMI, and interrupts, which are behind it.
+#[cold]
 fn deliver_nmi<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
+    let mut held = false;
     if vp.platform.activity != Activity::WaitForStartup && vp.backend.nmi_deliverable() {
         vp.backend.inject(Event::Nmi);
         vp.platform.activity = Activity::Running;
     } else if vp.platform.activity == Activity::Running {
         // The next exit tries again.
+        held = true;
         vp.inbox.posted.raise(hazard::NMI_HELD);
     } else {
         // Nor does it keep a VP busy that does not run.
         vp.platform.nmi_waits = true;
+    }
+    reconsider(vp);
+    if held {
+        vp.backend.request_nmi_window();
     }
 }
 

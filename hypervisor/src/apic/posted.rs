@@ -21,7 +21,7 @@ pub mod hazard {
     pub const RECALL: u32 = 1 << 4;
     /// Forget the translations that the processor has cached for the VP. Nothing to run the VP for.
     pub const FLUSH: u32 = 1 << 5;
-    /// An NMI waits until the guest has ended the one before: the owner leaves it here, for the next exit.
+    /// An NMI waits until the guest can take it: the owner leaves it here, for the next exit.
     pub const NMI_HELD: u32 = 1 << 6;
     /// Where the start-up vector is.
     pub const STARTUP_VECTOR_SHIFT: u32 = 24;

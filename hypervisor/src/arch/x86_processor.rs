@@ -117,6 +117,11 @@ impl VirtualProcessorBackend for X86Processor {
             processor.delegate(priorities, watched);
         }
     }
+    fn request_nmi_window(&mut self) {
+        if let Self::Vmx(processor) = self {
+            processor.request_nmi_window();
+        }
+    }
     #[inline]
     fn take_back(&mut self) -> Option<Priorities> {
         match self {

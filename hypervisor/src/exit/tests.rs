@@ -95,6 +95,7 @@ fn nothing_is_injected_over_what_is_pending() {
     partition.inboxes[0].posted.raise(hazard::NMI);
     partition.before(&mut vp);
     assert_eq!((vp.backend.enter(), vp.backend.window), (Some(interrupted), Some(0x41)));
+    assert!(vp.backend.nmi_window, "a guest that spins makes no exit");
     partition.before(&mut vp);
     assert_eq!(vp.backend.enter(), Some(Event::Nmi), "its request was kept");
     partition.exit(&mut vp, Exit::InterruptWindow);

@@ -56,6 +56,8 @@ pub struct FakeBackend {
     pub pending: HvPendingInterruption,
     /// The vector for which an interrupt window was asked.
     pub window: Option<u8>,
+    /// Whether an NMI window was.
+    pub nmi_window: bool,
     /// The states that it was put into.
     pub resets: Vec<Reset>,
     /// Its second-level table.
@@ -186,6 +188,7 @@ impl VirtualProcessorBackend for FakeBackend {
             registers,
             pending: HvPendingInterruption::new(),
             window: None,
+            nmi_window: false,
             resets: Vec::new(),
             second_level: None,
             flushes: 0,
@@ -296,6 +299,9 @@ impl VirtualProcessorBackend for FakeBackend {
     }
     fn request_interrupt_window(&mut self, vector: Option<u8>) {
         self.window = vector;
+    }
+    fn request_nmi_window(&mut self) {
+        self.nmi_window = true;
     }
     fn delegates(&self) -> bool {
         self.delegates

@@ -7,6 +7,7 @@ use extension::vmx::field::{control, guest};
 
 /// Interruptibility state: blocking by STI and by MOV SS.
 pub(super) const SHADOW: u32 = 0b11;
+const STI_SHADOW: u32 = 1 << 0;
 /// Blocking by NMI.
 pub(super) const NMI_BLOCKED: u32 = 1 << 3;
 
@@ -30,6 +31,15 @@ impl VmxProcessor {
     pub(super) fn set_blocking(bits: u32, on: bool) {
         let now = Self::interruptibility();
         write(guest::INTERRUPTIBILITY_STATE, if on { now | bits } else { now & !bits });
+    }
+
+    /// Asks for an exit when the guest can take an NMI. The shadow of STI may not hold back the one that is there for it
+    /// (SDM vol. 3C, 26.2), but does the interrupts'.
+    #[cold]
+    pub fn request_nmi_window(&mut self) {
+        let in_shadow = Self::interruptibility() & STI_SHADOW != 0;
+        let window = if in_shadow { Primary::INTERRUPT_WINDOW_EXITING } else { Primary::NMI_WINDOW_EXITING };
+        self.set_primary(window, true);
     }
 
     /// Gives the entry what is pending.
