@@ -5,6 +5,45 @@ pub use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 #[cfg(loom)]
 pub use model::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+/// An atomic `u64` where loom's is another than what is used: the processor's own is in memory that others share, or in
+/// what is made of it anyway.
+pub trait Word {
+    /// As the atomics have it.
+    fn load(&self, order: Ordering) -> u64;
+    /// As the atomics have it.
+    fn store(&self, value: u64, order: Ordering);
+    /// As the atomics have it.
+    fn fetch_add(&self, value: u64, order: Ordering) -> u64;
+    /// As the atomics have it.
+    fn fetch_or(&self, value: u64, order: Ordering) -> u64;
+}
+
+macro_rules! word {
+    ($t:ty) => {
+        impl Word for $t {
+            #[inline]
+            fn load(&self, order: Ordering) -> u64 {
+                self.load(order)
+            }
+            #[inline]
+            fn store(&self, value: u64, order: Ordering) {
+                self.store(value, order);
+            }
+            #[inline]
+            fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+                self.fetch_add(value, order)
+            }
+            #[inline]
+            fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
+                self.fetch_or(value, order)
+            }
+        }
+    };
+}
+word!(core::sync::atomic::AtomicU64);
+#[cfg(loom)]
+word!(AtomicU64);
+
 /// In a loop that waits for another processor.
 #[inline(always)]
 pub fn pause() {

@@ -138,8 +138,8 @@ impl<M: Machine> Hypervisor<M> {
 
 impl<M: Machine> Dispatch<'_, M> {
     fn run(&mut self, number: u32, state: &mut VpState<M>) -> DispatchVpOutput {
-        self.processor.dispatching.store(true, Ordering::SeqCst);
-        self.vp.blocked.store(false, Ordering::SeqCst);
+        self.processor.arrivals.begin_dispatch();
+        self.vp.blocked.clear();
         self.vp.stats.add(counter::DISPATCHES, 1);
         let start = self.around.tsc();
         let inside_before = self.hv.machine.guest_mode_ticks();
@@ -155,24 +155,16 @@ impl<M: Machine> Dispatch<'_, M> {
         let all = self.around.tsc().wrapping_sub(start);
         self.vp.stats.add(counter::GUEST_RUN_TICKS, inside);
         self.vp.stats.add(counter::HYPERVISOR_RUN_TICKS, all.wrapping_sub(inside));
-        if end.state == DispatchState::BLOCKED {
-            self.vp.blocked.store(true, Ordering::SeqCst);
-        }
         self.vp.set_running(None);
-        // See `Around::wake`: what arrived while this VP became blocked is seen here or there.
-        if end.state == DispatchState::BLOCKED
-            && self.vp.inbox.posted.must_run()
-            && self.vp.blocked.swap(false, Ordering::SeqCst)
-        {
+        if end.state == DispatchState::BLOCKED && !self.vp.blocked.set(&self.vp.inbox.posted) {
             end.state = DispatchState::READY;
         }
-        self.processor.dispatching.store(false, Ordering::SeqCst);
-        let vector = self.processor.signal.swap(0, Ordering::SeqCst);
+        let vector = self.processor.arrivals.end_dispatch();
         if vector != 0 {
             if end.event == DispatchEvent::NONE {
                 end.event = DispatchEvent::ROOT_SIGNAL;
             } else if end.event != DispatchEvent::ROOT_SIGNAL {
-                self.hv.machine.interrupt_root(number, u8::try_from(vector).unwrap_or(0));
+                self.hv.machine.interrupt_root(number, vector);
             }
         }
         let next_timer = self.hv.time_of_timer(state.platform.next_timer());
@@ -220,7 +212,7 @@ impl<M: Machine> Dispatch<'_, M> {
     /// What the world says, before each entry.
     #[inline]
     fn must_end(&self, now: u64) -> Option<End> {
-        if self.processor.signal.load(Ordering::Relaxed) != 0 {
+        if self.processor.arrivals.is_any() {
             Some(End::SIGNAL)
         } else if self.hv.time_at(now) >= self.deadline {
             Some(End::READY)

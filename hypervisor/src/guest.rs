@@ -34,17 +34,14 @@ impl<'a, M: Machine> Around<'a, M> {
     /// Something was put into the inbox of `vp`: makes it look, wherever it is.
     pub fn wake(&self, vp: &Vp<M>) {
         // What was put in comes before these looks. A processor that is about to enter looks into the inbox after it
-        // has announced that, and a dispatch that ends says "blocked" before it looks for the last time: one of the two
-        // sees the other.
+        // has announced that: one of the two sees the other.
         let number = vp.running_on().filter(|number| *number != self.hv.machine.processor());
         if let Some(number) = number
             && self.hv.processors.get(number).is_some_and(|processor| processor.mode.stay().is_some())
         {
             self.hv.machine.kick(number);
         }
-        // Most are not blocked: looking costs less than an exchange.
-        let blocked = vp.blocked.load(Ordering::SeqCst) && vp.blocked.swap(false, Ordering::SeqCst);
-        if blocked && self.by_guest {
+        if vp.blocked.take() && self.by_guest {
             let flag = u16::try_from(vp.index).unwrap_or(0);
             // Without such a connection the root looks at its VPs in its own time.
             let _ = self.hv.signal_through(self.partition, HvConnectionId::VP_WAKE, flag);

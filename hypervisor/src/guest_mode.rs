@@ -5,39 +5,7 @@
 //! So either it sees the change before the guest runs, or they see it in guest mode (loom tests it). They never wait for
 //! what the guest does: a kick cannot be held up.
 
-use crate::atomic::{Ordering, pause};
-
-/// The word behind it: an atomic `u64` (loom's is another).
-pub trait Word {
-    /// Adds 1, sequentially consistent: on x86 nothing behind it is read before it is seen.
-    fn announce(&self);
-    /// Reads it in that order.
-    fn look(&self, order: Ordering) -> u64;
-    /// Writes it; all before is seen with it.
-    fn publish(&self, value: u64);
-}
-
-macro_rules! word {
-    ($t:ty) => {
-        impl Word for $t {
-            #[inline]
-            fn announce(&self) {
-                self.fetch_add(1, Ordering::SeqCst);
-            }
-            #[inline]
-            fn look(&self, order: Ordering) -> u64 {
-                self.load(order)
-            }
-            #[inline]
-            fn publish(&self, value: u64) {
-                self.store(value, Ordering::Release);
-            }
-        }
-    };
-}
-word!(core::sync::atomic::AtomicU64);
-#[cfg(loom)]
-word!(crate::atomic::AtomicU64);
+use crate::atomic::{Ordering, Word, pause};
 
 /// Entries and exits so far: odd while in guest mode. Only its processor writes it.
 #[derive(Debug, Default)]
@@ -51,17 +19,18 @@ impl<W: Word> GuestMode<W> {
     /// Announces the entry. What is looked at next is not older than this.
     #[inline]
     pub fn enter(&self) {
-        self.0.announce();
+        // On x86 nothing behind it is read before it is seen.
+        self.0.fetch_add(1, Ordering::SeqCst);
     }
     /// It has left.
     #[inline]
     pub fn leave(&self) {
-        self.0.publish(self.0.look(Ordering::Relaxed).wrapping_add(1));
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
     }
     /// For another processor, after it has changed something: whether this one is inside.
     #[inline]
     pub fn stay(&self) -> Option<Stay> {
-        let entries = self.0.look(Ordering::SeqCst);
+        let entries = self.0.load(Ordering::SeqCst);
         (entries % 2 == 1).then_some(Stay(entries))
     }
     /// Waits until that stay is over. Its processor was kicked, and is again now and then: QEMU's VMRUN of a guest that
@@ -69,7 +38,7 @@ impl<W: Word> GuestMode<W> {
     /// the lock that the sender has.
     pub fn wait(&self, stay: Stay, kick: impl Fn()) {
         let mut looks = 0_u32;
-        while self.0.look(Ordering::Acquire) == stay.0 {
+        while self.0.load(Ordering::Acquire) == stay.0 {
             looks = looks.wrapping_add(1);
             if looks.is_multiple_of(1 << 16) {
                 kick();

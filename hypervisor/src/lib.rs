@@ -40,6 +40,7 @@ mod apic;
 pub mod arch;
 mod atomic;
 mod backend;
+mod blocked;
 mod connection;
 mod cpuid;
 mod dispatch;

@@ -1,6 +1,6 @@
 //! What a processor shows the others: whether it is in guest mode and where, so that translations can be taken back.
 
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use hv_abi::HvResult;
 use spin::Once;
@@ -12,6 +12,7 @@ use crate::layout::{ROOT_SLOT, VpPage, vp_page};
 use crate::machine::Machine;
 use crate::object::Object;
 use crate::pool::Pool;
+use crate::root::arrival::Arrivals;
 use crate::root::start_vp::Start;
 use crate::root::synic::RootSynic;
 
@@ -25,11 +26,8 @@ pub struct Processor {
     pub mode: GuestMode<AtomicU64>,
     /// Identity of the space it translates through ([`identity`]).
     space: AtomicU64,
-    /// Not 0: a message or an event flag for the root arrived while this processor dispatches a guest; the vector of
-    /// its SINT.
-    pub signal: AtomicU32,
-    /// This processor dispatches a guest: what arrives for its root VP raises no interrupt.
-    pub dispatching: AtomicBool,
+    /// What has arrived for its root VP.
+    pub arrivals: Arrivals,
     /// Whether its root VP has begun. A leaf lock.
     pub start: SpinMutex<Start>,
     /// Its root VP's SynIC.
@@ -109,6 +107,7 @@ mod tests {
     extern crate std;
     use super::*;
     use crate::fake_machine::{PROCESSOR, hypervisor};
+    use core::sync::atomic::AtomicBool;
 
     /// A processor that caches a translation as hardware does, and one that takes the page away, again and again.
     #[test]

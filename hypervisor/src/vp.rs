@@ -9,6 +9,7 @@ use spin::mutex::{SpinMutex, SpinMutexGuard};
 
 use crate::atomic::pause;
 use crate::backend::{Kind, VirtualProcessorBackend};
+use crate::blocked::Blocked;
 use crate::hypervisor::Hypervisor;
 use crate::layout::{INBOX_PAGES, VP_OBJECT_PAGES, VpPage, vp, vp_page};
 use crate::machine::Machine;
@@ -34,7 +35,7 @@ pub struct Vp<M: Machine> {
     /// The processor that dispatches it, or [`NOWHERE`].
     running_on: AtomicU32,
     /// Its last dispatch ended with BLOCKED: the root waits for a wake.
-    pub blocked: AtomicBool,
+    pub blocked: Blocked,
     /// EXPLICIT_SUSPEND: it is not dispatched.
     pub suspended: AtomicU64,
 }
@@ -207,7 +208,7 @@ impl<M: Machine> Hypervisor<M> {
                 state: SpinMutex::new(state),
                 stats,
                 running_on: AtomicU32::new(NOWHERE),
-                blocked: AtomicBool::new(false),
+                blocked: Blocked::new(),
                 suspended: AtomicU64::new(0),
             };
             Object::place(machine, pool, vp(partition.slot, index), value)

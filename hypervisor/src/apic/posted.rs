@@ -2,7 +2,8 @@
 //!
 //! Lock-free. A poster first puts the request where it belongs, then sets its bit in the hazard word; the owner takes
 //! the word (one exchange) before it looks at the requests, and tests it again, interrupts off, before each entry. So a
-//! request is either seen by the owner or its bit is still set when the owner tests the word next (loom tests both).
+//! request is either seen by the owner or its bit is still set when the owner tests the word next (loom tests both). Who
+//! has put something in looks then where the owner is: what sets a bit is sequentially consistent.
 
 use super::vectors::AtomicVectors;
 use crate::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -97,13 +98,13 @@ impl Posted {
     }
     /// Requests INIT. A start-up request before it is void.
     pub fn init(&self) {
-        let _ = self.hazard.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+        let _ = self.hazard.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
             Some((word & 0x00FF_FFFF & !hazard::STARTUP) | hazard::INIT)
         });
     }
     /// Requests start-up at `vector`. The first of several is the one that counts.
     pub fn startup(&self, vector: u8) {
-        let _ = self.hazard.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+        let _ = self.hazard.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
             if word & hazard::STARTUP == 0 {
                 Some(word | hazard::STARTUP | (u32::from(vector) << hazard::STARTUP_VECTOR_SHIFT))
             } else {

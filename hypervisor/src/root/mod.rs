@@ -3,6 +3,7 @@
 //! The root owns the physical interrupt controller, ports and devices; it is stopped only for CPUID, hypercalls,
 //! synthetic MSRs, XSETBV, and what it may not touch.
 
+pub mod arrival;
 mod cpuid;
 pub mod msr;
 pub mod run;

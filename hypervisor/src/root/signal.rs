@@ -1,10 +1,4 @@
-//! What arrives for a root VP, and how it hears of it.
-//!
-//! While its processor dispatches a guest nothing is raised: the dispatch ends instead. Neither may get lost:
-//! whoever brings something sets `signal`, then looks at `dispatching`; a dispatch that ends clears `dispatching`, then
-//! looks at `signal`.
-
-use core::sync::atomic::Ordering;
+//! What arrives for a root VP, and where.
 
 use hv_abi::msr::{HV_X64_MSR_SIEFP, HV_X64_MSR_SIMP};
 use hv_abi::synic::HvPageMsr;
@@ -15,18 +9,17 @@ use crate::hypervisor::Hypervisor;
 use crate::layout::root_page;
 use crate::machine::Machine;
 use crate::object::Window;
+use crate::root::arrival::Way;
 
 impl<M: Machine> Hypervisor<M> {
-    /// Tells a root VP that something is in its SynIC pages.
+    /// Tells a root VP that something is in its SynIC pages. One vector is noted, the last one's: the root gives all its
+    /// SINTs the same, and whoever hears of one looks at the pages of all.
     pub fn raise_root(&self, vp: u32, vector: u8) {
         let Some(processor) = self.processors.get(vp) else { return };
-        processor.signal.store(vector.into(), Ordering::SeqCst);
-        if processor.dispatching.load(Ordering::SeqCst) {
-            if vp != self.machine.processor() {
-                self.machine.kick(vp);
-            }
-        } else if processor.signal.swap(0, Ordering::SeqCst) != 0 {
-            self.machine.interrupt_root(vp, vector);
+        match processor.arrivals.bring(vector) {
+            Way::DispatchEnds if vp != self.machine.processor() => self.machine.kick(vp),
+            Way::Interrupt => self.machine.interrupt_root(vp, vector),
+            Way::DispatchEnds | Way::Other => {}
         }
     }
 
