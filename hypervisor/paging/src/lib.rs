@@ -1,4 +1,5 @@
-//! One four-level page-table implementation, generic over the entry format.
+//! One four-level page-table implementation, generic over the entry format; and the walk of a guest's own tables, whatever
+//! its paging mode ([`guest_walk`]).
 //!
 //! The hypervisor's own tables, the root kernel's, and the second-level tables of both vendors differ only in the bits
 //! of an entry ([`EntryFormat`]); the algorithms here are shared. Memory is a parameter ([`TableMemory`]), so that a
@@ -15,6 +16,7 @@
 #![cfg_attr(not(test), warn(clippy::indexing_slicing, clippy::unwrap_used, clippy::arithmetic_side_effects))]
 
 mod format;
+pub mod guest_walk;
 mod table;
 mod teardown;
 

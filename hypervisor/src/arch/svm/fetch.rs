@@ -4,12 +4,12 @@
 //! guest's second-level table does not change under it.
 
 use hv_abi::{Gpa, SpaPage};
+use paging::guest_walk::{Controls, walk};
 use paging::{InputPage, PageTable};
 
 use crate::arch::memory::window::{Windowed, with_page};
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::x86_processor::SecondLevel;
-use crate::translate::physical_address;
 use extension::svm::length::{LONGEST, Opcode, instruction_length};
 
 impl SvmProcessor {
@@ -45,6 +45,7 @@ impl SvmProcessor {
             let (page, _) = table.translate(&mut Windowed, InputPage::from_gpa(gpa.page())?)?;
             Some(with_page(page, |page| page.read(gpa.offset() / 8)))
         };
+        let controls = Controls { cr0: save.cr0, cr3: save.cr3, cr4: save.cr4, efer: save.efer };
         let mut bytes = [0; LONGEST];
         let mut count = 0_usize;
         let mut shown: Option<(u64, u64)> = None;
@@ -54,11 +55,8 @@ impl SvmProcessor {
             let value = match shown {
                 Some((at, value)) if at == aligned => value,
                 _ => {
-                    let controls = [save.cr0, save.cr3, save.cr4, save.efer];
-                    let Some(value) = physical_address(&mut word, controls, aligned).and_then(&mut word)
-                    else {
-                        break;
-                    };
+                    let gpa = walk(&mut word, &controls, aligned).gpa();
+                    let Some(value) = gpa.and_then(&mut word) else { break };
                     shown = Some((aligned, value));
                     value
                 }
