@@ -88,6 +88,14 @@ pub struct SecondLevelFault {
     pub instruction_length: u8,
 }
 
+impl SecondLevelFault {
+    /// One of which no more is known; nothing is mapped there.
+    pub const fn new(gpa: u64, access: Access) -> Self {
+        let (instruction, instruction_length) = ([0; 15], 0);
+        Self { gpa, access, gva: None, mapped: false, table: false, instruction, instruction_length }
+    }
+}
+
 /// A model-specific register that processors of one vendor have, and where a guest reads the same always.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FixedMsr {

@@ -229,15 +229,7 @@ mod tests {
     }
 
     fn fault(gpa: u64) -> Exit {
-        Exit::SecondLevelFault(SecondLevelFault {
-            gpa,
-            access: Access::Read,
-            gva: None,
-            mapped: false,
-            table: false,
-            instruction: [0; 15],
-            instruction_length: 0,
-        })
+        Exit::SecondLevelFault(SecondLevelFault::new(gpa, Access::Read))
     }
 
     #[test]

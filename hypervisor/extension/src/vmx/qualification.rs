@@ -58,20 +58,18 @@ pub const fn second_level_fault(qualification: u64, gpa: u64, linear: u64) -> Se
     /// The linear address is valid, and the access was to what it translates to, not to a table.
     const LINEAR: u64 = 0b11 << 7;
     const VALID: u64 = 1 << 7;
+    let access = if qualification & WRITE != 0 {
+        Access::Write
+    } else if qualification & FETCH != 0 {
+        Access::Execute
+    } else {
+        Access::Read
+    };
     SecondLevelFault {
-        gpa,
-        access: if qualification & WRITE != 0 {
-            Access::Write
-        } else if qualification & FETCH != 0 {
-            Access::Execute
-        } else {
-            Access::Read
-        },
         gva: if qualification & LINEAR == LINEAR { Some(linear) } else { None },
         mapped: qualification & ALLOWED != 0,
         table: qualification & LINEAR == VALID,
-        instruction: [0; 15],
-        instruction_length: 0,
+        ..SecondLevelFault::new(gpa, access)
     }
 }
 

@@ -138,15 +138,9 @@ impl SvmProcessor {
         } else {
             Access::Read
         };
-        let mut fault = SecondLevelFault {
-            gpa: control.exitinfo2,
-            access,
-            gva: None,
-            mapped: cause & PRESENT != 0,
-            table: cause & TABLE != 0,
-            instruction: [0; 15],
-            instruction_length: 0,
-        };
+        let mut fault = SecondLevelFault::new(control.exitinfo2, access);
+        fault.mapped = cause & PRESENT != 0;
+        fault.table = cause & TABLE != 0;
         if self.features.contains(Features::DECODE_ASSISTS) && access != Access::Execute {
             fault.instruction = control.instruction;
             fault.instruction_length = (control.bytes_fetched & 0xF).min(15);
