@@ -11,6 +11,7 @@ use hv_abi::status::HvResult;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::cpuid::CR4_OSXSAVE;
 use crate::machine::MappedPage;
 
 /// The general registers, in the processor's own order (also that of the register page).
@@ -207,6 +208,15 @@ pub trait VirtualProcessorBackend: Sized {
     fn finish(&mut self, done: bool) {
         if done { self.advance() } else { self.inject(Event::GENERAL_PROTECTION) }
     }
-    /// Validates and sets XCR0 (XSETBV); false: #GP.
+    /// Validates and sets XCR0; false: #GP.
     fn set_xcr0(&mut self, value: u64) -> bool;
+    /// Completes XSETBV, or what comes of it.
+    fn xsetbv(&mut self) {
+        if self.read_known(HvRegisterName::Cr4).as_u64() & CR4_OSXSAVE == 0 {
+            return self.inject(Event::UNDEFINED_INSTRUCTION);
+        }
+        let (index, value) = (self.gprs().rcx as u32, self.gprs().edx_eax());
+        let done = self.cpl() == 0 && index == 0 && self.set_xcr0(value);
+        self.finish(done);
+    }
 }

@@ -3,13 +3,11 @@
 //! Straight-line: no lock but the SynIC's, no allocation, nothing a guest can make long. What needs the root is written
 //! into the intercept-message page and answered with [`Next::Intercept`].
 
-use hv_abi::registers::HvRegisterName;
-
 use crate::apic::{Destination, Ipi, IpiKind, hazard, targets};
 use crate::backend::{Event, Exit, PortAccess, VirtualProcessorBackend};
-use crate::cpuid::{Asking, CR4_OSXSAVE};
+use crate::cpuid::Asking;
 use crate::inject::{expire_timers, take_requests};
-use crate::msr::{Followup, register};
+use crate::msr::Followup;
 use crate::platform::{Activity, Guest, Surroundings};
 
 /// What follows.
@@ -52,7 +50,7 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
             Exit::SecondLevelFault(fault) => return self.memory_intercept(fault),
             Exit::Halt => self.halt(),
             Exit::EndOfInterrupt(vector) => return self.ended(*vector),
-            Exit::Xsetbv => self.xsetbv(),
+            Exit::Xsetbv => self.vp.backend.xsetbv(),
             // No device reads guest memory past the caches.
             Exit::WriteBackInvalidate => self.vp.backend.advance(),
             Exit::UndefinedInstruction => self.vp.backend.inject(Event::UNDEFINED_INSTRUCTION),
@@ -134,16 +132,6 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
         }
         self.vp.platform.activity = Activity::Halted;
         self.vp.inbox.posted.raise(hazard::INTERRUPT);
-    }
-
-    fn xsetbv(&mut self) {
-        let gprs = self.vp.backend.gprs();
-        let (index, value) = (gprs.rcx as u32, gprs.edx_eax());
-        if register(self.vp.backend, HvRegisterName::Cr4) & CR4_OSXSAVE == 0 {
-            return self.vp.backend.inject(Event::UNDEFINED_INSTRUCTION);
-        }
-        let done = self.vp.backend.cpl() == 0 && index == 0 && self.vp.backend.set_xcr0(value);
-        self.vp.backend.finish(done);
     }
 }
 

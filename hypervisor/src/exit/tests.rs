@@ -11,13 +11,15 @@ mod timers;
 extern crate std;
 use super::*;
 use crate::backend::{Access, Reset, SecondLevelFault};
+use crate::cpuid::CR4_OSXSAVE;
 use crate::fake::{FakeVp, IF, Partition, TICKS};
+use crate::msr::register;
 use crate::vp::counter;
 use hv_abi::message::{
     ApicEoiMessage, HvMessage, HvMessageType, InterceptAccess, InterceptMessageHeader,
     IoPortInterceptMessage, MemoryInterceptMessage, TimerMessage,
 };
-use hv_abi::registers::{HvRegisterValue, HvSegmentRegister};
+use hv_abi::registers::{HvRegisterName, HvRegisterValue, HvSegmentRegister};
 use proptest::prelude::*;
 use std::vec;
 use zerocopy::FromBytes;

@@ -71,7 +71,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
             Exit::Cpuid => self.cpuid(),
             Exit::MsrRead => self.read_msr(),
             Exit::MsrWrite => self.write_msr(),
-            Exit::Xsetbv => self.set_xcr0(),
+            Exit::Xsetbv => self.backend.xsetbv(),
             Exit::Handled | Exit::Nmi | Exit::PhysicalInterrupt => {}
             Exit::InterruptWindow | Exit::EndOfInterrupt(_) => {}
             Exit::Halt | Exit::WriteBackInvalidate => self.backend.advance(),
@@ -135,24 +135,19 @@ impl<'a, M: Machine> RootVp<'a, M> {
         let written = self.msrs.write(self.hv, self.number, msr, value);
         self.backend.finish(written.is_ok());
     }
-
-    fn set_xcr0(&mut self) {
-        let gprs = self.backend.gprs();
-        let value = gprs.edx_eax();
-        let done = gprs.rcx as u32 == 0 && self.backend.set_xcr0(value);
-        self.backend.finish(done);
-    }
 }
 
 #[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use crate::backend::{Access, SecondLevelFault};
+    use crate::cpuid::CR4_OSXSAVE;
     use crate::fake_machine::{FakeBackend, FakeMachine, hypervisor, script};
     use hv_abi::cpuid::HvPrivileges;
     use hv_abi::msr::{
         HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_TIME_REF_COUNT,
     };
+    use hv_abi::registers::{HvRegisterName, HvRegisterValue};
     use hv_abi::{HvStatus, SpaPage};
 
     fn root() -> RootVp<'static, FakeMachine> {
@@ -226,6 +221,18 @@ mod tests {
         let page = vp.hv.machine.memory.physical(SpaPage::new(0x11).unwrap());
         let scaled = (123_456_789_000_u128 * u128::from(page.read(1))) >> 64;
         assert_eq!((scaled as u64).wrapping_add(page.read(2)), time);
+    }
+
+    #[test]
+    fn programs_do_not_set_xcr0() {
+        let mut vp = root();
+        assert!(!exit(&mut vp, Exit::Xsetbv, 7, 0));
+        assert_eq!(vp.backend.pending.interruption_vector(), 6, "CR4.OSXSAVE is off");
+        vp.backend.write_register(HvRegisterName::Cr4, HvRegisterValue::from_u64(CR4_OSXSAVE)).unwrap();
+        assert!(exit(&mut vp, Exit::Xsetbv, 7, 0));
+        vp.backend.cpl = 3;
+        assert!(!exit(&mut vp, Exit::Xsetbv, 7, 0));
+        assert_eq!(vp.backend.pending.interruption_vector(), 13);
     }
 
     fn fault(gpa: u64) -> Exit {

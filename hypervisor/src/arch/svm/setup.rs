@@ -23,7 +23,7 @@ impl SvmProcessor {
         let msrs = if guest { &GUEST_MSRS } else { &ROOT_MSRS };
         let control = &mut self.vmcb.control;
         control.intercepts = ALWAYS;
-        control.more_intercepts = MoreIntercepts::SVM;
+        control.more_intercepts = MoreIntercepts::SVM | MoreIntercepts::XSETBV;
         if guest {
             control.intercepts |=
                 Intercepts::INTR | Intercepts::RDPMC | Intercepts::HLT | Intercepts::IOIO_PROT;

@@ -4,9 +4,10 @@ extern crate std;
 use super::super::*;
 use crate::apic::Vectors;
 use crate::fake::{FakeVp, IF, Partition, TICKS};
+use crate::msr::register;
 use hv_abi::interrupt::InterceptType;
 use hv_abi::message::{HvMessage, HvMessageType};
-use hv_abi::registers::HvRegisterValue;
+use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 use proptest::prelude::*;
 use std::vec;
 
