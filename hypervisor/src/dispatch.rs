@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
+use extension::traces::Traces;
 use hv_abi::hypercall::HypercallInput;
 use hv_abi::stats::ExitReason;
 use hv_abi::vp::{DispatchEvent, DispatchFlags, DispatchState, DispatchVp, DispatchVpOutput};
@@ -143,6 +144,10 @@ impl<M: Machine> Dispatch<'_, M> {
         self.vp.stats.add(counter::DISPATCHES, 1);
         let start = self.around.tsc();
         let inside_before = self.hv.machine.guest_mode_ticks();
+        if self.processor.is_another(self.partition.id) {
+            self.hv.machine.clear(Traces::OF_ANOTHER_GUEST);
+        }
+        self.hv.machine.clear(Traces::OF_THE_ROOT);
         state.backend.load();
         state.backend.limit(self.hv.ticks_until(self.deadline, start));
         register_page::load(&state.registers.window, &mut state.backend, &self.vp.inbox);

@@ -3,6 +3,7 @@
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use extension::traces::Traces;
 use hv_abi::SpaPage;
 use paging::FrameAllocator;
 
@@ -130,6 +131,8 @@ pub trait Machine: Sync + 'static {
     fn processor(&self) -> u32;
     /// Makes a processor leave guest mode.
     fn kick(&self, processor: u32);
+    /// Leaves a guest that is about to run here no traces, of those that this processor keeps.
+    fn clear(&self, traces: Traces);
     /// Raises a vector in the root VP of that processor.
     fn interrupt_root(&self, processor: u32, vector: u8);
     /// Ends everything: the root partition cannot go on.

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use hv_abi::HvResult;
+use hv_abi::{HvPartitionId, HvResult};
 use spin::Once;
 use spin::mutex::SpinMutex;
 
@@ -19,13 +19,15 @@ use crate::root::synic::RootSynic;
 /// The most processors the hypervisor runs on.
 pub const MAX_PROCESSORS: usize = 240;
 
-/// One processor. Only it writes `space`.
+/// One processor. Only it writes `space` and `last_guest`.
 #[derive(Debug, Default)]
 pub struct Processor {
     /// Whether it is in guest mode.
     pub mode: GuestMode<AtomicU64>,
     /// Identity of the space it translates through ([`identity`]).
     space: AtomicU64,
+    /// The guest that was dispatched here last.
+    last_guest: AtomicU64,
     /// What has arrived for its root VP.
     pub arrivals: Arrivals,
     /// Whether its root VP has begun. A leaf lock.
@@ -48,6 +50,15 @@ impl Processor {
         *seen = generation;
         self.mode.leave();
         false
+    }
+    /// Notes that `guest` is dispatched here. True: the last one was another.
+    #[inline]
+    pub fn is_another(&self, guest: HvPartitionId) -> bool {
+        let another = self.last_guest.load(Ordering::Relaxed) != guest.0;
+        if another {
+            self.last_guest.store(guest.0, Ordering::Relaxed);
+        }
+        another
     }
 }
 

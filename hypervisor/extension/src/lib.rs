@@ -16,5 +16,6 @@ pub mod msr_map;
 pub mod refusal;
 pub mod seam;
 pub mod svm;
+pub mod traces;
 pub mod vectors;
 pub mod vmx;

@@ -9,7 +9,7 @@ use handoff::{HandOff, Iommu, MAX_PROCESSORS, MAX_REGIONS, Region, RegionKind};
 use hv_abi::{HvStatus, Spa, SpaPage};
 
 use crate::arch::x86_machine::X86Machine;
-use crate::arch::{cpu, extended, image, log, processors, serial, vendor};
+use crate::arch::{cpu, extended, image, log, processors, serial, traces, vendor};
 use crate::backend::Entry;
 use crate::hypervisor::{BootInfo, Hypervisor};
 use crate::say;
@@ -73,6 +73,7 @@ extern "C" fn start(given: u64) -> ! {
     if let Err(refusal) = vendor::find() {
         refuse(refusal);
     }
+    traces::find();
     if machine.tsc_hz == 0 {
         refuse("neither the PM timer nor the PIT runs, so the time stamp counter cannot be measured");
     }

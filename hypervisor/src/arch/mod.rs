@@ -25,6 +25,7 @@ mod registers;
 mod reset;
 mod root_msr;
 mod serial;
+mod traces;
 mod trampoline;
 mod vendor;
 mod x86_machine;

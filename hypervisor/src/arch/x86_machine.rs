@@ -10,9 +10,10 @@ use crate::arch::local_apic::{self, Message};
 use crate::arch::memory::regions::{self, Regions};
 use crate::arch::memory::window;
 use crate::arch::x86_processor::X86Processor;
-use crate::arch::{cpu, per_cpu, processors};
+use crate::arch::{cpu, per_cpu, processors, traces};
 use crate::machine::{Machine, Page};
 use extension::hidden::without_extensions;
+use extension::traces::Traces;
 
 /// What was found out about it at boot.
 struct Found {
@@ -104,6 +105,11 @@ impl Machine for X86Machine {
         if processor != self.processor() {
             self.send(processor, Message::Nmi);
         }
+    }
+
+    #[inline]
+    fn clear(&self, traces: Traces) {
+        traces::clear(traces);
     }
 
     fn interrupt_root(&self, processor: u32, vector: u8) {

@@ -24,6 +24,7 @@ use std::sync::Mutex;
 use std::thread_local;
 use std::vec::Vec;
 
+use extension::traces::Traces;
 use hv_abi::vp::CreateVp;
 use hv_abi::{CallCode, HvPartitionId, SpaPage};
 use paging::FrameAllocator;
@@ -57,6 +58,8 @@ pub struct FakeMachine {
     pub time: AtomicU64,
     /// How much of it was in guest mode, alike.
     pub guest_mode: AtomicU64,
+    /// Traces that were cleared.
+    pub cleared: Mutex<Vec<Traces>>,
     /// Processors that were kicked.
     pub kicked: [AtomicBool; 2],
 }
@@ -120,6 +123,11 @@ impl Machine for FakeMachine {
         }
         self.note(Event::Kick(processor));
     }
+    fn clear(&self, traces: Traces) {
+        if let Ok(mut cleared) = self.cleared.lock() {
+            cleared.push(traces);
+        }
+    }
     fn interrupt_root(&self, processor: u32, vector: u8) {
         self.note(Event::Interrupt(processor, vector));
     }
@@ -149,6 +157,7 @@ pub fn not_started() -> &'static Hypervisor<FakeMachine> {
         events: Mutex::new(Vec::new()),
         time: AtomicU64::new(0),
         guest_mode: AtomicU64::new(0),
+        cleared: Mutex::new(Vec::new()),
         kicked: [const { AtomicBool::new(false) }; 2],
     }));
     Box::leak(Box::new(Hypervisor::new(machine)))

@@ -2,6 +2,7 @@
 
 use core::sync::atomic::Ordering;
 
+use extension::traces::Traces;
 use hv_abi::hypercall::HypercallInput;
 use hv_abi::memory::MapGpaFlags;
 use hv_abi::msr::{HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_VP_RUNTIME};
@@ -38,6 +39,21 @@ fn state_page(root: &mut Root, id: HvPartitionId, page_type: VpStatePageType) ->
     let call = MapVpStatePage { partition_id: id, page_type, ..MapVpStatePage::default() };
     let shown: MapVpStatePageOutput = root.call(CallCode::MAP_VP_STATE_PAGE, &call).unwrap();
     root.hv.machine.memory.physical(SpaPage::new(shown.gpa_page).unwrap())
+}
+
+#[test]
+fn another_guest_finds_no_traces() {
+    let mut root = Root::new();
+    let guests = [guest(&mut root), guest(&mut root)];
+    let mut cleared = |guest: usize| {
+        dispatch(&mut root, guests[guest], NEVER).unwrap();
+        core::mem::take(&mut *root.hv.machine.cleared.lock().unwrap())
+    };
+    let both = [Traces::OF_ANOTHER_GUEST, Traces::OF_THE_ROOT];
+    assert_eq!(cleared(0), both);
+    assert_eq!(cleared(0), [Traces::OF_THE_ROOT], "the root may have had the other's data in its hands");
+    assert_eq!(cleared(1), both);
+    assert_eq!(cleared(0), both);
 }
 
 #[test]
