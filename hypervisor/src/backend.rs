@@ -6,12 +6,12 @@
 pub use extension::seam::{Access, Event, FixedMsr, Kind, PortAccess, Priorities, SecondLevelFault};
 use extension::vectors::Vectors;
 use hv_abi::SpaPage;
+use hv_abi::control::cr4;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 use hv_abi::status::HvResult;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::cpuid::CR4_OSXSAVE;
 use crate::machine::MappedPage;
 
 /// The general registers, in the processor's own order (also that of the register page).
@@ -212,7 +212,7 @@ pub trait VirtualProcessorBackend: Sized {
     fn set_xcr0(&mut self, value: u64) -> bool;
     /// Completes XSETBV, or what comes of it.
     fn xsetbv(&mut self) {
-        if self.read_known(HvRegisterName::Cr4).as_u64() & CR4_OSXSAVE == 0 {
+        if self.read_known(HvRegisterName::Cr4).as_u64() & cr4::OSXSAVE == 0 {
             return self.inject(Event::UNDEFINED_INSTRUCTION);
         }
         let (index, value) = (self.gprs().rcx as u32, self.gprs().edx_eax());

@@ -20,6 +20,7 @@
 mod open_enum;
 
 pub mod address;
+pub mod control;
 pub mod cpuid;
 pub mod hypercall;
 pub mod interrupt;

@@ -10,8 +10,6 @@ use crate::seam::Event;
 #[repr(transparent)]
 pub struct PendingEvent(u64);
 
-/// RFLAGS.TF.
-pub const TF: u64 = 1 << 8;
 /// DR6.BS.
 pub const SINGLE_STEP: u64 = 1 << 14;
 /// DR7.GD.

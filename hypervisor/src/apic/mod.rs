@@ -22,6 +22,7 @@ pub use timer::ApicTimer;
 pub use vectors::{AtomicVectors, Vectors};
 
 use extension::seam::Priorities;
+use hv_abi::control::LOCAL_APIC;
 
 /// APIC_BASE: this is the first processor.
 pub const BASE_BSP: u64 = 1 << 8;
@@ -29,8 +30,6 @@ pub const BASE_BSP: u64 = 1 << 8;
 pub const BASE_EXTD: u64 = 1 << 10;
 /// APIC_BASE: enabled.
 pub const BASE_ENABLE: u64 = 1 << 11;
-/// APIC_BASE: the address after reset.
-pub const BASE_ADDRESS: u64 = 0xFEE0_0000;
 
 /// Spurious-interrupt vector register: enabled by software.
 const SVR_ENABLE: u32 = 1 << 8;
@@ -89,7 +88,7 @@ impl LocalApic {
     pub fn new(id: u32) -> Self {
         let bsp = if id == 0 { BASE_BSP } else { 0 };
         Self {
-            base: BASE_ADDRESS | BASE_ENABLE | BASE_EXTD | bsp,
+            base: LOCAL_APIC | BASE_ENABLE | BASE_EXTD | bsp,
             id,
             tpr: 0,
             isr: Vectors::EMPTY,
@@ -133,7 +132,7 @@ impl LocalApic {
     /// A reserved bit, another address, or a transition that is not allowed.
     pub fn write_base(&mut self, value: u64, posted: &Posted) -> Result<(), Fault> {
         let modes = BASE_ENABLE | BASE_EXTD;
-        if value & !(modes | BASE_BSP) != BASE_ADDRESS {
+        if value & !(modes | BASE_BSP) != LOCAL_APIC {
             return Err(Fault);
         }
         match (self.base & modes, value & modes) {
@@ -157,7 +156,7 @@ impl LocalApic {
     /// Not a mode, or another address.
     pub fn set_base(&mut self, value: u64) -> Result<(), Fault> {
         let modes = BASE_ENABLE | BASE_EXTD;
-        if value & !(modes | BASE_BSP) != BASE_ADDRESS || value & modes == BASE_EXTD {
+        if value & !(modes | BASE_BSP) != LOCAL_APIC || value & modes == BASE_EXTD {
             return Err(Fault);
         }
         self.base = value;

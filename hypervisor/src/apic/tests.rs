@@ -81,7 +81,7 @@ fn reserved_bits_fault() {
 #[test]
 fn modes_change_as_the_manual_allows() {
     let (mut apic, posted) = enabled(1);
-    let base = |bits| BASE_ADDRESS | bits;
+    let base = |bits| LOCAL_APIC | bits;
     let x2 = BASE_ENABLE | BASE_EXTD;
     assert_eq!(apic.write_base(base(BASE_ENABLE), &posted), Err(Fault), "x2APIC to xAPIC");
     assert_eq!(apic.write_base(base(BASE_EXTD), &posted), Err(Fault), "invalid");

@@ -7,6 +7,7 @@ mod features;
 mod hypervisor;
 mod xsave;
 
+use hv_abi::control::cr4;
 use hv_abi::registers::HvRegisterName as Name;
 
 use crate::backend::VirtualProcessorBackend;
@@ -22,11 +23,6 @@ const BASIC: usize = MAX_BASIC as usize + 1;
 const EXTENDED: usize = 0x22;
 /// Levels of cache.
 const CACHES: usize = 4;
-
-/// A bit of CR4 that CPUID repeats.
-pub const CR4_OSXSAVE: u64 = 1 << 18;
-/// Another.
-const CR4_PKE: u64 = 1 << 22;
 
 /// The answers of a partition.
 pub struct Cpuid {
@@ -129,13 +125,13 @@ impl Cpuid {
         match leaf {
             1 => {
                 let has_xsave = ecx & (1 << 26) != 0;
-                let osxsave = has_xsave && register(vp.backend, Name::Cr4) & CR4_OSXSAVE != 0;
+                let osxsave = has_xsave && register(vp.backend, Name::Cr4) & cr4::OSXSAVE != 0;
                 [eax, ebx | (vp.index << 24), ecx | (u32::from(osxsave) << 27), edx]
             }
             4 if eax & 0x1F != 0 => self.caches.get(subleaf as usize).copied().unwrap_or([0; 4]),
             7 if subleaf != 0 => [0; 4],
             7 => {
-                let ospke = ecx & (1 << 3) != 0 && register(vp.backend, Name::Cr4) & CR4_PKE != 0;
+                let ospke = ecx & (1 << 3) != 0 && register(vp.backend, Name::Cr4) & cr4::PKE != 0;
                 [0, ebx, ecx | (u32::from(ospke) << 4), edx]
             }
             0xB => self.topology(subleaf, vp.index),

@@ -87,7 +87,7 @@ fn what_a_guest_may_not_have_is_hidden() {
 #[test]
 fn answers_follow_the_registers() {
     let cpuid = Cpuid::new(&config(1), rich);
-    let vp = Vp { cr4: CR4_OSXSAVE | CR4_PKE, xcr0: 7, invariant: true, index: 0 };
+    let vp = Vp { cr4: cr4::OSXSAVE | cr4::PKE, xcr0: 7, invariant: true, index: 0 };
     assert_eq!((cpuid.answer_to(1, 0, &VP)[2] >> 27 & 1, cpuid.answer_to(1, 0, &vp)[2] >> 27 & 1), (0, 1));
     assert_eq!((cpuid.answer_to(7, 0, &VP)[2] >> 4 & 1, cpuid.answer_to(7, 0, &vp)[2] >> 4 & 1), (0, 1));
     assert_eq!(cpuid.answer_to(0x8000_0007, 0, &VP), [0; 4]);

@@ -11,10 +11,10 @@ mod timers;
 extern crate std;
 use super::*;
 use crate::backend::{Access, Reset, SecondLevelFault};
-use crate::cpuid::CR4_OSXSAVE;
 use crate::fake::{FakeVp, IF, Partition, TICKS};
 use crate::msr::register;
 use crate::vp::counter;
+use hv_abi::control::cr4;
 use hv_abi::message::{
     ApicEoiMessage, HvMessage, HvMessageType, InterceptAccess, InterceptMessageHeader,
     IoPortInterceptMessage, MemoryInterceptMessage, TimerMessage,

@@ -1,6 +1,7 @@
 //! The processor's own MSRs: those in the backend, and those that are kept or made up here.
 
 use hv_abi::Gva;
+use hv_abi::control::{cr0, efer};
 use hv_abi::msr;
 use hv_abi::registers::{HvRegisterName, HvRegisterValue, HvSegmentRegister};
 
@@ -10,10 +11,7 @@ use crate::backend::{FixedMsr, VirtualProcessorBackend};
 use crate::platform::{Guest, Surroundings};
 
 /// EFER: SYSCALL, long mode, NX, fast FXSAVE.
-const EFER_WRITABLE: u64 = 1 | EFER_LME | EFER_LMA | 1 << 11 | 1 << 14;
-const EFER_LME: u64 = 1 << 8;
-const EFER_LMA: u64 = 1 << 10;
-const CR0_PG: u64 = 1 << 31;
+const EFER_WRITABLE: u64 = efer::SCE | efer::LME | efer::LMA | efer::NXE | efer::FFXSR;
 
 /// MSRs that are storage only.
 #[derive(Clone, Debug)]
@@ -113,11 +111,11 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
     /// EFER: LMA is the processor's own, LME changes with paging off only.
     fn efer(&self, value: u64) -> Result<u64, Fault> {
         let now = register(self.vp.backend, HvRegisterName::Efer);
-        let paging = register(self.vp.backend, HvRegisterName::Cr0) & CR0_PG != 0;
-        if value & !EFER_WRITABLE != 0 || paging && (value ^ now) & EFER_LME != 0 {
+        let paging = register(self.vp.backend, HvRegisterName::Cr0) & cr0::PG != 0;
+        if value & !EFER_WRITABLE != 0 || paging && (value ^ now) & efer::LME != 0 {
             return Err(Fault);
         }
-        Ok((value & !EFER_LMA) | (now & EFER_LMA))
+        Ok((value & !efer::LMA) | (now & efer::LMA))
     }
 
     fn segment(&self, name: HvRegisterName) -> HvSegmentRegister {

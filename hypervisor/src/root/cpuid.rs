@@ -1,10 +1,10 @@
 //! CPUID as the root sees it: the host's, with the hypervisor's leaves.
 
+use hv_abi::control::cr4;
 use hv_abi::cpuid::{HYPERVISOR_PRESENT, HvFeatures, HvPrivileges, INTERFACE, VENDOR, leaf};
 use hv_abi::registers::HvRegisterName;
 
 use crate::backend::VirtualProcessorBackend;
-use crate::cpuid::CR4_OSXSAVE;
 use crate::hypervisor::Hypervisor;
 use crate::layout::MAX_VPS;
 use crate::machine::Machine;
@@ -28,7 +28,7 @@ pub fn cpuid<M: Machine>(
     match leaf_number {
         1 => {
             let cr4 = backend.read_known(HvRegisterName::Cr4).as_u64();
-            let osxsave = if cr4 & CR4_OSXSAVE != 0 { OSXSAVE } else { 0 };
+            let osxsave = if cr4 & cr4::OSXSAVE != 0 { OSXSAVE } else { 0 };
             [eax, ebx, (ecx & !OSXSAVE) | osxsave | HYPERVISOR_PRESENT, edx]
         }
         0xD if subleaf == 1 => [eax & !XSAVES, ebx, ecx, edx],

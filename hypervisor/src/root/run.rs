@@ -141,8 +141,8 @@ impl<'a, M: Machine> RootVp<'a, M> {
 mod tests {
     use super::*;
     use crate::backend::{Access, SecondLevelFault};
-    use crate::cpuid::CR4_OSXSAVE;
     use crate::fake_machine::{FakeBackend, FakeMachine, hypervisor, script};
+    use hv_abi::control::cr4;
     use hv_abi::cpuid::HvPrivileges;
     use hv_abi::msr::{
         HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_HYPERCALL, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_TIME_REF_COUNT,
@@ -228,7 +228,7 @@ mod tests {
         let mut vp = root();
         assert!(!exit(&mut vp, Exit::Xsetbv, 7, 0));
         assert_eq!(vp.backend.pending.interruption_vector(), 6, "CR4.OSXSAVE is off");
-        vp.backend.write_register(HvRegisterName::Cr4, HvRegisterValue::from_u64(CR4_OSXSAVE)).unwrap();
+        vp.backend.write_register(HvRegisterName::Cr4, HvRegisterValue::from_u64(cr4::OSXSAVE)).unwrap();
         assert!(exit(&mut vp, Exit::Xsetbv, 7, 0));
         vp.backend.cpl = 3;
         assert!(!exit(&mut vp, Exit::Xsetbv, 7, 0));

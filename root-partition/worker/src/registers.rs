@@ -1,10 +1,8 @@
 //! The registers of a stopped VP, as an instruction names them.
 
+use hv_abi::control::efer;
 use hv_abi::register_page::{HvX64RegisterPage, segment};
 use hv_abi::registers::HvSegmentRegister;
-
-/// EFER: long mode is active.
-const EFER_LMA: u64 = 1 << 10;
 
 /// How wide code addresses and operands are by default.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,7 +19,7 @@ impl CodeSize {
     /// Of the code that the VP executes.
     #[must_use]
     pub fn new(page: &HvX64RegisterPage) -> Self {
-        Self::of(&page.segments[segment::CS], page.efer & EFER_LMA != 0)
+        Self::of(&page.segments[segment::CS], page.efer & efer::LMA != 0)
     }
 
     /// Of code in the segment `code`; `long_mode`: EFER.LMA.

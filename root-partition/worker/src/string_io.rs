@@ -8,11 +8,11 @@ use crate::mmio::{Bus, Code, elements};
 use crate::paging::{Access, Mode, PageFault};
 use crate::ports::Host;
 use crate::registers::{CodeSize, Gpr, advance, is_user, mask, read, write};
+use hv_abi::control::rflags;
 use hv_abi::message::{InterceptAccess, IoPortInterceptMessage};
 use hv_abi::register_page::{HvX64RegisterPage, gp};
 
 /// RFLAGS: strings go down.
-const DF: u64 = 1 << 10;
 /// The prefix that changes the size of addresses.
 const ADDRESS_SIZE: u8 = 0x67;
 
@@ -134,7 +134,7 @@ impl Transfer {
 
     fn step(&self, page: &mut HvX64RegisterPage, pointer: Gpr) {
         let size = u64::from(self.size);
-        let delta = if page.rflags & DF != 0 { size.wrapping_neg() } else { size };
+        let delta = if page.rflags & rflags::DF != 0 { size.wrapping_neg() } else { size };
         let next = read(page, pointer).wrapping_add(delta) & mask(self.width);
         write(page, pointer, next);
         if self.repeat {

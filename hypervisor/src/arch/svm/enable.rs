@@ -3,6 +3,7 @@
 
 use core::arch::asm;
 
+use hv_abi::control::efer;
 use spin::Once;
 
 use crate::arch::cpu;
@@ -10,9 +11,6 @@ use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::per_cpu::PerCpu;
 use extension::svm::features::Capabilities;
 use extension::svm::permission::msr;
-
-/// EFER.SVME.
-pub const SVME: u64 = 1 << 12;
 
 /// What the processors have, found on the first.
 pub static CAPABILITIES: Once<Capabilities> = Once::new();
@@ -28,7 +26,7 @@ pub fn on_this_processor(this: &PerCpu) {
     // SAFETY: EFER exists.
     let efer = unsafe { cpu::rdmsr(cpu::EFER) };
     // SAFETY: the processor has SVM, which was checked.
-    unsafe { cpu::wrmsr(cpu::EFER, efer | SVME) };
+    unsafe { cpu::wrmsr(cpu::EFER, efer | efer::SVME) };
     // SAFETY: a page of the hypervisor's own that nothing else touches.
     unsafe { cpu::wrmsr(msr::VM_HSAVE_PA, this.host_save.base().get()) };
     // SAFETY: writes to a page of the hypervisor's own that nothing else touches.

@@ -1,10 +1,12 @@
 //! Why the guest stopped, from the control block; and completing the instruction that did it.
 
+use hv_abi::control::{efer, rflags};
+
 use crate::arch::per_cpu;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::arch::svm::world_switch;
 use crate::backend::{Access, Event, Exit, PortAccess, SecondLevelFault};
-use extension::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, SINGLE_STEP, TF};
+use extension::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, SINGLE_STEP};
 use extension::svm::features::Features;
 use extension::svm::length::Opcode;
 use extension::svm::vmcb::{CleanBits, exit_code};
@@ -167,7 +169,7 @@ impl SvmProcessor {
         }
         let save = &mut self.vmcb.save;
         save.rip = rip;
-        let single_step = save.rflags & TF != 0;
+        let single_step = save.rflags & rflags::TF != 0;
         self.vmcb.control.interrupt_shadow = 0;
         if single_step && self.takes_events() {
             self.vmcb.save.dr6 |= SINGLE_STEP;
@@ -179,9 +181,8 @@ impl SvmProcessor {
     /// EFER.LMA and CS.L.
     #[inline]
     pub(super) fn in_64_bit_mode(&self) -> bool {
-        const LMA: u64 = 1 << 10;
         const LONG: u16 = 1 << 9;
-        self.vmcb.save.efer & LMA != 0 && self.vmcb.save.cs().attributes & LONG != 0
+        self.vmcb.save.efer & efer::LMA != 0 && self.vmcb.save.cs().attributes & LONG != 0
     }
 }
 

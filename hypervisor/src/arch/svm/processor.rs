@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "the control block is shared with the processor")]
 
 use hv_abi::SpaPage;
+use hv_abi::control::rflags;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
 use crate::arch::local_apic::{self, Message};
@@ -159,8 +160,7 @@ impl SvmProcessor {
     }
     #[inline]
     pub fn interruptible(&self) -> bool {
-        const IF: u64 = 1 << 9;
-        self.vmcb.save.rflags & IF != 0 && self.takes_events()
+        self.vmcb.save.rflags & rflags::IF != 0 && self.takes_events()
     }
     pub fn nmi_deliverable(&self) -> bool {
         self.nmi.is_open(self.vmcb.save.rip) && self.takes_events()

@@ -2,10 +2,10 @@
 
 use core::mem::offset_of;
 
+use hv_abi::control::{cr0, efer};
 use hv_abi::registers::{HvInterruptState, HvRegisterName, HvRegisterValue};
 
 use crate::arch::cpu;
-use crate::arch::svm::enable::SVME;
 use crate::arch::svm::event::NmiState;
 use crate::arch::svm::processor::SvmProcessor;
 use extension::svm::vmcb::{CleanBits, Intercepts, Save, Segment};
@@ -82,7 +82,7 @@ impl SvmProcessor {
         Some(match name {
             Name::Cr8 => u64::from(control.interrupt_control.v_tpr() & 0xF),
             Name::Tsc => cpu::rdtsc().wrapping_add(control.tsc_offset),
-            Name::Efer => save.efer & !SVME,
+            Name::Efer => save.efer & !efer::SVME,
             Name::InterruptState => HvInterruptState::new()
                 .with_interrupt_shadow(control.interrupt_shadow & 1 != 0)
                 .with_nmi_masked(!self.nmi.is_open(save.rip))
@@ -114,10 +114,9 @@ impl SvmProcessor {
         if let Some(word) = word(name).and_then(|word| save.words_mut().get_mut(word)) {
             /// RFLAGS: bit 1 is one. CR0: so is bit 4.
             const RFLAGS_ONE: u64 = 1 << 1;
-            const CR0_ONE: u64 = 1 << 4;
             *word = match name {
                 Name::Rflags => v | RFLAGS_ONE,
-                Name::Cr0 => v | CR0_ONE,
+                Name::Cr0 => v | cr0::ET,
                 _ => v,
             };
             return true;
@@ -125,7 +124,7 @@ impl SvmProcessor {
         match name {
             Name::Cr8 => self.vmcb.control.interrupt_control.set_v_tpr(v as u8),
             Name::Tsc => self.vmcb.control.tsc_offset = v.wrapping_sub(cpu::rdtsc()),
-            Name::Efer if v & !EFER_BITS == 0 => save.efer = v | SVME,
+            Name::Efer if v & !EFER_BITS == 0 => save.efer = v | efer::SVME,
             Name::InterruptState => self.set_interrupt_state(HvInterruptState::from_bits(v)),
             _ => return false,
         }

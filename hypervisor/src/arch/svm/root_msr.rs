@@ -1,7 +1,8 @@
 //! Registers of SVM, and EFER, as the root may have them.
 
+use hv_abi::control::{cr0, efer};
+
 use crate::arch::root_msr;
-use crate::arch::svm::enable::SVME;
 use crate::arch::svm::processor::SvmProcessor;
 use crate::backend::{Event, Exit};
 use extension::svm::permission::msr;
@@ -9,10 +10,6 @@ use extension::svm::vmcb::CleanBits;
 
 /// EFER: SCE, LME, NXE, LMSLE, FFXSR, TCE, AIBRSE.
 const EFER_WRITABLE: u64 = 0x0020_E901;
-const LME: u64 = 1 << 8;
-const LMA: u64 = 1 << 10;
-/// CR0.PG.
-const PAGING: u64 = 1 << 31;
 
 impl SvmProcessor {
     /// A RDMSR or WRMSR of the root that its permission map stops, but of a synthetic register.
@@ -20,7 +17,7 @@ impl SvmProcessor {
     pub(super) fn root_msr(&mut self, write: bool) -> Exit {
         let register = self.outside.gprs.rcx as u32;
         let own = match register {
-            msr::EFER => Some(Some(self.vmcb.save.efer & !SVME)),
+            msr::EFER => Some(Some(self.vmcb.save.efer & !efer::SVME)),
             msr::VM_HSAVE_PA | msr::SVM_KEY | msr::SMM_KEY => Some(None),
             _ => None,
         };
@@ -40,10 +37,10 @@ impl SvmProcessor {
     fn root_write_efer(&mut self, value: u64) -> bool {
         let save = &mut self.vmcb.save;
         let changed = save.efer ^ value;
-        if value & !(EFER_WRITABLE | LMA) != 0 || changed & LME != 0 && save.cr0 & PAGING != 0 {
+        if value & !(EFER_WRITABLE | efer::LMA) != 0 || changed & efer::LME != 0 && save.cr0 & cr0::PG != 0 {
             return false;
         }
-        save.efer = value & EFER_WRITABLE | save.efer & LMA | SVME;
+        save.efer = value & EFER_WRITABLE | save.efer & efer::LMA | efer::SVME;
         self.vmcb.control.clean.remove(CleanBits::CONTROL_REGISTERS);
         true
     }

@@ -1,10 +1,10 @@
 //! Control registers: what of them is the hypervisor's, and what a MOV does that would change it (SDM vol. 3C, 27.3).
 
+use hv_abi::control::{cr0, cr4, efer};
 use hv_abi::{Gpa, SpaPage};
 use paging::{InputPage, PageTable};
 
 use crate::arch::memory::window::{Windowed, with_page};
-use crate::arch::vmx::enable::VMXE;
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
 use crate::arch::x86_processor::SecondLevel;
@@ -12,22 +12,10 @@ use crate::backend::{Exit, Kind};
 use extension::vmx::controls::EntryControls;
 use extension::vmx::field::{control, guest};
 
-const PE: u64 = 1 << 0;
-const ET: u64 = 1 << 4;
-const NE: u64 = 1 << 5;
-const NW: u64 = 1 << 29;
-const CD: u64 = 1 << 30;
-const PG: u64 = 1 << 31;
-const PAE: u64 = 1 << 5;
-const PCIDE: u64 = 1 << 17;
-const SMXE: u64 = 1 << 14;
-const LME: u64 = 1 << 8;
-const LMA: u64 = 1 << 10;
-
 /// CR0: VT-x wants NE set; CD and NW would be those of the hypervisor too.
-pub(super) const CR0_OWNED: u64 = NE | NW | CD;
+pub(super) const CR0_OWNED: u64 = cr0::NE | cr0::NW | cr0::CD;
 /// CR4: VT-x wants VMXE set.
-const CR4_OWNED: u64 = VMXE | SMXE;
+const CR4_OWNED: u64 = cr4::VMXE | cr4::SMXE;
 /// What guests have of CR4: VME PVI TSD DE PSE PAE MCE PGE PCE OSFXSR OSXMMEXCPT UMIP, FSGSBASE PCIDE OSXSAVE, SMEP SMAP
 /// PKE. The others belong to features that their CPUID does not show, with registers that nobody switches.
 const CR4_OF_GUESTS: u64 = 0x0077_0FFF;
@@ -50,8 +38,8 @@ impl VmxProcessor {
 
     /// Sets CR0 as the guest sees it.
     pub(super) fn set_cr0(&mut self, value: u64) {
-        write(guest::CR0, value & !CR0_OWNED | NE | ET);
-        write(control::CR0_READ_SHADOW, value | ET);
+        write(guest::CR0, value & !CR0_OWNED | cr0::NE | cr0::ET);
+        write(control::CR0_READ_SHADOW, value | cr0::ET);
         self.translations_changed();
     }
 
@@ -63,7 +51,7 @@ impl VmxProcessor {
 
     /// Sets CR4 as the guest sees it.
     pub(super) fn set_cr4(&mut self, value: u64) {
-        write(guest::CR4, value & !cr4_owned(self.outside.kind) | VMXE);
+        write(guest::CR4, value & !cr4_owned(self.outside.kind) | cr4::VMXE);
         self.translations_changed();
     }
 
@@ -72,7 +60,7 @@ impl VmxProcessor {
         write(guest::IA32_EFER, value);
         let long = EntryControls::IA32E_MODE_GUEST.bits();
         let controls = read(control::ENTRY);
-        write(control::ENTRY, if value & LMA != 0 { controls | long } else { controls & !long });
+        write(control::ENTRY, if value & efer::LMA != 0 { controls | long } else { controls & !long });
         self.translations_changed();
     }
 
@@ -92,22 +80,23 @@ impl VmxProcessor {
     /// What MOV to CR0 does; `false`: #GP.
     fn move_to_cr0(&mut self, value: u64) -> bool {
         let (now, efer) = (Self::cr0(), read(guest::IA32_EFER));
-        let makes_no_sense =
-            value >> 32 != 0 || value & PG != 0 && value & PE == 0 || value & (NW | CD) == NW;
+        let makes_no_sense = value >> 32 != 0
+            || value & cr0::PG != 0 && value & cr0::PE == 0
+            || value & (cr0::NW | cr0::CD) == cr0::NW;
         if makes_no_sense {
             return false;
         }
-        if (now ^ value) & PG != 0 {
-            let on = value & PG != 0;
+        if (now ^ value) & cr0::PG != 0 {
+            let on = value & cr0::PG != 0;
             let refused = if on {
-                efer & LME != 0 && (Self::cr4() & PAE == 0 || Self::code_is_64_bit())
+                efer & efer::LME != 0 && (Self::cr4() & cr4::PAE == 0 || Self::code_is_64_bit())
             } else {
-                Self::in_64_bit_mode() || Self::cr4() & PCIDE != 0
+                Self::in_64_bit_mode() || Self::cr4() & cr4::PCIDE != 0
             };
             if refused {
                 return false;
             }
-            self.set_efer(if on && efer & LME != 0 { efer | LMA } else { efer & !LMA });
+            self.set_efer(if on && efer & efer::LME != 0 { efer | efer::LMA } else { efer & !efer::LMA });
         }
         self.set_cr0(value);
         true
@@ -121,8 +110,9 @@ impl VmxProcessor {
     /// With PAE's three levels the four entries of the root are part of the processor's state.
     pub(super) fn read_pdptes(&mut self) {
         const ALIGNED: u64 = 0xFFFF_FFE0;
-        let three_levels =
-            Self::cr0() & PG != 0 && Self::cr4() & PAE != 0 && read(guest::IA32_EFER) & LMA == 0;
+        let three_levels = Self::cr0() & cr0::PG != 0
+            && Self::cr4() & cr4::PAE != 0
+            && read(guest::IA32_EFER) & efer::LMA == 0;
         if !three_levels {
             return;
         }

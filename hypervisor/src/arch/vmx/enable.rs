@@ -6,13 +6,13 @@ use core::arch::asm;
 use spin::Once;
 use x86_64::registers::control::{Cr0, Cr4};
 
+use hv_abi::control::cr4;
+
 use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::arch::memory::window::with_page;
 use crate::arch::per_cpu::PerCpu;
 use extension::vmx::features::{Capabilities, LOCK, VMX_OUTSIDE_SMX, msr};
 
-/// CR4.VMXE.
-pub const VMXE: u64 = 1 << 13;
 /// Identifiers of translations: VPIDs have 16 bits.
 const VPIDS: u32 = 1 << 16;
 
@@ -32,7 +32,7 @@ pub fn on_this_processor(this: &PerCpu) {
     // SAFETY: bits that VT-x wants set: PE, NE, PG, which are.
     unsafe { Cr0::write_raw(Cr0::read_raw() | fixed(msr::IA32_VMX_CR0_FIXED0)) };
     // SAFETY: bits that VT-x wants set: VMXE.
-    unsafe { Cr4::write_raw(Cr4::read_raw() | VMXE | fixed(msr::IA32_VMX_CR4_FIXED0)) };
+    unsafe { Cr4::write_raw(Cr4::read_raw() | cr4::VMXE | fixed(msr::IA32_VMX_CR4_FIXED0)) };
     with_page(this.host_save, |page| page.write(0, u64::from(capabilities().revision)));
     let failed: u8;
     // SAFETY: the region is a page of the hypervisor's own with the revision in it that nothing else touches.

@@ -1,5 +1,7 @@
 //! Delivering events: interrupts, NMIs, exceptions, and the windows for them.
 
+use hv_abi::control::cr0;
+
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
 use extension::vmx::controls::Primary;
@@ -45,14 +47,13 @@ impl VmxProcessor {
     /// Gives the entry what is pending.
     #[cold]
     pub(super) fn write_pending(&mut self) {
-        const PROTECTED: u64 = 1;
         if self.pending.is_nmi() {
             // Its handler ends with an IRET, and then the next one can come.
             Self::set_blocking(NMI_BLOCKED, false);
             self.set_primary(Primary::NMI_WINDOW_EXITING, true);
         }
         let mut event = self.pending;
-        if event.error_code().is_some() && read(guest::CR0) & PROTECTED == 0 {
+        if event.error_code().is_some() && read(guest::CR0) & cr0::PE == 0 {
             event = event.without_error_code();
         }
         write(control::ENTRY_EXCEPTION_ERROR_CODE, event.code());

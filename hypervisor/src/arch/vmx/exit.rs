@@ -1,12 +1,14 @@
 //! Why the guest stopped, from the control structure; and completing the instruction that did it.
 
+use hv_abi::control::{efer, rflags};
+
 use crate::arch::per_cpu;
 use crate::arch::vmx::event::{NMI_BLOCKED, SHADOW};
 use crate::arch::vmx::processor::VmxProcessor;
 use crate::arch::vmx::vmcs::{read, write};
 use crate::arch::vmx::world_switch::{self, Outcome};
 use crate::backend::{Event, Exit};
-use extension::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, PendingEvent, SINGLE_STEP, TF};
+use extension::event::{DEBUG, GENERAL_DETECT, MACHINE_CHECK, PendingEvent, SINGLE_STEP};
 use extension::vmx::controls::Primary;
 use extension::vmx::field::{control, exit, guest};
 use extension::vmx::qualification::{
@@ -138,7 +140,7 @@ impl VmxProcessor {
         let causes = read(exit::QUALIFICATION);
         self.live.change(|live| live.dr6 = live.dr6 & !0xF | causes & 0xE00F);
         write(guest::DR7, read(guest::DR7) & !GENERAL_DETECT);
-        if read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 && read(guest::RFLAGS) & TF != 0 {
+        if read(guest::INTERRUPTIBILITY_STATE) & SHADOW != 0 && read(guest::RFLAGS) & rflags::TF != 0 {
             // An entry into a shadow with TF set insists on a step's exception that is pending (SDM vol. 3C,
             // 28.3.1.5); the exit counted it as taken.
             write(guest::PENDING_DEBUG_EXCEPTIONS, SINGLE_STEP);
@@ -162,7 +164,7 @@ impl VmxProcessor {
     #[inline]
     pub fn advance(&mut self) {
         self.skip_instruction();
-        if read(guest::RFLAGS) & TF != 0 && !self.pending.is_valid() {
+        if read(guest::RFLAGS) & rflags::TF != 0 && !self.pending.is_valid() {
             self.live.change(|live| live.dr6 |= SINGLE_STEP);
             self.inject(Event::Exception { vector: DEBUG, error_code: None });
         }
@@ -184,8 +186,7 @@ impl VmxProcessor {
 
     /// EFER.LMA and CS.L.
     pub(super) fn in_64_bit_mode() -> bool {
-        const LMA: u64 = 1 << 10;
         const LONG: u32 = 1 << 13;
-        read(guest::IA32_EFER) & LMA != 0 && read(guest::CS.access_rights) & LONG != 0
+        read(guest::IA32_EFER) & efer::LMA != 0 && read(guest::CS.access_rights) & LONG != 0
     }
 }

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "enters the guest")]
 
 use hv_abi::SpaPage;
+use hv_abi::control::rflags;
 use hv_abi::registers::{HvPendingInterruption, HvRegisterName, HvRegisterValue};
 
 use crate::arch::live::Live;
@@ -216,8 +217,7 @@ impl VmxProcessor {
     }
     #[inline]
     pub fn interruptible(&self) -> bool {
-        const IF: u64 = 1 << 9;
-        read(guest::RFLAGS) & IF != 0 && self.takes_events()
+        read(guest::RFLAGS) & rflags::IF != 0 && self.takes_events()
     }
     pub fn nmi_deliverable(&self) -> bool {
         !Self::is_in_nmi_handler() && self.takes_events()

@@ -23,7 +23,7 @@ fn xsetbv_is_checked() {
     (vp.backend.gprs.rcx, vp.backend.gprs.rax, vp.backend.gprs.rdx) = (0, 7, 0);
     partition.exit(&mut vp, Exit::Xsetbv);
     assert_eq!(vp.backend.enter(), Some(Event::UNDEFINED_INSTRUCTION), "CR4.OSXSAVE is off");
-    vp.backend.registers.insert(HvRegisterName::Cr4.0, HvRegisterValue::from_u64(CR4_OSXSAVE));
+    vp.backend.registers.insert(HvRegisterName::Cr4.0, HvRegisterValue::from_u64(cr4::OSXSAVE));
     partition.exit(&mut vp, Exit::Xsetbv);
     assert_eq!(vp.backend.enter(), None);
     for (rcx, rax, cpl) in [(1, 7, 0), (0, 6, 0), (0, 7, 3)] {

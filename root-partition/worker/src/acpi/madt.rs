@@ -4,10 +4,9 @@ use super::{OEM_ID, OEM_REVISION, OEM_TABLE_ID};
 use crate::device::ioapic;
 use acpi_tables::madt::{EnabledStatus, IoApic, LocalInterruptController, MADT, ProcessorLocalApic};
 use acpi_tables::{Aml, AmlSink};
+use hv_abi::control::LOCAL_APIC;
 use zerocopy::{Immutable, IntoBytes};
 
-/// Where a local APIC would be in xAPIC mode.
-const LOCAL_APIC: u32 = 0xFEE0_0000;
 const PROCESSOR_LOCAL_X2APIC: u8 = 9;
 
 /// Processor Local x2APIC Structure (5.2.12.12): for APIC ids that do not fit a byte.
@@ -33,7 +32,7 @@ impl Aml for LocalX2Apic {
 /// The table for APIC ids 0 to `vps - 1`; a processor's UID is its APIC id.
 pub fn madt(vps: u32) -> MADT {
     let mut madt =
-        MADT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION, LocalInterruptController::Address(LOCAL_APIC));
+        MADT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION, LocalInterruptController::Address(LOCAL_APIC as u32));
     for id in 0..vps {
         match u8::try_from(id) {
             Ok(id) if id < u8::MAX => {

@@ -3,26 +3,16 @@
 use super::{LoadError, layout};
 use crate::memory::{GuestMemory, gpa};
 use alloc::vec::Vec;
+use hv_abi::control::{LOCAL_APIC, cr0, cr4, efer};
 use hv_abi::registers::{
     HvRegisterName as Name, HvRegisterValue, HvSegmentAttributes, HvSegmentRegister, HvTableRegister,
 };
 use syscall::VmRegister;
 
-/// CR0: protection on; extension type; numeric error; paging.
-const CR0_PE: u64 = 1;
-const CR0_ET: u64 = 1 << 4;
-const CR0_NE: u64 = 1 << 5;
-const CR0_PG: u64 = 1 << 31;
-/// CR4: physical-address extensions.
-const CR4_PAE: u64 = 1 << 5;
-/// EFER: long mode enabled and active.
-const EFER_LME: u64 = 1 << 8;
-const EFER_LMA: u64 = 1 << 10;
 /// RFLAGS: the bit that is always set.
 const RFLAGS_ONE: u64 = 1 << 1;
 
-/// `IA32_APIC_BASE`: address, enabled, x2APIC mode, first processor.
-const APIC_ADDRESS: u64 = 0xFEE0_0000;
+/// `IA32_APIC_BASE`: enabled, x2APIC mode, first processor.
 const APIC_ENABLED: u64 = 1 << 11;
 const APIC_EXTD: u64 = 1 << 10;
 const APIC_BSP: u64 = 1 << 8;
@@ -65,7 +55,7 @@ impl VpState {
     #[must_use]
     pub fn application_processor() -> Self {
         let mut state = Self::default();
-        state.set(Name::ApicBase, APIC_ADDRESS | APIC_ENABLED | APIC_EXTD);
+        state.set(Name::ApicBase, LOCAL_APIC | APIC_ENABLED | APIC_EXTD);
         state
     }
 
@@ -101,7 +91,7 @@ impl VpState {
         state.push(Name::Idtr, HvRegisterValue::from_table(HvTableRegister::default()));
         state.set(Name::Rip, entry);
         state.set(Name::Rflags, RFLAGS_ONE);
-        state.set(Name::ApicBase, APIC_ADDRESS | APIC_ENABLED | APIC_EXTD | APIC_BSP);
+        state.set(Name::ApicBase, LOCAL_APIC | APIC_ENABLED | APIC_EXTD | APIC_BSP);
         state
     }
 }
@@ -129,10 +119,10 @@ pub fn long_mode<M: GuestMemory>(memory: &mut M, entry: u64) -> Result<VpState, 
         write_words(memory, directory, &entries)?;
     }
     let mut state = VpState::first_processor(entry, attributes(0xB).with_long(true).with_granularity(true));
-    state.set(Name::Cr0, CR0_PG | CR0_NE | CR0_ET | CR0_PE);
+    state.set(Name::Cr0, cr0::PG | cr0::NE | cr0::ET | cr0::PE);
     state.set(Name::Cr3, tables);
-    state.set(Name::Cr4, CR4_PAE);
-    state.set(Name::Efer, EFER_LMA | EFER_LME);
+    state.set(Name::Cr4, cr4::PAE);
+    state.set(Name::Efer, efer::LMA | efer::LME);
     state.set(Name::Rsi, layout::BOOT_INFO.get());
     Ok(state)
 }
@@ -142,7 +132,7 @@ pub fn protected_mode<M: GuestMemory>(memory: &mut M, entry: u64) -> Result<VpSt
     write_words(memory, layout::GDT.get(), &GDT_32)?;
     let mut state =
         VpState::first_processor(entry, attributes(0xB).with_default(true).with_granularity(true));
-    state.set(Name::Cr0, CR0_ET | CR0_PE);
+    state.set(Name::Cr0, cr0::ET | cr0::PE);
     state.set(Name::Cr3, 0);
     state.set(Name::Cr4, 0);
     state.set(Name::Efer, 0);

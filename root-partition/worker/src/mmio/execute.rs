@@ -7,15 +7,12 @@ use super::operation::{Address, BitChange, Kind, Operation, Source};
 use crate::paging::{Access, Mode, PageFault};
 use crate::registers::{Gpr, is_user, linear, mask, read, write};
 use hv_abi::Gpa;
+use hv_abi::control::rflags;
 use hv_abi::register_page::{HvX64RegisterPage, gp, segment};
 
 /// How many elements of a repeated instruction are done before interrupts get a chance.
 const ELEMENTS_MAX: u64 = 1024;
 const PAGE: u64 = 4096;
-/// RFLAGS: string instructions go down.
-const DF: u64 = 1 << 10;
-/// RFLAGS: an exception behind each instruction, and behind each element of one that is repeated.
-const TF: u64 = 1 << 8;
 
 /// Memory and devices.
 pub trait Bus {
@@ -263,7 +260,7 @@ fn string<B: Bus>(
 
 /// How many elements are done at a time.
 pub fn elements(page: &HvX64RegisterPage) -> u64 {
-    if page.rflags & TF != 0 { 1 } else { ELEMENTS_MAX }
+    if page.rflags & rflags::TF != 0 { 1 } else { ELEMENTS_MAX }
 }
 
 /// Where `[rSI]` is.
@@ -312,7 +309,7 @@ fn step(
     repeat: bool,
 ) {
     let (size, mask) = (u64::from(operation.size), operation.address.mask);
-    let delta = if page.rflags & DF != 0 { size.wrapping_neg() } else { size };
+    let delta = if page.rflags & rflags::DF != 0 { size.wrapping_neg() } else { size };
     let width = mask.count_ones() / 8;
     let mut add = |number: usize, delta: u64| {
         let gpr = Gpr { number: number as u8, size: width as u8, high: false };

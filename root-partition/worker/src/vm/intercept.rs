@@ -8,6 +8,7 @@ use crate::mmio::{Code, Outcome};
 use crate::paging::PageFault;
 use crate::registers::{CodeSize, Gpr, advance, write};
 use crate::string_io;
+use hv_abi::control::rflags;
 use hv_abi::message::{
     ApicEoiMessage, HvMessageType, InterceptAccess, InterceptMessageHeader, IoPortInterceptMessage,
     MemoryInterceptMessage,
@@ -22,8 +23,6 @@ use zerocopy::FromBytes;
 const DEBUG: u16 = 1;
 const INVALID_OPCODE: u16 = 6;
 const PAGE_FAULT: u16 = 14;
-/// RFLAGS: an exception behind each instruction.
-const TF: u64 = 1 << 8;
 /// DR6 as after reset, and that the exception came from TF. What a handler left there is lost.
 const SINGLE_STEP: u64 = 0xFFFF_0FF0 | 1 << 14;
 
@@ -137,7 +136,7 @@ impl<M: Machine> Worker<M> {
     /// An instruction, or an element of one that is repeated, has been carried out.
     fn step(&mut self, vp: u32) {
         let Some(pages) = self.vps.get_mut(vp as usize) else { return };
-        if pages.registers().rflags & TF != 0 {
+        if pages.registers().rflags & rflags::TF != 0 {
             self.inject(vp, DEBUG, None, &[register(HvRegisterName::Dr6, SINGLE_STEP)]);
         }
     }

@@ -1,10 +1,10 @@
 //! CPUID: leaves that answer the same each time, the hypervisor's own, and bits that follow registers.
 
+use hv_abi::control;
+
 use super::event::yes;
 use super::probe;
 use super::processor::{cpuid, cr4, set_cr4};
-
-const CR4_OSXSAVE: u64 = 1 << 18;
 
 /// Asks.
 pub fn run() {
@@ -38,9 +38,9 @@ fn bit(number: u32) -> u32 {
 
 fn follows_osxsave() -> [u32; 3] {
     let (before, kept) = (bit(27), cr4());
-    set_cr4(kept | CR4_OSXSAVE);
+    set_cr4(kept | control::cr4::OSXSAVE);
     let on = bit(27);
-    set_cr4(kept & !CR4_OSXSAVE);
+    set_cr4(kept & !control::cr4::OSXSAVE);
     let off = bit(27);
     set_cr4(kept);
     [before, on, off]
