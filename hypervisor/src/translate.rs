@@ -37,7 +37,7 @@ pub fn translate<M: Machine>(
     };
     let mut word =
         |gpa: Gpa| memory.with_page(machine, gpa.page(), false, |page| page.read(gpa.offset() / 8));
-    let (page, rights) = match walk(&mut word, &controls, address) {
+    let (page, rights) = match walk::<dyn FnMut(Gpa) -> _>(&mut word, &controls, address) {
         Walk::Found { gpa, rights } => (gpa.page(), rights),
         Walk::NotPresent => return Ok(failed(TranslateResult::PAGE_NOT_PRESENT)),
         Walk::NoTable => return Ok(failed(TranslateResult::GPA_UNMAPPED)),

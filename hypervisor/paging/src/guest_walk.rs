@@ -6,14 +6,7 @@
 //!    processor's business.
 
 use hv_abi::Gpa;
-
-const CR0_WP: u64 = 1 << 16;
-const CR0_PG: u64 = 1 << 31;
-const CR4_PSE: u64 = 1 << 4;
-const CR4_PAE: u64 = 1 << 5;
-const CR4_LA57: u64 = 1 << 12;
-const EFER_LMA: u64 = 1 << 10;
-const EFER_NXE: u64 = 1 << 11;
+use hv_abi::control::{cr0, cr4, efer};
 
 const PRESENT: u64 = 1 << 0;
 const LARGE: u64 = 1 << 7;
@@ -86,18 +79,9 @@ impl Walk {
 }
 
 impl Rights {
-    /// Everything: there are no tables.
-    const ALL: Self = Self::WRITABLE.union(Self::USER);
-
-    /// What `entry`, under tables that allow this, leaves of it.
-    const fn under(self, entry: u64, no_execute: bool) -> Self {
-        let entry = Self::from_bits_truncate(entry);
-        let forbids = if no_execute { self.union(entry) } else { self };
-        self.intersection(entry).union(forbids.intersection(Self::NO_EXECUTE))
-    }
     /// Whether they allow `access` with this CR0.
-    pub const fn allow(self, access: Access, cr0: u64) -> bool {
-        let protected = access.user || cr0 & CR0_WP != 0;
+    pub const fn allow(self, access: Access, control: u64) -> bool {
+        let protected = access.user || control & cr0::WP != 0;
         (!access.user || self.contains(Self::USER))
             && (!access.write || !protected || self.contains(Self::WRITABLE))
             && (!access.execute || !self.contains(Self::NO_EXECUTE))
@@ -119,11 +103,11 @@ struct Mode {
 
 impl Mode {
     const fn new(controls: &Controls) -> Self {
-        let no_execute = controls.efer & EFER_NXE != 0;
-        if controls.efer & EFER_LMA != 0 {
-            let levels = if controls.cr4 & CR4_LA57 != 0 { 5 } else { 4 };
+        let no_execute = controls.efer & efer::NXE != 0;
+        if controls.efer & efer::LMA != 0 {
+            let levels = if controls.cr4 & cr4::LA57 != 0 { 5 } else { 4 };
             Self { levels, index_bits: 9, entry_bytes: 8, no_execute }
-        } else if controls.cr4 & CR4_PAE != 0 {
+        } else if controls.cr4 & cr4::PAE != 0 {
             Self { levels: 3, index_bits: 9, entry_bytes: 8, no_execute }
         } else {
             Self { levels: 2, index_bits: 10, entry_bytes: 4, no_execute: false }
@@ -131,19 +115,25 @@ impl Mode {
     }
 }
 
-/// Where `linear` is; `word` reads the aligned 8 bytes in which a guest physical address is, if it is memory's.
-///
-/// One copy for all callers of a program: it is long, and the words cost more than the calls.
-pub fn walk(word: &mut dyn FnMut(Gpa) -> Option<u64>, controls: &Controls, linear: u64) -> Walk {
-    let found = |gpa, rights| Gpa::new(gpa).map_or(Walk::NoTable, |gpa| Walk::Found { gpa, rights });
-    if controls.cr0 & CR0_PG == 0 {
-        return found(linear & 0xFFFF_FFFF, Rights::ALL);
+/// Where `linear` is; `word` reads the 8 bytes at an aligned guest physical address, if it is memory's. (For one copy of it,
+/// of several callers, `word` may be a `dyn FnMut`.)
+pub fn walk<F>(word: &mut F, controls: &Controls, linear: u64) -> Walk
+where
+    F: FnMut(Gpa) -> Option<u64> + ?Sized,
+{
+    let found = |gpa, bits| {
+        let rights = Rights::from_bits_truncate(bits);
+        Gpa::new(gpa).map_or(Walk::NoTable, |gpa| Walk::Found { gpa, rights })
+    };
+    const ALLOW: u64 = Rights::WRITABLE.union(Rights::USER).bits();
+    if controls.cr0 & cr0::PG == 0 {
+        return found(linear & 0xFFFF_FFFF, ALLOW);
     }
     let mode = Mode::new(controls);
     // The root of PAE's three levels is 32-byte aligned and holds four entries, without rights.
     let pae = mode.levels == 3;
     let mut table = controls.cr3 & if pae { 0xFFFF_FFE0 } else { ADDRESS };
-    let mut rights = Rights::ALL;
+    let (mut all, mut any) = (ALLOW, 0);
     let mut level = mode.levels;
     loop {
         level = level.saturating_sub(1);
@@ -156,10 +146,11 @@ pub fn walk(word: &mut dyn FnMut(Gpa) -> Option<u64>, controls: &Controls, linea
             return Walk::NotPresent;
         }
         if !(pae && level == 2) {
-            rights = rights.under(entry, mode.no_execute);
+            all &= entry;
+            any |= entry;
         }
         let may_be_large = match mode.levels {
-            2 => level == 1 && controls.cr4 & CR4_PSE != 0,
+            2 => level == 1 && controls.cr4 & cr4::PSE != 0,
             3 => level == 1,
             _ => level == 1 || level == 2,
         };
@@ -172,13 +163,18 @@ pub fn walk(word: &mut dyn FnMut(Gpa) -> Option<u64>, controls: &Controls, linea
                 2 => entry & ADDRESS_32,
                 _ => entry & ADDRESS & !within,
             };
-            return found(base | linear & within, rights);
+            let no_execute = if mode.no_execute { any & Rights::NO_EXECUTE.bits() } else { 0 };
+            return found(base | linear & within, all | no_execute);
         }
         table = entry & ADDRESS;
     }
 }
 
-fn read_entry(word: &mut dyn FnMut(Gpa) -> Option<u64>, at: u64, bytes: u64) -> Option<u64> {
+#[inline]
+fn read_entry<F>(word: &mut F, at: u64, bytes: u64) -> Option<u64>
+where
+    F: FnMut(Gpa) -> Option<u64> + ?Sized,
+{
     let word = word(Gpa::new(at & !7)?)?;
     Some(match bytes {
         4 if at & 4 != 0 => word >> 32,
@@ -195,10 +191,10 @@ mod tests {
     use std::collections::BTreeMap;
     use std::vec::Vec;
 
-    const PAGING: u64 = CR0_PG | CR0_WP;
-    const LONG: Controls = Controls { cr0: PAGING, cr3: 0x1000, cr4: CR4_PAE, efer: EFER_LMA | EFER_NXE };
-    const PAE: Controls = Controls { cr3: 0x1020, efer: EFER_NXE, ..LONG };
-    const TWO_LEVELS: Controls = Controls { cr4: CR4_PSE, ..PAE };
+    const PAGING: u64 = cr0::PG | cr0::WP;
+    const LONG: Controls = Controls { cr0: PAGING, cr3: 0x1000, cr4: cr4::PAE, efer: efer::LMA | efer::NXE };
+    const PAE: Controls = Controls { cr3: 0x1020, efer: efer::NXE, ..LONG };
+    const TWO_LEVELS: Controls = Controls { cr4: cr4::PSE, ..PAE };
     const WRITE: Access = Access { write: true, user: false, execute: false };
     const USER: Access = Access { user: true, write: false, execute: false };
     const EXECUTE: Access = Access { execute: true, user: false, write: false };
@@ -247,7 +243,7 @@ mod tests {
     #[test]
     fn five_levels_are_one_more() {
         let memory = Memory::new(&[(0x1008, 0x2003), (0x2000, 0x3003), (0x3000, 0xC000_0083)]);
-        let five = Controls { cr4: LONG.cr4 | CR4_LA57, ..LONG };
+        let five = Controls { cr4: LONG.cr4 | cr4::LA57, ..LONG };
         assert_eq!(memory.at(five, 1 << 48 | 0x123), Some(0xC000_0123));
         assert_eq!(memory.walk(five, 0x123), Walk::NotPresent);
     }
@@ -267,9 +263,9 @@ mod tests {
         assert_eq!(allowed(LONG, 0), [true, false, true, false, true], "read-only");
         assert_eq!(allowed(LONG, 0x1000), [true, true, false, false, true], "the supervisor's");
         assert_eq!(allowed(LONG, 0x20_0000), [true, true, true, true, false], "no execute");
-        let unprotected = Controls { cr0: CR0_PG, ..LONG };
+        let unprotected = Controls { cr0: cr0::PG, ..LONG };
         assert_eq!(allowed(unprotected, 0), [true, true, true, false, true]);
-        let without_nx = Controls { efer: EFER_LMA, ..LONG };
+        let without_nx = Controls { efer: efer::LMA, ..LONG };
         assert!(memory.allows(without_nx, 0x20_0000, EXECUTE));
     }
 

@@ -55,7 +55,7 @@ impl SvmProcessor {
             let value = match shown {
                 Some((at, value)) if at == aligned => value,
                 _ => {
-                    let gpa = walk(&mut word, &controls, aligned).gpa();
+                    let gpa = walk::<dyn FnMut(Gpa) -> _>(&mut word, &controls, aligned).gpa();
                     let Some(value) = gpa.and_then(&mut word) else { break };
                     shown = Some((aligned, value));
                     value
