@@ -1,7 +1,10 @@
 //! Requests that the disks have done, on their way back to the controller.
 
 use alloc::boxed::Box;
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 /// What became of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -154,7 +157,10 @@ impl Taken {
 mod tests {
     use super::*;
     use std::collections::BTreeSet;
+    #[cfg(not(loom))]
     use std::thread;
+    #[cfg(loom)]
+    use std::vec::Vec;
 
     fn drain(completions: &Completions) -> BTreeSet<u32> {
         let mut taken = completions.take();
@@ -186,6 +192,37 @@ mod tests {
         assert!(completions.is_empty());
     }
 
+    /// Two disks are done while the controller looks: it gets both outcomes, once each, and was called for what it had not seen.
+    #[cfg(loom)]
+    #[test]
+    fn loom_what_is_done_is_taken_once() {
+        use loom::sync::Arc;
+        loom::model(|| {
+            let completions = Arc::new(Completions::new(2));
+            (0..2).for_each(|tag| completions.start(tag));
+            let outcome = |tag| if tag == 0 { Outcome::BadMemory } else { Outcome::Unsupported };
+            let disks: Vec<_> = (0..2)
+                .map(|tag| {
+                    let completions = Arc::clone(&completions);
+                    loom::thread::spawn(move || completions.complete(tag, outcome(tag)))
+                })
+                .collect();
+            let mut seen = Vec::new();
+            let run = |seen: &mut Vec<_>| {
+                let mut taken = completions.take();
+                seen.extend(core::iter::from_fn(|| taken.next(&completions)));
+            };
+            run(&mut seen);
+            let calls = disks.into_iter().map(|disk| disk.join().unwrap());
+            if calls.filter(|&call| call).count() != 0 {
+                run(&mut seen);
+            }
+            seen.sort_by_key(|&(tag, _)| tag);
+            assert_eq!(seen, [(0, outcome(0)), (1, outcome(1))]);
+        });
+    }
+
+    #[cfg(not(loom))]
     #[test]
     fn what_is_completed_wakes_a_run_or_is_found_by_one() {
         let completions = Completions::new(512);

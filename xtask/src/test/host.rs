@@ -14,7 +14,7 @@ use crate::step;
 /// Packages that are built for the bare machine only.
 const BARE_ONLY: [&str; 3] = ["boot-bios", "boot-uefi", "test-guest"];
 /// Packages with loom tests.
-const LOOM: [&str; 3] = ["hypervisor", "root-kernel", "vmbus"];
+const LOOM: [&str; 4] = ["hypervisor", "root-kernel", "vmbus", "vsp"];
 /// What the tests of xtask itself, and the fuzzer, need.
 const NEEDS: &[Need] = &[host::need("c++", "g++")];
 

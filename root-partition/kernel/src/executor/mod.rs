@@ -23,6 +23,7 @@ mod spread;
 mod task;
 #[cfg(not(test))]
 mod times;
+pub mod vp_state;
 pub mod wakers;
 
 #[cfg(not(test))]

@@ -2,45 +2,23 @@
 
 use crate::arch::processor::number;
 use crate::executor::share::{Account, Group};
+pub use crate::executor::vp_state::State;
+use crate::executor::vp_state::VpState;
 use crate::hypervisor::{Turn, call, synic};
 use crate::{arch, executor, time};
 use alloc::sync::Arc;
-use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::task::{Context, Waker};
 use hv_abi::HvStatus;
 use hv_abi::stats::VpStats;
 use hv_abi::vp::{DispatchEvent, DispatchState};
 use spin::Mutex;
 
-/// What a VP is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(u8)]
-pub enum State {
-    /// Not started yet.
-    Stopped,
-    /// It can be dispatched.
-    Ready,
-    /// Halted, until its timer or an interrupt.
-    Blocked,
-    /// Its intercept waits for the worker's answer.
-    Intercepted,
-    /// It runs in the worker's poll.
-    Inline,
-    /// It never runs again.
-    Dead,
-}
-
 /// A virtual processor.
-///
-/// Its state says whose it is: `Ready` (and on its way to `Blocked`) its task's, `Inline` its worker's. Who has it runs it and
-/// is the only one who changes the state, but for two things that anybody may do at any time: [`Vp::kill`] and [`Vp::unblock`].
 pub struct Vp {
     /// What names it to the hypervisor.
     target: u64,
-    state: AtomicU8,
-    /// Something came that ends a halt. Whoever brings it sets this, then looks whether the state is `Blocked`; who has the VP
-    /// sets `Blocked`, then looks at this.
-    nudged: AtomicBool,
+    state: VpState,
     /// Its worker is wanted, and is to let go of it. Best effort: a turn of the worker's ends with the slice anyway.
     recalled: AtomicBool,
     /// When its next timer is due; `u64::MAX`: never. Of who has it.
@@ -70,8 +48,7 @@ impl Vp {
     pub fn new(target: u64, pages: VpPages, group: Arc<Group>) -> Self {
         Self {
             target,
-            state: AtomicU8::new(State::Stopped as u8),
-            nudged: AtomicBool::new(false),
+            state: VpState::new(),
             recalled: AtomicBool::new(false),
             next_timer: AtomicU64::new(u64::MAX),
             account: Arc::new(Account::of(group, number())),
@@ -89,25 +66,18 @@ impl Vp {
     /// What it is doing.
     #[inline]
     pub fn state(&self) -> State {
-        match self.state.load(Ordering::Acquire) {
-            0 => State::Stopped,
-            1 => State::Ready,
-            2 => State::Blocked,
-            3 => State::Intercepted,
-            4 => State::Inline,
-            _ => State::Dead,
-        }
+        self.state.get()
     }
 
     /// From `from` to `to`; `false`: it was not `from`.
     #[inline]
     pub fn change(&self, from: State, to: State) -> bool {
-        self.state.compare_exchange(from as u8, to as u8, Ordering::SeqCst, Ordering::Relaxed).is_ok()
+        self.state.change(from, to)
     }
 
     /// It never runs again, once a turn that it has is over; [`executor::dismiss`] ends that.
     pub fn kill(&self) {
-        self.state.store(State::Dead as u8, Ordering::SeqCst);
+        self.state.kill();
         self.account.close();
         self.wake_task();
     }
@@ -122,8 +92,8 @@ impl Vp {
     /// It halted, and whoever has it (`from`) lets go of it, unless something came meanwhile that ends the halt: then it is
     /// ready.
     pub fn block(&self, from: State) {
-        if self.change(from, State::Blocked) && self.nudged.load(Ordering::SeqCst) {
-            self.end_halt();
+        if !self.state.block(from) {
+            self.count_wake_up();
         }
     }
 
@@ -142,19 +112,21 @@ impl Vp {
 
     /// Something may have happened that ends a halt.
     pub fn unblock(&self) {
-        self.nudged.store(true, Ordering::SeqCst);
-        if self.end_halt() {
+        if self.state.nudge() {
+            self.count_wake_up();
             self.wake_task();
         }
     }
 
-    /// It is not halted any more; `false`: it was not.
-    pub fn end_halt(&self) -> bool {
-        let halted = self.change(State::Blocked, State::Ready);
-        if halted {
-            self.wake_ups.fetch_add(1, Ordering::Relaxed);
+    /// It is not halted any more, as its timer is due.
+    pub fn end_halt(&self) {
+        if self.state.end_halt() {
+            self.count_wake_up();
         }
-        halted
+    }
+
+    fn count_wake_up(&self) {
+        self.wake_ups.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How often something ended a halt of it.
@@ -198,7 +170,7 @@ impl Vp {
             let slice_end = since + self.account.slice_left().min(self.account.group().longest());
             time::arm(slice_end.min(self.next_timer()));
             // What came before is in the VP already.
-            self.nudged.store(false, Ordering::Relaxed);
+            self.state.forget_nudges();
             let (status, output) = call::dispatch(self.target, slice_end);
             let now = time::now();
             let slice_over = self.account.charge_vp(now, now.saturating_sub(since));

@@ -1,8 +1,11 @@
 //! Wakes one task, from wherever something happened.
 
 use core::future::poll_fn;
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::{Poll, Waker};
+#[cfg(loom)]
+use loom::sync::atomic::{AtomicBool, Ordering};
 use spin::Mutex;
 
 /// A flag that a task waits for. Raised twice before it looks, it is seen once.
@@ -57,6 +60,27 @@ mod tests {
     use super::Notify;
     use std::pin::pin;
     use std::task::{Context, Waker};
+
+    /// Raised while its task begins to wait: the task sees it or is woken.
+    #[cfg(loom)]
+    #[test]
+    fn loom_no_waiting_task_is_forgotten() {
+        use crate::wake_count::WakeCount;
+        use loom::sync::Arc;
+        loom::model(|| {
+            let notify = Arc::new(Notify::default());
+            let raiser = {
+                let notify = Arc::clone(&notify);
+                loom::thread::spawn(move || notify.raise())
+            };
+            let wakes = std::sync::Arc::new(WakeCount::default());
+            let waker = Waker::from(std::sync::Arc::clone(&wakes));
+            let waits = pin!(notify.wait()).poll(&mut Context::from_waker(&waker)).is_pending();
+            raiser.join().unwrap();
+            assert_eq!(waits, notify.is_raised(), "what was not seen is still to be");
+            assert!(!waits || wakes.get() != 0);
+        });
+    }
 
     #[test]
     fn it_is_seen_once_however_often_it_was_raised() {
