@@ -92,6 +92,7 @@ macro_rules! whole_machine {
                 }
                 shares {
                     shares_are_what_they_were_set_to,
+                    who_may_run_where_is_fair_on_four_processors,
                 }
                 stale {
                     a_page_that_is_taken_away_is_reached_by_nobody,

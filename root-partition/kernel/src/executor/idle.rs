@@ -134,6 +134,14 @@ impl<const WORDS: usize> IdleSet<WORDS> {
         self.0.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }
 
+    /// Those that seem to be.
+    #[must_use]
+    pub fn all(&self) -> ProcessorSet {
+        let mut words = [0; ProcessorSet::WORDS];
+        words.iter_mut().zip(&self.0).for_each(|(all, word)| *all = word.load(Ordering::Relaxed));
+        ProcessorSet::from_words(words)
+    }
+
     fn place(&self, number: u32) -> Option<(&AtomicU64, u64)> {
         Some((self.0.get(number as usize / 64)?, 1 << (number % 64)))
     }

@@ -64,7 +64,7 @@ fn hand_over(local: &Local, to: u32, account: Arc<Account>, task: Runnable<Kind>
 }
 
 /// Once a slice at least: takes somebody who waits for another processor and is further behind than those that wait here; and
-/// has these catch up with those that wait elsewhere and could come.
+/// has these catch up with those that wait elsewhere and could come. Or sends one away to an idle processor.
 #[inline]
 pub(super) fn balance(local: &Local) {
     if count() > 1 && local.shown.first() != u64::MAX {
@@ -74,13 +74,35 @@ pub(super) fn balance(local: &Local) {
 
 fn balance_with_others(local: &Local) {
     let me = number();
-    let shown = LOCAL.all().map(|(processor, other)| (processor, &other.shown));
+    // Whose slice is over on a processor of its own waits for a moment too, and goes on there.
+    let others = LOCAL.all().filter(|(_, other)| other.sign.offers());
+    let shown = others.map(|(processor, other)| (processor, &other.shown));
     let mut balance = local.balance.lock();
     let Some(seen) = balance.look((me, &local.shown), shown, time::now()) else { return };
     if seen.level != u64::MAX {
         local.change(|ready| ready.sharing.catch_up(seen.level));
     }
     balance.act(&seen, |other| take(local, LOCAL.of(other), Some(local.shown.first())));
+    if IDLE.any() {
+        make_room(local, seen.nearest);
+    }
+}
+
+/// Sends whoever is next here to an idle processor, if somebody waits who could run here: an idle processor takes whom it can
+/// by itself, so it is one who may not run there.
+#[cold]
+fn make_room(local: &Local, nearest: Option<u32>) {
+    let could = local.ready.lock().sharing.could_leave_for(IDLE.all(), nearest.is_some());
+    let Some(to) = IDLE.take(could) else { return };
+    if let Some((account, task)) = local.change(|ready| ready.sharing.steal(to, time::now(), None)) {
+        hand_over(LOCAL.of(to), to, account, task);
+        poke(to);
+    }
+    if let Some(nearest) = nearest
+        && local.shown.first() == u64::MAX
+    {
+        take(local, LOCAL.of(nearest), None);
+    }
 }
 
 /// Takes somebody who waits for another processor; whether there was one.

@@ -103,6 +103,8 @@ impl Default for Balance {
 pub struct Seen {
     /// How far those are that wait elsewhere and could come; see [`Queue::catch_up`].
     pub level: u64,
+    /// Where somebody waits who could come here.
+    pub nearest: Option<u32>,
     /// Where somebody waits who is further behind, furthest first.
     others: ArrayVec<Other, TRIES>,
 }
@@ -134,9 +136,13 @@ impl Balance {
             return None;
         }
         self.looked = time;
-        let mut seen = Seen { level: u64::MAX, others: ArrayVec::new() };
+        let mut seen = Seen { level: u64::MAX, nearest: None, others: ArrayVec::new() };
+        let mut nearest = u64::MAX;
         let (first, is_due) = (mine.first(), mine.reserved_from() <= time);
         for (number, other) in others.filter(|&(number, other)| number != me && other.allows(me)) {
+            if other.first() < nearest {
+                (nearest, seen.nearest) = (other.first(), Some(number));
+            }
             seen.level = seen.level.min(other.level.load(Ordering::Relaxed));
             let offered_at = match other.offered_at.load(Ordering::Relaxed) {
                 _ if !is_due && other.reserved_from() <= time => 0,

@@ -48,6 +48,10 @@ struct Processor {
     runs: Option<usize>,
     balance: Balance,
     idle: u64,
+    /// Somebody waits while another runs.
+    offers: bool,
+    /// It has looked for somebody, and there was nobody.
+    is_idle: bool,
     /// What the one that runs is still to be charged for.
     ran: u64,
 }
@@ -80,6 +84,8 @@ impl Machine {
             runs: None,
             balance: Balance::new(),
             idle: 0,
+            offers: false,
+            is_idle: false,
             ran: 0,
         }));
         for (vm, spec) in specs.iter().enumerate() {
@@ -163,6 +169,8 @@ impl Machine {
         {
             processor.runs = None;
             self.push(index, false);
+        } else {
+            processor.offers = !processor.queue.is_empty();
         }
     }
 
@@ -185,6 +193,8 @@ impl Machine {
         let processor = &mut self.processors[number];
         let next = processor.queue.pop(|| now);
         processor.shown.show(&processor.queue);
+        processor.is_idle = next.is_none();
+        processor.offers = !processor.queue.is_empty();
         let Some(index) = next else {
             processor.idle += TICK;
             return;
@@ -202,27 +212,52 @@ impl Machine {
     /// As the kernel's: what there is to see, and what is to be done then.
     fn balance(&mut self, number: usize) -> Option<(Arc<Account>, usize)> {
         let mut balance = std::mem::take(&mut self.processors[number].balance);
-        let mine = (number as u32, &self.processors[number].shown);
-        let shown = (0..).zip(self.processors.iter().map(|other| &other.shown));
-        let mut stolen = None;
-        if let Some(seen) = balance.look(mine, shown, self.now) {
-            let processor = &mut self.processors[number];
-            processor.queue.catch_up(seen.level);
-            processor.shown.show(&processor.queue);
-            balance.act(&seen, |other| {
-                let before = self.processors[number].shown.first();
-                stolen = self.steal(other as usize, number, Some(before));
-                stolen.is_some()
-            });
-        }
+        let stolen = self.balance_now(number, &mut balance);
         self.processors[number].balance = balance;
         stolen
+    }
+
+    fn balance_now(&mut self, me: usize, balance: &mut Balance) -> Option<(Arc<Account>, usize)> {
+        let mine = (me as u32, &self.processors[me].shown);
+        let others = (0..).zip(&self.processors).filter(|(_, other)| other.offers);
+        let shown = others.map(|(number, other)| (number, &other.shown));
+        let seen = balance.look(mine, shown, self.now)?;
+        let processor = &mut self.processors[me];
+        processor.queue.catch_up(seen.level);
+        processor.shown.show(&processor.queue);
+        balance.act(&seen, |other| {
+            let before = self.processors[me].shown.first();
+            let stolen = self.steal(other as usize, me, Some(before));
+            let took = stolen.is_some();
+            stolen.into_iter().for_each(|stolen| self.hand_over(me, stolen));
+            took
+        });
+        self.make_room(me, seen.nearest)
+    }
+
+    /// As the kernel's.
+    fn make_room(&mut self, me: usize, nearest: Option<u32>) -> Option<(Arc<Account>, usize)> {
+        let idle = (0..).zip(&self.processors).filter(|(_, processor)| processor.is_idle);
+        let idle = idle.fold(ProcessorSet::NONE, |all, (number, _)| all | ProcessorSet::one(number));
+        let to = self.processors[me].queue.could_leave_for(idle, nearest.is_some()).first()?;
+        let sent = self.steal(me, to as usize, None).unwrap();
+        self.hand_over(to as usize, sent);
+        let nearest = nearest.filter(|_| self.processors[me].queue.is_empty())?;
+        self.steal(nearest as usize, me, None)
+    }
+
+    fn hand_over(&mut self, to: usize, (account, index): (Arc<Account>, usize)) {
+        account.set_home(to as u32);
+        let processor = &mut self.processors[to];
+        processor.queue.take_over(account, index);
+        processor.shown.show(&processor.queue);
     }
 
     fn steal(&mut self, from: usize, to: usize, before: Option<u64>) -> Option<(Arc<Account>, usize)> {
         let other = &mut self.processors[from];
         let stolen = other.queue.steal(to as u32, self.now, before);
         other.shown.show(&other.queue);
+        other.offers &= !other.queue.is_empty();
         stolen
     }
 
@@ -426,6 +461,14 @@ fn who_may_not_run_here_keeps_nobody_else_from_it() {
     let reserved = Spec { shares: Shares { reserve: 25, ..pinned[0].shares }, ..pinned[0] };
     let specs = [&[reserved; 4][..], &free].concat();
     check(3, &specs).unwrap();
+}
+
+/// One that has a processor to itself, though it could run on an idle one, leaves it to those that could not.
+#[test]
+fn no_processor_is_idle_while_somebody_could_make_room() {
+    check(4, &[on(0b0011, busy(2, 240)), on(0b0111, busy(1, 403))]).unwrap();
+    check(4, &[on(0b0011, busy(2, 100)), busy(1, 100)]).unwrap();
+    check(2, &[on(0b01, busy(1, 100)), busy(1, 10_000)]).unwrap();
 }
 
 /// One that was alone for long is as far as those that come, wherever they do.

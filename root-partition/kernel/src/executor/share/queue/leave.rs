@@ -3,6 +3,7 @@
 use super::{LOOK, Queue, Waiting};
 use crate::executor::share::Account;
 use alloc::sync::Arc;
+use syscall::ProcessorSet;
 
 impl<T> Queue<T> {
     /// Takes the one that is to run at `time`: of a group that has had less than its reserve, otherwise the one whose
@@ -85,6 +86,13 @@ impl<T> Queue<T> {
         let mut all = self.waiting.iter().take(LOOK);
         let (&at, _) = all.find(|&(&(key, _), it)| may(it) && is_behind(key, it))?;
         self.remove(at).map(|it| (it.account, it.what))
+    }
+
+    /// The processors, of these, on which whoever is next could run, if somebody else could come here for it.
+    #[must_use]
+    pub fn could_leave_for(&self, processors: ProcessorSet, another_comes: bool) -> ProcessorSet {
+        let first = self.waiting.first_key_value().filter(|_| another_comes || self.waiting.len() > 1);
+        first.map_or(ProcessorSet::NONE, |(_, it)| it.account.group().affinity() & processors)
     }
 
     /// Takes those that have nothing more to run.
