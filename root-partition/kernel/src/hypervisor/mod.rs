@@ -18,10 +18,12 @@ pub mod port;
 #[cfg(not(test))]
 pub mod synic;
 mod turn;
+mod words;
 
 #[cfg(not(test))]
 pub use interface::is_present;
 pub use turn::Turn;
+pub use words::FlagWords;
 
 #[cfg(not(test))]
 use interface::write;

@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "pages that the hypervisor writes")]
 
 use super::flags::{self, FLAGS, FlagNumbers, FlagPlace};
+use super::words::{self, FlagWords};
 use super::{messages, write};
 use crate::arch::{PerProcessor, per_processor};
 use crate::bucket::Bucket;
@@ -40,21 +41,30 @@ static PAGES: PerProcessor<Once<SynicPages>> = per_processor!(Once::new());
 static ROUTES: RwLock<Routes> = RwLock::new(Routes { ports: BTreeMap::new(), flags: Vec::new() });
 /// A leaf lock.
 static NUMBERS: Mutex<FlagNumbers> = Mutex::new(FlagNumbers::new());
-/// Words of flags that are looked at. Only grows: a guest that goes may leave a flag raised, and a flag that nobody has
-/// lowered raises no interrupt when it is signalled again.
+/// Words of flags that were ever given out.
 static WORDS: AtomicUsize = AtomicUsize::new(0);
 
 struct Routes {
     /// By port id.
     ports: BTreeMap<u32, Weak<dyn Receiver>>,
-    /// By number of the flag: the receiver, and what the flag is to it.
-    flags: Vec<Option<(Weak<dyn Receiver>, u32)>>,
+    /// By number of the flag.
+    flags: Vec<Option<ToReceiver>>,
+}
+
+/// Whose a flag is.
+#[derive(Clone)]
+struct ToReceiver {
+    receiver: Weak<dyn Receiver>,
+    /// What the flag is to it.
+    number: u32,
+    /// Where its guest's flags are.
+    words: Arc<FlagWords>,
 }
 
 impl Routes {
     fn of_flag(&self, number: usize) -> Option<(Arc<dyn Receiver>, u32)> {
-        let (receiver, meaning) = self.flags.get(number)?.as_ref()?;
-        Some((receiver.upgrade()?, *meaning))
+        let to = self.flags.get(number)?.as_ref()?;
+        Some((to.receiver.upgrade()?, to.number))
     }
 }
 
@@ -76,7 +86,7 @@ pub(super) fn start() -> Result<(), &'static str> {
     executor::spawn(async move {
         loop {
             interrupt.wait().await;
-            while let Err(later) = hand_out() {
+            while let Err(later) = hand_out_all() {
                 time::sleep_until(later).await;
             }
         }
@@ -84,18 +94,26 @@ pub(super) fn start() -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Hands out what has arrived at this processor. Messages for which it is too early are its task's.
-pub fn serve() {
-    if hand_out().is_err() {
+/// Hands out what has arrived at this processor while a guest ran whose flags are in `words`. Messages for which it is too
+/// early are the processor's task's.
+#[inline]
+pub fn serve(words: &FlagWords) {
+    let Some(pages) = PAGES.this().get() else { return };
+    let has_message = full_slot(pages).is_some();
+    if has_message && hand_out_messages(pages).is_err() {
         interrupts::raise_synic();
+    }
+    let has_flag = serve_flags(pages, words.iter());
+    if !has_message && !has_flag {
+        serve_all_flags(pages);
     }
 }
 
 /// Hands out what has arrived at this processor; the error: there may be more messages, and when to go on with them.
-fn hand_out() -> Result<(), u64> {
+fn hand_out_all() -> Result<(), u64> {
     let Some(pages) = PAGES.this().get() else { return Ok(()) };
     let messages = hand_out_messages(pages);
-    serve_flags(pages);
+    serve_all_flags(pages);
     messages
 }
 
@@ -142,25 +160,31 @@ fn take_message((slot, kind): (*mut u8, &AtomicU32)) -> HvMessage {
     message
 }
 
-fn serve_flags(pages: &SynicPages) {
-    for word in 0..WORDS.load(Ordering::Acquire) {
-        // SAFETY: within the page.
-        let flags = unsafe { pages.flags.as_ptr().add(flags::word_of_page(word) * 8) };
-        // SAFETY: aligned, and shared with the hypervisor.
-        let flags = unsafe { AtomicU64::from_ptr(flags.cast()) };
-        if flags.load(Ordering::Relaxed) == 0 {
-            continue;
-        }
-        let mut set = flags.swap(0, Ordering::AcqRel);
-        while set != 0 {
-            let number = word * 64 + set.trailing_zeros() as usize;
-            set &= set - 1;
+#[cold]
+fn serve_all_flags(pages: &SynicPages) {
+    serve_flags(pages, 0..WORDS.load(Ordering::Acquire));
+}
+
+/// Whether there was one in these words.
+#[inline]
+fn serve_flags(pages: &SynicPages, words: impl Iterator<Item = usize>) -> bool {
+    words::lower(
+        |word| flags_of(pages, word),
+        words,
+        |number| {
             let route = ROUTES.read().of_flag(number);
-            if let Some((receiver, meaning)) = route {
-                receiver.signaled(meaning);
+            if let Some((receiver, number)) = route {
+                receiver.signaled(number);
             }
-        }
-    }
+        },
+    )
+}
+
+fn flags_of(pages: &SynicPages, word: usize) -> &AtomicU64 {
+    // SAFETY: within the page.
+    let flags = unsafe { pages.flags.as_ptr().add(flags::word_of_page(word) * 8) };
+    // SAFETY: aligned, and shared with the hypervisor.
+    unsafe { AtomicU64::from_ptr(flags.cast()) }
 }
 
 /// Messages of a port go to a receiver for as long as this exists.
@@ -182,32 +206,49 @@ impl Drop for MessageRoute {
     }
 }
 
-/// Consecutive event flags of the root, whose signals go to a receiver for as long as this exists.
+/// Consecutive event flags of the root, whose signals go to a receiver for as long as this exists. It goes after the port
+/// that raises them.
 #[derive(Debug)]
 pub struct FlagRoute {
     first: usize,
     count: usize,
 }
 
-/// Takes `count` flags and sends signals of the i-th to `receiver` as `number` + i; `None`: not so many are free.
+/// Takes `count` flags and sends signals of the i-th to `receiver` as `number` + i; `words` are of the guest that raises them.
+/// `None`: not so many are free.
 #[must_use]
-pub fn route_flags(count: usize, receiver: &Weak<dyn Receiver>, number: u32) -> Option<FlagRoute> {
+pub fn route_flags(
+    count: usize,
+    receiver: &Weak<dyn Receiver>,
+    number: u32,
+    words: &Arc<FlagWords>,
+) -> Option<FlagRoute> {
     let Some(first) = NUMBERS.lock().take(count) else {
         log::warn!(
             "of the {FLAGS} event flags for channels and wake-ups of all VMs {count} in a row are not free"
         );
         return None;
     };
+    let route = FlagRoute { first, count };
     let end = first + count;
+    // Whoever had them before may have left one raised, and that would raise no interrupt when it is signalled again.
+    for (number, (_, pages)) in route.numbers().flat_map(|number| PAGES.all().map(move |of| (number, of))) {
+        if let Some(pages) = pages.get() {
+            flags_of(pages, number / words::BITS).fetch_and(!(1 << (number % words::BITS)), Ordering::AcqRel);
+        }
+    }
+    WORDS.fetch_max(end.div_ceil(words::BITS), Ordering::Release);
     let mut routes = ROUTES.write();
     if routes.flags.len() < end {
         routes.flags.resize(end, None);
     }
-    for (meaning, route) in (number..).zip(&mut routes.flags[first..end]) {
-        *route = Some((receiver.clone(), meaning));
+    for (number, at) in (number..).zip(route.numbers()) {
+        let (receiver, words) = (receiver.clone(), Arc::clone(words));
+        words.add(at / words::BITS);
+        routes.flags[at] = Some(ToReceiver { receiver, number, words });
     }
-    WORDS.fetch_max(end.div_ceil(64), Ordering::Release);
-    Some(FlagRoute { first, count })
+    drop(routes);
+    Some(route)
 }
 
 impl FlagRoute {
@@ -216,11 +257,25 @@ impl FlagRoute {
     pub fn first(&self) -> FlagPlace {
         flags::place(self.first)
     }
+
+    fn numbers(&self) -> core::ops::Range<usize> {
+        self.first..self.first + self.count
+    }
 }
 
 impl Drop for FlagRoute {
     fn drop(&mut self) {
-        ROUTES.write().flags[self.first..self.first + self.count].fill(None);
+        {
+            let mut routes = ROUTES.write();
+            for at in self.numbers() {
+                let Some(gone) = routes.flags[at].take() else { continue };
+                let word = at / words::BITS;
+                let of_word = routes.flags.iter().skip(word * words::BITS).take(words::BITS).flatten();
+                if !of_word.into_iter().any(|other| Arc::ptr_eq(&other.words, &gone.words)) {
+                    gone.words.remove(word);
+                }
+            }
+        }
         NUMBERS.lock().give_back(self.first, self.count);
     }
 }

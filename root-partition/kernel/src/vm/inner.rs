@@ -3,6 +3,7 @@
 use super::memory::GuestMemory;
 use super::vp::{State, Vp};
 use crate::executor::{self, share::Group};
+use crate::hypervisor::FlagWords;
 use crate::hypervisor::partition::Partition;
 use crate::hypervisor::synic::Receiver;
 use crate::time;
@@ -27,6 +28,8 @@ pub struct Inner {
     vps: Box<[Vp]>,
     /// What it gets of the processors.
     group: Arc<Group>,
+    /// Where the flags are that its VPs raise.
+    flag_words: Arc<FlagWords>,
     /// When it was started.
     started: AtomicU64,
     /// The VP that the worker ran last.
@@ -52,6 +55,7 @@ impl Inner {
         memory: GuestMemory,
         vps: Box<[Vp]>,
         group: Arc<Group>,
+        flag_words: Arc<FlagWords>,
     ) -> Self {
         let events = Mutex::new(Events::default());
         Self {
@@ -60,6 +64,7 @@ impl Inner {
             memory,
             vps,
             group,
+            flag_words,
             started: AtomicU64::new(NOT_STARTED),
             inline: AtomicU32::new(0),
             events,
@@ -74,6 +79,11 @@ impl Inner {
     /// Its partition.
     pub fn partition(&self) -> &Arc<Partition> {
         &self.partition
+    }
+
+    /// Where the flags are that its VPs raise.
+    pub fn flag_words(&self) -> &Arc<FlagWords> {
+        &self.flag_words
     }
 
     /// Its RAM.

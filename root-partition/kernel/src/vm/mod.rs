@@ -13,8 +13,8 @@ mod wire;
 
 use crate::executor;
 use crate::executor::share::{Group, Shares};
-use crate::hypervisor;
 use crate::hypervisor::partition::Partition;
+use crate::hypervisor::{self, FlagWords};
 use crate::time;
 use crate::vmbus::Bus;
 use alloc::string::String;
@@ -58,15 +58,18 @@ pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     let mut partition = Partition::create(create.vps)?;
     partition.keep(memory.clone());
     let group = Arc::new(Group::new(Shares::of_weight(WEIGHT_DEFAULT), create.vps));
+    let flag_words = Arc::new(FlagWords::default());
     let mut vps = Vec::with_capacity(create.vps as usize);
     for index in 0..create.vps {
-        vps.push(create_vp(&partition, index, create.vps > 1, Arc::clone(&group))?);
+        let words = Arc::clone(&flag_words);
+        vps.push(create_vp(&partition, index, create.vps > 1, Arc::clone(&group), words)?);
     }
     map_memory(&partition, &memory)?;
     partition.intercept_everything()?;
     let partition = Arc::new(partition);
-    let inner =
-        Arc::new(Inner::new(name, Arc::clone(&partition), memory.clone(), vps.into_boxed_slice(), group));
+    let vps = vps.into_boxed_slice();
+    let inner = Inner::new(name, Arc::clone(&partition), memory.clone(), vps, group, flag_words);
+    let inner = Arc::new(inner);
     let (bus, ports) = wire::connect(&inner)?;
     for index in 0..create.vps {
         let Some(vp) = inner.vp(index) else { break };
@@ -76,14 +79,20 @@ pub async fn create(create: &VmCreate) -> Result<Arc<Vm>, Error> {
     Ok(Arc::new(Vm { inner, bus, _ports: ports }))
 }
 
-fn create_vp(partition: &Partition, index: u32, among_others: bool, group: Arc<Group>) -> Result<Vp, Error> {
+fn create_vp(
+    partition: &Partition,
+    index: u32,
+    among_others: bool,
+    group: Arc<Group>,
+    flag_words: Arc<FlagWords>,
+) -> Result<Vp, Error> {
     partition.create_vp(index)?;
     let pages = VpPages {
         registers: partition.map_state_page(index, VpStatePageType::REGISTERS)?,
         message: partition.map_state_page(index, VpStatePageType::INTERCEPT_MESSAGE)?,
         stats: partition.map_vp_stats(index)?,
     };
-    Ok(Vp::new(partition.dispatch_target(index, among_others), pages, group))
+    Ok(Vp::new(partition.dispatch_target(index, among_others), pages, group, flag_words))
 }
 
 fn map_memory(partition: &Partition, memory: &GuestMemory) -> Result<(), Error> {

@@ -4,7 +4,7 @@ use crate::arch::processor::number;
 use crate::executor::share::{Account, Group};
 pub use crate::executor::vp_state::State;
 use crate::executor::vp_state::VpState;
-use crate::hypervisor::{Turn, call, synic};
+use crate::hypervisor::{FlagWords, Turn, call, synic};
 use crate::{arch, executor, time};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -24,6 +24,8 @@ pub struct Vp {
     /// When its next timer is due; `u64::MAX`: never. Of who has it.
     next_timer: AtomicU64,
     account: Arc<Account>,
+    /// Where the flags are that it raises.
+    flag_words: Arc<FlagWords>,
     /// How often something ended a halt of it.
     wake_ups: AtomicU64,
     /// Its task, while that waits.
@@ -45,13 +47,14 @@ pub struct VpPages {
 
 impl Vp {
     /// A VP of `group` that is not started. `target` names it in a dispatch.
-    pub fn new(target: u64, pages: VpPages, group: Arc<Group>) -> Self {
+    pub fn new(target: u64, pages: VpPages, group: Arc<Group>, flag_words: Arc<FlagWords>) -> Self {
         Self {
             target,
             state: VpState::new(),
             recalled: AtomicBool::new(false),
             next_timer: AtomicU64::new(u64::MAX),
             account: Arc::new(Account::of(group, number())),
+            flag_words,
             wake_ups: AtomicU64::new(0),
             task: Mutex::new(None),
             pages,
@@ -185,7 +188,7 @@ impl Vp {
                 return (turn, now);
             }
             match output.event {
-                DispatchEvent::ROOT_SIGNAL => synic::serve(),
+                DispatchEvent::ROOT_SIGNAL => synic::serve(&self.flag_words),
                 DispatchEvent::SPIN if executor::give_up_slice(&self.account) => return (Turn::Yield, now),
                 _ => {}
             }

@@ -18,10 +18,10 @@ use syscall::Error;
 /// Connections for the events of channels are these, plus the channel's id.
 const CHANNEL_CONNECTIONS: u32 = 0x1_0000;
 
-/// What keeps a VM's messages and wake-ups coming. Routes go before their ports.
+/// What keeps a VM's messages and wake-ups coming. A port that raises flags goes before these are another's.
 pub struct Ports {
     _messages: Vec<(MessageRoute, Port)>,
-    _wake: Option<(FlagRoute, Port)>,
+    _wake: Option<(Port, FlagRoute)>,
 }
 
 /// A VM's end of its bus.
@@ -30,7 +30,7 @@ struct VmWire {
     me: Weak<Self>,
     bus: Once<Weak<Bus>>,
     /// Channels whose guest can signal, by id. Taken before the routes.
-    channels: Mutex<BTreeMap<u32, (FlagRoute, Port)>>,
+    channels: Mutex<BTreeMap<u32, (Port, FlagRoute)>>,
 }
 
 /// What arrives goes on to the bus.
@@ -66,9 +66,10 @@ pub fn connect(inner: &Arc<Inner>) -> Result<(Arc<Bus>, Ports), Error> {
         messages.push((synic::route_messages(port.id(), receiver.clone()), port));
     }
     let wake = if vps > 1 {
-        let route = synic::route_flags(vps as usize, &synic::weak(inner), 0).ok_or(Error::LimitReached)?;
+        let route = synic::route_flags(vps as usize, &synic::weak(inner), 0, inner.flag_words());
+        let route = route.ok_or(Error::LimitReached)?;
         let port = Port::for_events(inner.partition(), HvConnectionId::VP_WAKE, route.first(), vps as u16)?;
-        Some((route, port))
+        Some((port, route))
     } else {
         None
     };
@@ -109,10 +110,11 @@ impl Wire for VmWire {
 
     fn connect(&self, relid: u32) -> Result<(), Error> {
         let receiver: Weak<dyn Receiver> = self.me.clone();
-        let route = synic::route_flags(1, &receiver, relid).ok_or(Error::LimitReached)?;
+        let route = synic::route_flags(1, &receiver, relid, self.inner.flag_words());
+        let route = route.ok_or(Error::LimitReached)?;
         let connection = HvConnectionId(CHANNEL_CONNECTIONS + relid);
         let port = Port::for_events(self.inner.partition(), connection, route.first(), 1)?;
-        self.channels.lock().insert(relid, (route, port));
+        self.channels.lock().insert(relid, (port, route));
         Ok(())
     }
 
