@@ -13,6 +13,7 @@
 //! | `work [N]` | counts steps on N virtual processors; an empty line is answered with their number |
 //! | `flood-interrupts [N]` | wakes up N - 1 halted virtual processors without end |
 //! | `flood-hypercalls [N]` | makes hypercalls without end on N virtual processors |
+//! | `flood-disk` | has the host take commands from its ring, and move its channel, without end |
 //! | `stale N ADDRESS` | accesses a page on N virtual processors; an empty line is answered with what was stale |
 //! | `reset` | resets itself at once, each time that it starts |
 //! | `spin` | loops with interrupts off |
@@ -26,8 +27,10 @@
 )]
 
 mod bench;
+mod bus;
 mod conformance;
 mod entry;
+mod flood_disk;
 mod gate;
 mod hostile;
 mod hypercall;
@@ -71,6 +74,7 @@ extern "C" fn main(start_info: u32) -> ! {
         Some("work") => neighbour::work(number(words.next())),
         Some("flood-interrupts") => neighbour::flood_interrupts(number(words.next())),
         Some("flood-hypercalls") => neighbour::flood_hypercalls(number(words.next())),
+        Some("flood-disk") => flood_disk::run(),
         Some("many") => many::run(number(words.next())),
         Some("stale") => stale::run(number(words.next()), number(words.next())),
         Some("reset") => neighbour::reset(),
