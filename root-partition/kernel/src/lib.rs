@@ -34,6 +34,7 @@
 //! | wires | `interrupts::wire` | list, then a wire's own lock; drains are called with neither |
 //! | SynIC pages, pages of hypercalls | `hypervisor::synic`, `hypervisor::call` | each processor's own |
 //! | who gets messages and signals | `hypervisor::synic` | leaf lock, looked up and left; a guest's messages come to one processor in order, signals anywhere |
+//! | in which words a guest's flags are | `hypervisor::words` | atomics that its VPs read; changed under the lock of who gets signals |
 //! | state of a VP | `vm::vp` | its state says whose it is; others may kill it, nudge it, recall it, by atomics |
 //! | end of a VM | `executor::gone` | leaf lock; told when the last owner of its memory lets go of that |
 //! | events for a worker | `vm::inner` | leaf lock, taken alone |
