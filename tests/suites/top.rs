@@ -25,15 +25,19 @@ impl Top {
 
     /// Seconds since the machine's start.
     fn uptime(&self) -> Result<f64> {
-        Ok(self.0["uptime"].as_f64().context("no uptime")? / SECOND)
+        seconds(&self.0, "up_time")
     }
 
     /// For how many seconds a VM has run, with what the hypervisor did for it.
     fn ran(&self, name: &str) -> Result<f64> {
         let vms = self.0["vms"].as_array().context("no VMs")?;
         let vm = vms.iter().find(|vm| vm["name"] == name).with_context(|| format!("no VM {name}"))?;
-        Ok((vm["guest"].as_f64().unwrap_or(0.0) + vm["hypervisor"].as_f64().unwrap_or(0.0)) / SECOND)
+        Ok(seconds(vm, "guest_time")? + seconds(vm, "hypervisor_time")?)
     }
+}
+
+fn seconds(of: &Value, key: &str) -> Result<f64> {
+    Ok(of[key].as_f64().with_context(|| format!("no {key}"))? / SECOND)
 }
 
 /// What each of these VMs runs in the next `seconds`, in percent of a processor.

@@ -7,7 +7,7 @@ use crate::vp_pages::VpPages;
 use crate::{Channel, File};
 use alloc::vec::Vec;
 use syscall::{
-    Call, DiskAttach, Error, InterruptRequest, NO_VP, VM_COUNTERS, VM_VPS_MAX, VmEvent, VmRegister, VmStatus,
+    Call, DiskAttach, Error, InterruptRequest, NO_VP, VM_VPS_MAX, VmCounters, VmEvent, VmRegister, VmStatus,
     VpStatistics,
 };
 
@@ -56,7 +56,7 @@ impl Vm {
         call(Call::VmGetRegisters, arguments).map(drop)
     }
 
-    /// Lets VP 0 run.
+    /// Lets it run.
     ///
     /// # Errors
     /// `InvalidState`: it runs or has stopped.
@@ -100,7 +100,7 @@ impl Vm {
         call(Call::VmAttachDisk, [self.0.argument(), address(&attach)]).map(drop)
     }
 
-    /// State, uptime, heartbeat.
+    /// Heartbeat, uptime, what its worker has run.
     ///
     /// # Errors
     /// `BadHandle`.
@@ -118,12 +118,12 @@ impl Vm {
         call(Call::VmShutdown, [self.0.argument()]).map(drop)
     }
 
-    /// Stops every VP for good; `reason` is for the host log.
+    /// Stops every VP for good.
     ///
     /// # Errors
     /// `BadHandle`.
-    pub fn stop(&self, reason: u64) -> Result<(), Error> {
-        call(Call::VmStop, [self.0.argument(), reason]).map(drop)
+    pub fn stop(&self) -> Result<(), Error> {
+        call(Call::VmStop, [self.0.argument()]).map(drop)
     }
 
     /// Stops it for good and lets go of it: it goes with its last handle, and is gone when no VP, no memory and no request of it
@@ -138,13 +138,13 @@ impl Vm {
         Ok(VmEnd::from(Handle::returned(end)))
     }
 
-    /// The counters, by [`VmCounter`](syscall::VmCounter).
+    /// What it has had of its disks.
     ///
     /// # Errors
     /// `BadHandle`.
-    pub fn counters(&self) -> Result<[u64; VM_COUNTERS], Error> {
-        let mut counters = [0; VM_COUNTERS];
-        call(Call::VmCounters, [self.0.argument(), address_mut(&mut counters), VM_COUNTERS as u64])?;
+    pub fn counters(&self) -> Result<VmCounters, Error> {
+        let mut counters = VmCounters::default();
+        call(Call::VmCounters, [self.0.argument(), address_mut(&mut counters)])?;
         Ok(counters)
     }
 

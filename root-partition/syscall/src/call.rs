@@ -11,6 +11,9 @@ macro_rules! calls {
         pub enum Call { $($(#[$doc])* $name = $number,)* }
 
         impl Call {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
             /// The call with this number.
             #[must_use]
             pub fn from_number(number: u64) -> Option<Self> {
@@ -95,7 +98,7 @@ calls! {
     VmSetRegisters = 63,
     /// `(vm, vp, *mut VmRegister[n])`: reads registers of a stopped VP.
     VmGetRegisters = 64,
-    /// `(vm)`: lets VP 0 run.
+    /// `(vm)`: lets every VP run; all but VP 0 wait for a start-up interrupt first.
     VmStart = 65,
     /// `(vm, resume, channel h, deadline)`: resumes VP `resume` (whose intercept has been answered in its pages;
     /// [`NO_VP`](crate::NO_VP): none), then waits for the next [`VmEvent`](crate::VmEvent); its encoding.
@@ -104,14 +107,14 @@ calls! {
     VmInterrupt = 67,
     /// `(vm, *const DiskAttach)`: offers a File as a SCSI disk.
     VmAttachDisk = 68,
-    /// `(vm, *mut VmStatus)`: state, uptime, heartbeat, counters.
+    /// `(vm, *mut VmStatus)`: heartbeat, uptime, what its worker has run.
     VmStatus = 69,
     /// `(vm)`: asks the guest to shut down through its integration service; `InvalidState` when it has none.
     VmShutdown = 70,
-    /// `(vm, reason)`: stops every VP for good; the worker's next `VmRun` says [`VmEvent::Stopped`](crate::VmEvent).
+    /// `(vm)`: stops every VP for good; the worker's next `VmRun` says [`VmEvent::Stopped`](crate::VmEvent).
     /// The partition and its memory go when the last Vm handle is closed.
     VmStop = 71,
-    /// `(vm, *mut u64[n])`: the counters of [`VmCounter`](crate::VmCounter) summed over its VPs; how many were written.
+    /// `(vm, *mut VmCounters)`: what it has had of its disks.
     VmCounters = 72,
     /// `(system, vm, *const VmShare)`: what the VM gets of the processors, from now on. The System handle is asked for
     /// because a VM has no say in its own share, nor has its worker.
@@ -144,12 +147,14 @@ mod tests {
     use super::Call;
 
     #[test]
-    fn numbers_are_decoded_to_their_call_only() {
-        let known = (0..1000).filter_map(Call::from_number);
-        for call in known {
+    fn each_number_is_one_call_and_every_other_none() {
+        for (index, &call) in Call::ALL.iter().enumerate() {
             assert_eq!(Call::from_number(call as u64), Some(call));
+            assert!(!Call::ALL[..index].iter().any(|&other| other as u64 == call as u64), "{call:?}");
         }
+        let known = (0..1 << 16).filter(|&number| Call::from_number(number).is_some()).count();
+        assert_eq!(known, Call::ALL.len());
         assert_eq!(Call::from_number(u64::MAX), None);
-        assert_eq!(Call::from_number(Call::HostTimes as u64 + 1), None);
+        assert_eq!(Call::from_number(1 << 32 | Call::Close as u64), None);
     }
 }

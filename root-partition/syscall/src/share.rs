@@ -44,6 +44,8 @@ pub struct VpStatistics {
     pub hypervisor_time: u64,
     /// Time that it was ready and waited for a processor.
     pub wait_time: u64,
+    /// Time that it was ready and its VM had reached its limit.
+    pub limited_time: u64,
     /// How often it woke up from a halt.
     pub wake_ups: u64,
     /// How often it was dispatched.
@@ -72,6 +74,6 @@ pub struct ProcessorTimes {
 
 const _: () = {
     assert!(size_of::<VmShare>() == 48);
-    assert!(size_of::<VpStatistics>() == 304);
+    assert!(size_of::<VpStatistics>() == 312);
     assert!(size_of::<ProcessorTimes>() == 32);
 };

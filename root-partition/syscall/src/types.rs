@@ -58,12 +58,28 @@ pub struct WaitEntry {
     pub ready: u32,
 }
 
+/// Whether a process runs, or how it ended. An open enumeration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct ProcessState(u32);
+
+impl ProcessState {
+    /// It runs.
+    pub const RUNNING: Self = Self(0);
+    /// It said that it ends.
+    pub const EXITED: Self = Self(1);
+    /// It did what it may not.
+    pub const FAULTED: Self = Self(2);
+    /// Somebody ended it.
+    pub const KILLED: Self = Self(3);
+}
+
 /// What became of a process.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct ProcessStatus {
-    /// 0 running, 1 exited, 2 faulted, 3 killed.
-    pub state: u32,
+    /// Whether it runs.
+    pub state: ProcessState,
     /// Exit code, or exception vector.
     pub code: u32,
     /// Where it faulted.
@@ -225,58 +241,27 @@ impl Heartbeat {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
 pub struct VmStatus {
-    /// 0 created, 1 running, 2 stopped.
-    pub state: u32,
     /// How the guest is.
     pub heartbeat: Heartbeat,
-    /// 1 when the guest's shutdown service listens.
-    pub shutdown_ready: u32,
     /// Zero.
     pub reserved: u32,
     /// Since it was started, in 100 ns.
     pub uptime: u64,
-    /// Guest processor time of all VPs, in 100 ns.
-    pub guest_time: u64,
     /// Time that its worker ran, in 100 ns.
     pub root_time: u64,
 }
 
-/// The counters of [`Call::VmCounters`](crate::Call::VmCounters), by index.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
-pub enum VmCounter {
-    /// Dispatches of a VP.
-    Dispatches = 0,
-    /// All exits from the guest.
-    Exits = 1,
-    /// Exits for CPUID.
-    Cpuid = 2,
-    /// Exits for a model-specific register.
-    Msr = 3,
-    /// Exits for a hypercall.
-    Hypercall = 4,
-    /// Exits for a port.
-    IoPort = 5,
-    /// Exits for guest-physical memory that is not there.
-    Memory = 6,
-    /// Exits for HLT.
-    Halt = 7,
-    /// Exits for a physical interrupt.
-    Interrupt = 8,
-    /// Exits for an interrupt window.
-    InterruptWindow = 9,
-    /// Other exits.
-    Other = 10,
-    /// Disk requests served.
-    DiskRequests = 11,
-    /// Bytes read from disks.
-    DiskBytesRead = 12,
-    /// Bytes written to disks.
-    DiskBytesWritten = 13,
+/// What [`Call::VmCounters`](crate::Call::VmCounters) writes. Each only grows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(C)]
+pub struct VmCounters {
+    /// Requests of its disks that were served.
+    pub disk_requests: u64,
+    /// Bytes that were read from them.
+    pub disk_bytes_read: u64,
+    /// Bytes that were written to them.
+    pub disk_bytes_written: u64,
 }
-
-/// How many counters there are.
-pub const VM_COUNTERS: usize = 14;
 
 /// What [`Call::HostInfo`](crate::Call::HostInfo) writes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
@@ -320,6 +305,8 @@ const _: () = {
     assert!(size_of::<VmCreate>() == 80);
     assert!(size_of::<VmRegister>() == 32);
     assert!(size_of::<DiskAttach>() == 40);
+    assert!(size_of::<VmStatus>() == 24);
+    assert!(size_of::<VmCounters>() == 24);
     assert!(size_of::<HostInfo>() == 104);
 };
 

@@ -7,7 +7,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use runtime::{Channel, Console, File, Handle, Object, Process, Vm, VmEnd};
 use syscall::{
-    BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn,
+    BlockInfo, Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VmChurn, VmCounters,
     VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
@@ -233,14 +233,14 @@ impl System for Kernel {
 
     fn vm_stop(&self, vm: &Vm) {
         // One that has stopped needs no stopping.
-        let _ = vm.stop(syscall::worker::StopReason::Killed as u64);
+        let _ = vm.stop();
     }
 
     fn vm_end(&self, vm: Vm) -> Result<VmEnd, Error> {
         vm.end()
     }
 
-    fn vm_counters(&self, vm: &Vm) -> [u64; VM_COUNTERS] {
+    fn vm_counters(&self, vm: &Vm) -> VmCounters {
         vm.counters().unwrap_or_default()
     }
 

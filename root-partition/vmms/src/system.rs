@@ -4,7 +4,7 @@ use crate::store::Layout;
 use alloc::string::String;
 use alloc::vec::Vec;
 use syscall::{
-    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn, VmCreate,
+    Error, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VmChurn, VmCounters, VmCreate,
     VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
@@ -136,8 +136,8 @@ pub trait System {
     /// # Errors
     /// What the kernel says.
     fn vm_end(&self, vm: Self::Vm) -> Result<Self::VmEnd, Error>;
-    /// Its counters.
-    fn vm_counters(&self, vm: &Self::Vm) -> [u64; VM_COUNTERS];
+    /// What it has had of its disks.
+    fn vm_counters(&self, vm: &Self::Vm) -> VmCounters;
     /// What each of its VPs has done.
     fn vm_statistics(&self, vm: &Self::Vm) -> Vec<VpStatistics>;
     /// What it gets of the processors, from now on.

@@ -11,7 +11,7 @@ use hv_abi::Gpa;
 use hv_abi::message::HvMessage;
 use hv_abi::register_page::HvX64RegisterPage;
 use runtime::{Channel, GuestRam, Object, Received, Vm};
-use syscall::worker::{StopReason, ToWorker};
+use syscall::worker::ToWorker;
 use syscall::{Error, InterruptRequest, LogLevel, MESSAGE_MAX, VmEvent, VmRegister};
 
 impl File for runtime::File {
@@ -89,8 +89,8 @@ impl Machine for Kernel {
         self.vm.start()
     }
 
-    fn stop(&self, reason: StopReason) {
-        if let Err(error) = self.vm.stop(reason as u64) {
+    fn stop(&self) {
+        if let Err(error) = self.vm.stop() {
             self.warn(&format!("the virtual machine cannot be stopped: {error}"));
         }
     }

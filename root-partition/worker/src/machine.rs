@@ -4,7 +4,6 @@ use crate::memory::GuestMemory;
 use crate::ports::Host;
 use hv_abi::message::HvMessage;
 use hv_abi::register_page::HvX64RegisterPage;
-use syscall::worker::StopReason;
 use syscall::{Error, VmEvent, VmRegister};
 
 /// The register page and the intercept-message page of a VP. While the VP stands still they change only by our hand.
@@ -35,7 +34,7 @@ pub trait Machine: Host {
     fn start(&self) -> Result<(), Error>;
 
     /// Stops every VP for good.
-    fn stop(&self, reason: StopReason);
+    fn stop(&self);
 
     /// Resumes a VP, if any, and waits for the next event or the monotonic time `deadline`.
     ///

@@ -132,7 +132,7 @@ impl<M: Machine> Worker<M> {
                 }
             }
             if let Some(reason) = self.stop.or(self.chipset.stop()) {
-                self.machine.stop(reason);
+                self.machine.stop();
                 break reason;
             }
         };

@@ -34,12 +34,12 @@ impl Look {
             let value = of.get(name).and_then(Value::as_u64);
             value.map(|value| value * scale).with_context(|| format!("no '{name}'"))
         };
-        let mut sum = Self { uptime: ticks(&all, "uptime")?, ..Self::default() };
+        let mut sum = Self { uptime: ticks(&all, "up_time")?, ..Self::default() };
         for of in all.get("processors").and_then(Value::as_array).context("no processors")? {
-            sum.guest += ticks(of, "guest")?;
-            sum.root += ticks(of, "root")?;
-            sum.hypervisor += ticks(of, "hypervisor")?;
-            sum.idle += ticks(of, "idle")?;
+            sum.guest += ticks(of, "guest_time")?;
+            sum.root += ticks(of, "root_time")?;
+            sum.hypervisor += ticks(of, "hypervisor_time")?;
+            sum.idle += ticks(of, "idle_time")?;
         }
         Ok(sum)
     }
@@ -79,8 +79,9 @@ mod tests {
 
     #[test]
     fn processors_are_summed() {
-        let line = r#"{"uptime":9,"processors":[{"guest":1,"root":2,"hypervisor":3,"idle":4},
-            {"guest":10,"root":20,"hypervisor":30,"idle":40}],"vms":[]}"#;
+        let line = r#"{"up_time":9,"processors":[
+            {"guest_time":1,"root_time":2,"hypervisor_time":3,"idle_time":4},
+            {"guest_time":10,"root_time":20,"hypervisor_time":30,"idle_time":40}],"vms":[]}"#;
         let look = Look::parse(line, 5).unwrap();
         assert_eq!(look, Look { uptime: 45, guest: 55, root: 110, hypervisor: 165, idle: 220 });
         assert_eq!(look.since(&look), Look::default());

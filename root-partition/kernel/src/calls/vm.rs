@@ -113,28 +113,24 @@ pub(super) fn shutdown(process: &Process, [vm, ..]: Arguments) -> Result<u64, Er
     Ok(0)
 }
 
-pub(super) fn stop(process: &Process, [vm, reason, ..]: Arguments) -> Result<u64, Error> {
-    process.object::<Arc<Vm>>(vm)?.stop(reason);
+pub(super) fn stop(process: &Process, [vm, ..]: Arguments) -> Result<u64, Error> {
+    process.object::<Arc<Vm>>(vm)?.stop();
     Ok(0)
 }
 
 pub(super) fn end(process: &Process, [handle, ..]: Arguments) -> Result<u64, Error> {
     let vm = process.object::<Arc<Vm>>(handle)?;
-    vm.stop(0);
+    vm.stop();
     // What goes with it may take any lock, so that of the handles is not held.
     let object = process.handles().lock().remove(handle)?;
     drop(object);
     process.open(Object::Gone(vm.memory().gone()))
 }
 
-pub(super) fn counters(process: &Process, [vm, counters, count, ..]: Arguments) -> Result<u64, Error> {
+pub(super) fn counters(process: &Process, [vm, counters, ..]: Arguments) -> Result<u64, Error> {
     let vm = process.object::<Arc<Vm>>(vm)?;
-    let values = vm.counters();
-    let count = values.len().min(usize::try_from(count).unwrap_or(usize::MAX));
-    let values = values.get(..count).unwrap_or_default();
-    let slice = UserSlice::new(counters, values.len() as u64, size_of::<u64>())?;
-    process.space().copy_out(slice, values.as_bytes())?;
-    Ok(count as u64)
+    process.space().write(counters, &vm.counters())?;
+    Ok(0)
 }
 
 /// The machine's handle is asked for: who only has a VM's has no say in its share.

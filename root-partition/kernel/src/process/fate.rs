@@ -6,13 +6,7 @@ use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::task::Context;
 use spin::Mutex;
-use syscall::ProcessStatus;
-
-/// States of [`ProcessStatus`].
-const RUNNING: u32 = 0;
-const EXITED: u32 = 1;
-const FAULTED: u32 = 2;
-const KILLED: u32 = 3;
+use syscall::{ProcessState, ProcessStatus};
 
 /// Why a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,10 +64,10 @@ impl Fate {
     /// Whether it has ended; if not, the task of `context` is woken when it does, or is killed.
     pub fn poll_ended(&self, context: &Context<'_>) -> bool {
         let mut state = self.state.lock();
-        if state.status.state == RUNNING {
+        if state.status.state == ProcessState::RUNNING {
             state.wakers.add(context);
         }
-        state.status.state != RUNNING
+        state.status.state != ProcessState::RUNNING
     }
 
     /// Ends it at its next poll, which this brings about.
@@ -91,11 +85,12 @@ impl Fate {
 
     /// It has ended.
     pub(super) fn seal(&self, end: End) {
-        let status = match end {
-            End::Exited { code } => ProcessStatus { state: EXITED, code, address: 0 },
-            End::Faulted { vector, at } => ProcessStatus { state: FAULTED, code: vector, address: at },
-            End::Killed => ProcessStatus { state: KILLED, code: 0, address: 0 },
+        let (state, code, address) = match end {
+            End::Exited { code } => (ProcessState::EXITED, code, 0),
+            End::Faulted { vector, at } => (ProcessState::FAULTED, vector, at),
+            End::Killed => (ProcessState::KILLED, 0, 0),
         };
+        let status = ProcessStatus { state, code, address };
         let wakers = {
             let mut state = self.state.lock();
             state.status = status;
@@ -109,6 +104,7 @@ impl Fate {
 mod tests {
     use super::{End, Fate};
     use std::task::{Context, Waker};
+    use syscall::ProcessState;
 
     #[test]
     fn an_end_is_final_and_seen() {
@@ -120,6 +116,6 @@ mod tests {
         fate.seal(End::Faulted { vector: 14, at: 0x40_0000 });
         assert!(fate.poll_ended(&context));
         let status = fate.status();
-        assert_eq!((status.state, status.code, status.address), (2, 14, 0x40_0000));
+        assert_eq!((status.state, status.code, status.address), (ProcessState::FAULTED, 14, 0x40_0000));
     }
 }

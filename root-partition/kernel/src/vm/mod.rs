@@ -12,16 +12,14 @@ mod task;
 mod vp;
 mod wire;
 
-use crate::time;
 use crate::vmbus::Bus;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
-use hv_abi::stats::{ExitReason, VpStats};
 use hv_abi::vp::HvRegisterAssoc;
 use inner::Inner;
 use memory::{Chunk, GuestMemory};
-use syscall::{Error, InterruptRequest, VM_COUNTERS, VmCounter, VmEvent, VmRegister, VmStatus};
+use syscall::{Error, InterruptRequest, VmCounters, VmEvent, VmRegister, VmStatus};
 use vp::{State, Vp};
 use wire::Ports;
 
@@ -155,22 +153,13 @@ impl Vm {
         Ok(())
     }
 
-    /// Its state.
+    /// How it is.
     #[must_use]
     pub fn status(&self) -> VmStatus {
-        let uptime = self.inner.uptime();
-        let state = match (self.inner.is_stopped(), uptime) {
-            (true, _) => 2,
-            (false, Some(_)) => 1,
-            (false, None) => 0,
-        };
         VmStatus {
-            state,
             heartbeat: self.bus.heartbeat(),
-            shutdown_ready: u32::from(self.bus.is_shutdown_ready()),
             reserved: 0,
-            uptime: uptime.unwrap_or(0),
-            guest_time: self.inner.vps().iter().map(|vp| run_time(&vp.stats())).sum(),
+            uptime: self.inner.uptime().unwrap_or(0),
             root_time: self.inner.group().work(),
         }
     }
@@ -184,50 +173,16 @@ impl Vm {
     }
 
     /// Stops every VP for good.
-    pub fn stop(&self, _reason: u64) {
+    pub fn stop(&self) {
         self.inner.stop();
         self.bus.stop();
     }
 
-    /// The counters of [`VmCounter`].
+    /// What it has had of its disks.
     #[must_use]
-    pub fn counters(&self) -> [u64; VM_COUNTERS] {
-        let mut counters = [0; VM_COUNTERS];
-        for vp in self.inner.vps() {
-            add(&mut counters, &vp.stats());
-        }
-        let disk = [VmCounter::DiskRequests, VmCounter::DiskBytesRead, VmCounter::DiskBytesWritten];
-        for (counter, value) in disk.into_iter().zip(self.bus.traffic()) {
-            counters[counter as usize] = value;
-        }
-        counters
-    }
-}
-
-/// How long a VP ran, with what the hypervisor did for it.
-fn run_time(stats: &VpStats) -> u64 {
-    time::of_ticks(stats.guest_run_ticks + stats.hypervisor_run_ticks)
-}
-
-/// Adds a VP's counters.
-fn add(counters: &mut [u64; VM_COUNTERS], stats: &VpStats) {
-    counters[VmCounter::Dispatches as usize] += stats.dispatches;
-    for (reason, &count) in stats.exits.iter().enumerate() {
-        const NAMED: [(ExitReason, VmCounter); 9] = [
-            (ExitReason::Cpuid, VmCounter::Cpuid),
-            (ExitReason::MsrRead, VmCounter::Msr),
-            (ExitReason::MsrWrite, VmCounter::Msr),
-            (ExitReason::Hypercall, VmCounter::Hypercall),
-            (ExitReason::IoPort, VmCounter::IoPort),
-            (ExitReason::SecondLevelFault, VmCounter::Memory),
-            (ExitReason::Halt, VmCounter::Halt),
-            (ExitReason::PhysicalInterrupt, VmCounter::Interrupt),
-            (ExitReason::InterruptWindow, VmCounter::InterruptWindow),
-        ];
-        let named = NAMED.iter().find(|(name, _)| *name as usize == reason);
-        let counter = named.map_or(VmCounter::Other, |(_, counter)| *counter);
-        counters[counter as usize] += count;
-        counters[VmCounter::Exits as usize] += count;
+    pub fn counters(&self) -> VmCounters {
+        let [disk_requests, disk_bytes_read, disk_bytes_written] = self.bus.traffic();
+        VmCounters { disk_requests, disk_bytes_read, disk_bytes_written }
     }
 }
 

@@ -37,12 +37,14 @@ impl Vm {
     /// What each of its VPs has done.
     #[must_use]
     pub fn statistics(&self) -> Vec<VpStatistics> {
+        let now = time::now();
         let of = |vp: &super::vp::Vp| {
             let stats = vp.stats();
             VpStatistics {
                 guest_time: time::of_ticks(stats.guest_run_ticks),
                 hypervisor_time: time::of_ticks(stats.hypervisor_run_ticks),
                 wait_time: vp.account().waited(),
+                limited_time: vp.limited().time(now),
                 wake_ups: vp.wake_ups(),
                 dispatches: stats.dispatches,
                 processor: vp.account().home(),

@@ -67,12 +67,14 @@ impl Future for VpTask {
                     vp.account().has_waited(now);
                     let limited_until = vp.account().group().limited_until();
                     if limited_until > now {
+                        vp.limited().start(now);
                         vp.register(context);
                         if !self.poll_timer(context, limited_until) && vp.state() == state {
                             return Poll::Pending;
                         }
                         continue;
                     }
+                    vp.limited().stop(now);
                     self.timer = None;
                     if !executor::may_run_here(vp.account()) {
                         context.waker().wake_by_ref();

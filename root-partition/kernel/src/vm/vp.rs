@@ -5,7 +5,8 @@ use crate::executor::share::{Account, Group};
 pub use crate::executor::vp_state::State;
 use crate::executor::vp_state::VpState;
 use crate::hypervisor::{FlagWords, Turn, call, synic};
-use crate::{arch, executor, time};
+use crate::time::{self, Stopwatch};
+use crate::{arch, executor};
 use alloc::sync::Arc;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use core::task::{Context, Waker};
@@ -26,6 +27,8 @@ pub struct Vp {
     account: Arc<Account>,
     /// Where the flags are that it raises.
     flag_words: Arc<FlagWords>,
+    /// Runs while it could, but for the limit of its VM.
+    limited: Stopwatch,
     /// How often something ended a halt of it.
     wake_ups: AtomicU64,
     /// Its task, while that waits.
@@ -55,6 +58,7 @@ impl Vp {
             next_timer: AtomicU64::new(u64::MAX),
             account: Arc::new(Account::of(group, number())),
             flag_words,
+            limited: Stopwatch::default(),
             wake_ups: AtomicU64::new(0),
             task: Mutex::new(None),
             pages,
@@ -64,6 +68,12 @@ impl Vp {
     /// Its pages.
     pub fn pages(&self) -> VpPages {
         self.pages
+    }
+
+    /// Runs while it could, but for the limit of its VM: its task's.
+    #[inline]
+    pub fn limited(&self) -> &Stopwatch {
+        &self.limited
     }
 
     /// What it is doing.

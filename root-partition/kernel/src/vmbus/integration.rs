@@ -24,11 +24,6 @@ impl Bus {
         Ok(())
     }
 
-    /// Whether the guest's shutdown service listens.
-    pub fn is_shutdown_ready(&self) -> bool {
-        self.ports[SHUTDOWN].with(|service| matches!(service, Service::Shutdown(s) if s.is_ready()))
-    }
-
     /// How the guest is.
     pub fn heartbeat(&self) -> syscall::Heartbeat {
         self.ports[HEARTBEAT].with(|service| match service {

@@ -1,5 +1,6 @@
 //! Carries out commands.
 
+use super::top::Form;
 use super::{Cli, Mode, report};
 use crate::command::{Command, help};
 use crate::definition::Definition;
@@ -65,7 +66,8 @@ impl<S: System, V: Volume> Cli<S, V> {
             Command::DiskList => self.disk_list()?,
             Command::FileList(path) => self.file_list(&path)?,
             Command::HostInfo => self.host_info()?,
-            Command::HostTop { once, json } => self.begin_top(once, json),
+            Command::HostTop { json: true, .. } => self.top_json(),
+            Command::HostTop { once, processors, json: false } => self.begin_top(Form { once, processors }),
             Command::HostLog { lines } => self.begin_log(lines),
             Command::HostShutdown => self.begin_shutdown(HostAction::PowerOff),
             Command::HostReboot => self.begin_shutdown(HostAction::Reboot),

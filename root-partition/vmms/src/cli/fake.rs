@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use syscall::worker::{FromWorker, ToWorker};
 use syscall::{
-    Error, Heartbeat, HostAction, HostInfo, LogLevel, ProcessStatus, ProcessorTimes, VM_COUNTERS, VmChurn,
-    VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
+    Error, Heartbeat, HostAction, HostInfo, LogLevel, ProcessState, ProcessStatus, ProcessorTimes, VmChurn,
+    VmCounters, VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
 };
 
 /// What a test and the fake share.
@@ -33,6 +33,8 @@ pub struct World {
     /// Files that are open.
     pub files: Cell<i32>,
     pub listens: Cell<bool>,
+    /// Processors that idle beside the two.
+    pub idlers: Cell<usize>,
     /// What each VM was given of the processors, in the order in which that happened.
     pub shares: RefCell<Vec<VmShare>>,
 }
@@ -74,7 +76,7 @@ impl World {
         self.last(|worker| worker.says.push_back(postcard::to_allocvec(message).unwrap()));
     }
 
-    pub fn ends(&self, state: u32, code: u32) {
+    pub fn ends(&self, state: ProcessState, code: u32) {
         self.last(|worker| {
             worker.status = ProcessStatus { state, code, address: 0x40_1234 };
             worker.vm = None;
@@ -101,6 +103,7 @@ pub struct FakeVm {
 
 struct VmInner {
     memory: u64,
+    vps: u32,
     attachments: RefCell<Vec<Attachment>>,
     world: Rc<World>,
 }
@@ -210,7 +213,7 @@ impl System for Fake {
         let mut any = !self.0.typed.borrow().is_empty();
         for entry in entries {
             let said = workers.values().any(|it| it.channel == entry.handle && !it.says.is_empty());
-            let ended = workers.get(&entry.handle).is_some_and(|it| it.status.state != 0);
+            let ended = workers.get(&entry.handle).is_some_and(|it| it.status.state != ProcessState::RUNNING);
             let gone = ends.get(&entry.handle).is_some_and(|it| it.left.is_none());
             entry.ready = u32::from(said || ended || gone);
             any |= said || ended || gone;
@@ -271,7 +274,7 @@ impl System for Fake {
                 into[..message.len()].copy_from_slice(&message);
                 Ok(message.len())
             }
-            None if worker.status.state == 0 => Err(Error::WouldBlock),
+            None if worker.status.state == ProcessState::RUNNING => Err(Error::WouldBlock),
             None => Err(Error::PeerClosed),
         })?
     }
@@ -291,8 +294,8 @@ impl System for Fake {
     fn kill(&self, process: &FakeProcess) {
         let mut workers = self.0.workers.borrow_mut();
         let worker = workers.get_mut(&process.0).unwrap();
-        if worker.status.state == 0 {
-            worker.status.state = 3;
+        if worker.status.state == ProcessState::RUNNING {
+            worker.status.state = ProcessState::KILLED;
             worker.vm = None;
         }
     }
@@ -324,8 +327,8 @@ impl System for Fake {
     fn vm_create(&self, create: &VmCreate) -> Result<FakeVm, Error> {
         let free = self.0.memory_free.get();
         self.0.memory_free.set(free.checked_sub(create.memory).ok_or(Error::OutOfMemory)?);
-        let inner =
-            VmInner { memory: create.memory, attachments: RefCell::default(), world: Rc::clone(&self.0) };
+        let &VmCreate { memory, vps, .. } = create;
+        let inner = VmInner { memory, vps, attachments: RefCell::default(), world: Rc::clone(&self.0) };
         Ok(FakeVm::new(&self.0, Rc::new(inner)))
     }
 
@@ -340,9 +343,9 @@ impl System for Fake {
 
     fn vm_status(&self, _vm: &FakeVm) -> VmStatus {
         VmStatus {
-            state: 1,
             heartbeat: if self.0.listens.get() { Heartbeat::ALIVE } else { Heartbeat::UNKNOWN },
             uptime: 650_000_000,
+            root_time: self.0.now.get() / 50,
             ..VmStatus::default()
         }
     }
@@ -369,11 +372,12 @@ impl System for Fake {
         Ok(FakeEnd(handle))
     }
 
-    fn vm_counters(&self, _vm: &FakeVm) -> [u64; VM_COUNTERS] {
-        core::array::from_fn(|index| index as u64 * 10)
+    fn vm_counters(&self, _vm: &FakeVm) -> VmCounters {
+        VmCounters { disk_requests: 110, disk_bytes_read: 120, disk_bytes_written: 130 }
     }
 
-    fn vm_statistics(&self, _vm: &FakeVm) -> Vec<VpStatistics> {
+    /// The same for each virtual processor; a VM with more of them does more.
+    fn vm_statistics(&self, vm: &FakeVm) -> Vec<VpStatistics> {
         let now = self.0.now.get();
         let mut exits = [0; syscall::EXIT_KINDS];
         exits[0] = now / 1_000_000;
@@ -382,10 +386,11 @@ impl System for Fake {
             guest_time: now / 2,
             hypervisor_time: now / 20,
             wait_time: now / 4,
+            limited_time: now / 8,
             exits,
             ..VpStatistics::default()
         };
-        vec![vp]
+        vec![vp; vm.inner.vps as usize]
     }
 
     fn vm_set_share(&self, _vm: &FakeVm, share: &VmShare) -> Result<(), Error> {
@@ -397,7 +402,8 @@ impl System for Fake {
         let now = self.0.now.get();
         let busy =
             ProcessorTimes { guest: now / 2, root: now / 10, hypervisor: now / 20, idle: now * 35 / 100 };
-        vec![busy, ProcessorTimes { idle: now, ..ProcessorTimes::default() }]
+        let idle = ProcessorTimes { idle: now, ..ProcessorTimes::default() };
+        [busy].into_iter().chain(std::iter::repeat_n(idle, 1 + self.0.idlers.get())).collect()
     }
 
     fn host_info(&self) -> Result<HostInfo, Error> {

@@ -6,8 +6,8 @@ use crate::config::Configuration;
 use crate::store::tests::{Disk, Image, path};
 use crate::store::{Ext4Volume, Volume};
 use std::rc::Rc;
-use syscall::HostAction;
 use syscall::worker::{FromWorker, StopReason, ToWorker};
+use syscall::{HostAction, ProcessState};
 
 mod console;
 mod definitions;
@@ -122,14 +122,14 @@ fn the_story() {
     assert_eq!(host.heard(), [ToWorker::ConsoleInput(b"poweroff\r\x03".to_vec())]);
     host.world.says(&FromWorker::ConsoleOutput(b"bye".to_vec()));
     host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     assert_eq!(host.goes_on(), format!("bye\n[demo is off: its guest powered off]\n{PROMPT}"));
     host.is_clean();
     host.is_running();
     assert!(host.command("vm list").contains("demo  running (healthy)  1    256 MiB  0:01:05  data:/"));
     assert_eq!(host.types("host shutdown\r"), "host shutdown\ndemo is asked to shut down\n");
     host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     host.goes_on();
     assert_eq!(host.world.power.get(), Some(HostAction::PowerOff));
     host.is_clean();

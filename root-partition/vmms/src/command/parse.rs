@@ -35,7 +35,7 @@ pub enum Command {
     DiskList,
     FileList(DataPath),
     HostInfo,
-    HostTop { once: bool, json: bool },
+    HostTop { once: bool, processors: bool, json: bool },
     HostLog { lines: Option<u32> },
     HostShutdown,
     HostReboot,
@@ -198,7 +198,10 @@ fn command(spec: &Spec, arguments: &Arguments<'_>) -> Result<Command, String> {
         ["disk", "list"] => Command::DiskList,
         ["file", "list"] => Command::FileList(DataPath::parse(arguments.operand())?),
         ["host", "info"] => Command::HostInfo,
-        ["host", "top"] => Command::HostTop { once: arguments.has("--once"), json },
+        ["host", "top"] => {
+            let (once, processors) = (arguments.has("--once"), arguments.has("--processors"));
+            Command::HostTop { once, processors, json }
+        }
         ["host", "log"] => Command::HostLog { lines: number(arguments, "--lines")? },
         ["host", "shutdown"] => Command::HostShutdown,
         ["host", "reboot"] => Command::HostReboot,

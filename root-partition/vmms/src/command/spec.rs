@@ -132,8 +132,9 @@ pub static COMMANDS: &[Spec] = &[
     spec(
         &["host", "top"],
         &[],
-        &[switch("--once"), JSON],
-        "what processors and VMs are doing, each second until a key is pressed; --once: one second; --json: all since the start",
+        &[switch("--once"), switch("--processors"), JSON],
+        "what VMs and processors are doing, each second until a key is pressed; --once: one second; --processors: each, \
+         where there are many; --json: all since the start",
     ),
     spec(
         &["host", "log"],

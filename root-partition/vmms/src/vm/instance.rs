@@ -8,8 +8,8 @@ use crate::system::System;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
-use syscall::ProcessStatus;
 use syscall::worker::{StopReason, ToWorker};
+use syscall::{ProcessState, ProcessStatus};
 
 /// What a VM is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,8 +160,10 @@ impl<S: System> Instance<S> {
 pub fn crash(status: &ProcessStatus) -> String {
     let address = status.address;
     match status.state {
-        2 => alloc::format!("its worker crashed (exception {} at {address:#x})", status.code),
-        3 => "its worker was killed".into(),
+        ProcessState::FAULTED => {
+            alloc::format!("its worker crashed (exception {} at {address:#x})", status.code)
+        }
+        ProcessState::KILLED => "its worker was killed".into(),
         _ => alloc::format!("its worker ended with code {}", status.code),
     }
 }

@@ -22,7 +22,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use instance::{Instance, Timer};
 use syscall::worker::ToWorker;
-use syscall::{Error, VM_COUNTERS, VmChurn, VmStatus, VpStatistics};
+use syscall::{Error, VmChurn, VmCounters, VmStatus, VpStatistics};
 
 /// A second in 100 ns.
 pub const SECOND: u64 = 10_000_000;
@@ -82,10 +82,11 @@ pub enum Event {
 }
 
 /// What a VM does and has done.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statistics {
-    /// Its counters, by [`VmCounter`](syscall::VmCounter).
-    pub counters: [u64; VM_COUNTERS],
-    /// Its state.
+    /// What it has had of its disks.
+    pub counters: VmCounters,
+    /// How it is.
     pub status: VmStatus,
     /// Its virtual processors.
     pub vps: Vec<VpStatistics>,
@@ -243,25 +244,23 @@ impl<S: System, V: Volume> Manager<S, V> {
         vm.instance.as_ref()?.vm.here().map(|vm| self.system.vm_status(vm))
     }
 
-    /// What a VM does, and what each of its VPs has done.
-    ///
-    /// # Errors
-    /// It is off, or about to be.
-    pub fn statistics(&mut self, name: &Name) -> Result<Statistics, String> {
-        let (system, instance) = self.instance(name)?;
-        let vm = instance.vm.here().ok_or_else(|| alloc::format!("{name} is {}", instance.state))?;
-        Ok(Statistics {
-            counters: system.vm_counters(vm),
-            status: system.vm_status(vm),
-            vps: system.vm_statistics(vm),
+    /// What a VM and each of its VPs has done, unless it is off, or about to be.
+    pub fn statistics_of(&self, vm: &Vm<S>) -> Option<Statistics> {
+        let vm = vm.instance.as_ref()?.vm.here()?;
+        Some(Statistics {
+            counters: self.system.vm_counters(vm),
+            status: self.system.vm_status(vm),
+            vps: self.system.vm_statistics(vm),
         })
     }
 
-    /// The same of every VM that is there.
-    pub fn all_statistics(&self) -> Vec<(Name, Vec<VpStatistics>, VmStatus)> {
-        let on = self.vms.iter().filter_map(|vm| Some((&vm.name, vm.instance.as_ref()?.vm.here()?)));
-        on.map(|(name, vm)| (name.clone(), self.system.vm_statistics(vm), self.system.vm_status(vm)))
-            .collect()
+    /// The same of the VM `name`.
+    ///
+    /// # Errors
+    /// It is off, or about to be.
+    pub fn statistics(&self, name: &Name) -> Result<Statistics, String> {
+        let vm = self.vm(name)?;
+        self.statistics_of(vm).ok_or_else(|| alloc::format!("{name} is {}", vm.state()))
     }
 
     /// Whether all are off.

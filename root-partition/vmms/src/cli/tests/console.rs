@@ -2,6 +2,7 @@
 
 use super::super::PROMPT;
 use super::Host;
+use syscall::ProcessState;
 use syscall::worker::{FromWorker, StopReason, ToWorker};
 
 #[test]
@@ -29,7 +30,7 @@ fn a_guest_that_resets_itself_starts_again_and_keeps_its_console() {
     host.goes_on();
     host.world.now.set(20_000_000);
     host.world.says(&FromWorker::Stopped(StopReason::Reset));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     assert_eq!(host.goes_on(), "\n[demo was reset by its guest and starts again]\n");
     assert_eq!(host.world.workers.borrow().len(), 2);
     host.world.says(&FromWorker::Started);
@@ -46,7 +47,7 @@ fn a_guest_that_resets_itself_all_the_time_starts_once_a_second() {
     host.is_running();
     for second in 1..3 {
         host.world.says(&FromWorker::Stopped(StopReason::Reset));
-        host.world.ends(1, 0);
+        host.world.ends(ProcessState::EXITED, 0);
         assert_eq!(host.goes_on(), "");
         assert!(host.command("vm list").contains("demo  starting"));
         // Nothing spins meanwhile.
@@ -59,7 +60,7 @@ fn a_guest_that_resets_itself_all_the_time_starts_once_a_second() {
         assert!(host.goes_on().contains("demo is running\n"));
     }
     host.world.says(&FromWorker::Stopped(StopReason::Reset));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     host.goes_on();
     assert!(host.types("vm kill demo\r").contains("demo is off\n"));
     host.is_clean();
@@ -72,7 +73,7 @@ fn a_guest_that_is_off_at_once_was_heard() {
     host.world.says(&FromWorker::Started);
     host.world.says(&FromWorker::ConsoleOutput(b"figures".to_vec()));
     host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     let shown = host.goes_on();
     assert!(
         shown.ends_with("leaves it]\nfigures\n[demo is off: its guest powered off]\nbulkhead> "),

@@ -2,6 +2,7 @@
 
 use super::super::PROMPT;
 use super::{DEMO, Host};
+use syscall::ProcessState;
 use syscall::worker::FromWorker;
 
 #[test]
@@ -15,7 +16,7 @@ fn what_cannot_be_started_leaves_nothing() {
     let shown = host.types("vm start demo\r");
     assert_eq!(shown, "vm start demo\n");
     host.world.says(&FromWorker::Failed("not a kernel: no boot sector".into()));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     assert_eq!(host.goes_on(), format!("error: demo is off: not a kernel: no boot sector\n{PROMPT}"));
     host.is_clean();
     host.is_running();
@@ -35,7 +36,7 @@ fn definitions_are_made_and_deleted() {
     let json = host.command("vm show web --json");
     let value: serde_json::Value = serde_json::from_str(json.trim()).unwrap();
     assert_eq!(value["memory"], 64 << 20);
-    assert_eq!((&value["state"], &value["uptime"]), (&"off".into(), &serde_json::Value::Null));
+    assert_eq!((&value["state"], &value["uptime_seconds"]), (&"off".into(), &serde_json::Value::Null));
     let list: serde_json::Value = serde_json::from_str(host.command("vm list --json").trim()).unwrap();
     assert_eq!(list[0], value);
     assert!(host.command("vm show web").contains("\nkernel: data:/kernels/vmlinuz\n"));

@@ -9,6 +9,7 @@ use crate::store::tests::path;
 use std::os::unix::fs::FileExt;
 use std::rc::Rc;
 use syscall::HostAction;
+use syscall::ProcessState;
 use syscall::worker::{FromWorker, StopReason};
 
 #[test]
@@ -19,7 +20,7 @@ fn a_disk_is_used_by_one_vm_at_a_time() {
     host.types("vm kill demo\r");
     assert!(host.world.last(|worker| worker.stopped));
     host.world.says(&FromWorker::Stopped(StopReason::Killed));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     assert_eq!(host.goes_on(), format!("demo is off\n{PROMPT}"));
     assert_eq!(host.types("vm start twin\r"), "vm start twin\n");
     let attachments = host.world.last(|worker| worker.attachments.clone());
@@ -111,7 +112,7 @@ fn what_happens_while_a_disk_is_made_has_a_line_of_its_own() {
     host.world.now.set(host.world.now.get() + 20_000_000);
     host.cli.turn();
     host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     let shown = host.goes_on();
     assert!(shown.contains("\x1b[Kdemo is off: its guest powered off\n"), "{shown:?}");
     assert!(shown.ends_with(&format!("data:/disks/new.raw is made: 9 MiB\n{PROMPT}")), "{shown:?}");

@@ -1,6 +1,7 @@
 //! How a VM ends, and what starts after it.
 
 use super::{DEMO, Host};
+use syscall::ProcessState;
 use syscall::worker::{FromWorker, StopReason};
 
 #[test]
@@ -12,7 +13,7 @@ fn a_vm_is_off_when_its_memory_and_its_disks_are_free() {
     host.is_running();
     host.types("vm kill demo\r");
     host.world.says(&FromWorker::Stopped(StopReason::Killed));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     assert_eq!(host.goes_on(), "", "the prompt waits for it");
     assert_eq!(host.types("\x03"), "^C\ndemo goes on stopping\nbulkhead> ");
     assert!(host.command("vm list").contains("demo   stopping"));
@@ -32,7 +33,7 @@ fn a_guest_that_resets_itself_finds_its_memory_again() {
     host.is_running();
     host.world.now.set(20_000_000);
     host.world.says(&FromWorker::Stopped(StopReason::Reset));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     assert!(host.goes_on().contains("demo was reset by its guest and starts again\n"));
     host.world.says(&FromWorker::Started);
     assert!(host.goes_on().contains("demo is running\n"));

@@ -2,6 +2,7 @@
 
 use super::super::PROMPT;
 use super::Host;
+use syscall::ProcessState;
 use syscall::worker::{FromWorker, StopReason};
 
 fn with_lines(count: usize) -> Host {
@@ -26,7 +27,7 @@ fn a_long_log_holds_nobody_up_and_has_an_end() {
         host.cli.turn();
     }
     host.world.says(&FromWorker::Stopped(StopReason::PowerOff));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     for _ in 0..5 {
         host.cli.turn();
     }

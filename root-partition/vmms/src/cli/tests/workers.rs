@@ -2,6 +2,7 @@
 
 use super::super::PROMPT;
 use super::{DEMO, Host};
+use syscall::ProcessState;
 use syscall::worker::{FromWorker, StopReason, ToWorker};
 
 #[test]
@@ -16,7 +17,7 @@ fn a_worker_that_crashes_takes_its_vm_only() {
     assert_eq!(host.command("vm crash demo"), "");
     assert_eq!(host.heard().last(), Some(&ToWorker::Crash));
     host.types("vm li");
-    host.world.ends(2, 6);
+    host.world.ends(ProcessState::FAULTED, 6);
     assert_eq!(
         host.goes_on(),
         "\x1b[Kdemo is off: its worker crashed (exception 6 at 0x401234)\nbulkhead> vm li"
@@ -34,7 +35,7 @@ fn a_worker_that_was_taken_over_changes_nobodys_terminal() {
     host.world.says(&FromWorker::Started);
     assert_eq!(host.goes_on(), "", "said once");
     host.world.says(&FromWorker::Failed("\x1b[2J\r\nbulkhead> ".repeat(100)));
-    host.world.ends(1, 0);
+    host.world.ends(ProcessState::EXITED, 0);
     let shown = host.goes_on();
     assert!(shown.contains("demo is off: [2Jbulkhead> [2J") && !shown.contains("\x1b[2"), "{shown}");
     assert!(shown.lines().all(|line| line.len() < 250), "{shown}");
@@ -46,7 +47,7 @@ fn a_worker_that_talks_nonsense_is_killed() {
     host.is_running();
     host.world.last(|worker| worker.babbles(&[0xFF; 40]));
     assert!(host.goes_on().contains("demo is off: its worker talks nonsense"));
-    assert_eq!(host.world.last(|worker| worker.status.state), 3);
+    assert_eq!(host.world.last(|worker| worker.status.state), ProcessState::KILLED);
 }
 
 #[test]
@@ -103,7 +104,7 @@ fn a_worker_that_talks_on_after_its_end_is_killed_all_the_same() {
         shown += &host.goes_on();
     }
     assert!(shown.contains("demo is off: its guest powered off\n"), "{shown}");
-    assert_eq!(host.world.last(|worker| worker.status.state), 3);
+    assert_eq!(host.world.last(|worker| worker.status.state), ProcessState::KILLED);
 }
 
 #[test]
@@ -113,7 +114,7 @@ fn who_kills_a_vm_twice_does_not_wait_for_its_worker() {
     assert_eq!(host.command("vm spin demo"), "");
     assert_eq!(host.heard().last(), Some(&ToWorker::Spin));
     assert!(host.types("vm kill demo\r\x03").contains("demo goes on stopping\n"));
-    assert_eq!(host.world.last(|worker| worker.status.state), 0);
+    assert_eq!(host.world.last(|worker| worker.status.state), ProcessState::RUNNING);
     assert_eq!(host.types("vm kill demo\r"), format!("vm kill demo\ndemo is off\n{PROMPT}"));
     host.is_clean();
 }
