@@ -11,6 +11,9 @@ pub const VIRTUALIZATION_STACK_INTERFACE: u32 = 0x3123_5356;
 /// CPUID.1:ECX: a hypervisor is present.
 pub const HYPERVISOR_PRESENT: u32 = 1 << 31;
 
+/// Leaf 0x40000006, EAX: the processor carries out what guests do with their local APICs.
+pub const APIC_ASSIST: u32 = 1 << 0;
+
 /// Leaf numbers.
 #[expect(missing_docs, reason = "the specification's own names")]
 pub mod leaf {

@@ -7,6 +7,7 @@ use crate::arch::per_cpu::PerCpu;
 use crate::arch::{cpu, svm, vmx};
 use extension::refusal::Refusal;
 use extension::svm::permission::msr;
+use hv_abi::cpuid::APIC_ASSIST;
 
 static IS_VMX: AtomicBool = AtomicBool::new(false);
 
@@ -42,10 +43,15 @@ pub fn on_this_processor(this: &PerCpu) {
     if is_vmx() { vmx::enable::on_this_processor(this) } else { svm::enable::on_this_processor(this) }
 }
 
+/// What of leaf 0x40000006, EAX, depends on the machine.
+pub fn hardware() -> u32 {
+    if is_vmx() && vmx::enable::capabilities().delegation.is_some() { APIC_ASSIST } else { 0 }
+}
+
 /// For the person at the console.
 pub fn name() -> &'static str {
     match is_vmx() {
-        true if vmx::enable::capabilities().delegation.is_some() => "VT-x, EPT, APICv",
+        true if hardware() & APIC_ASSIST != 0 => "VT-x, EPT, APICv",
         true => "VT-x, EPT",
         false => "AMD-V, nested paging",
     }

@@ -3,6 +3,7 @@
 use core::ptr::NonNull;
 
 use hv_abi::SpaPage;
+use hv_abi::cpuid::leaf;
 use paging::FrameAllocator;
 use spin::Once;
 
@@ -10,7 +11,7 @@ use crate::arch::local_apic::{self, Message};
 use crate::arch::memory::regions::{self, Regions};
 use crate::arch::memory::window;
 use crate::arch::x86_processor::X86Processor;
-use crate::arch::{cpu, per_cpu, processors, traces};
+use crate::arch::{cpu, per_cpu, processors, traces, vendor};
 use crate::machine::{Machine, Page};
 use extension::hidden::without_extensions;
 use extension::traces::Traces;
@@ -118,7 +119,10 @@ impl Machine for X86Machine {
 
     #[inline]
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
-        without_extensions(leaf, cpu::cpuid(leaf, subleaf))
+        match leaf {
+            leaf::HARDWARE => [vendor::hardware(), 0, 0, 0],
+            _ => without_extensions(leaf, cpu::cpuid(leaf, subleaf)),
+        }
     }
 
     fn fatal(&self, why: &'static str) -> ! {

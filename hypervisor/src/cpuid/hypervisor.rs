@@ -1,7 +1,8 @@
 //! The hypervisor's own leaves, 0x40000000 and up (TLFS 2.4).
 
 use hv_abi::cpuid::{
-    HvFeatures, HvPrivileges, HvRecommendations, INTERFACE, VENDOR, VIRTUALIZATION_STACK_INTERFACE,
+    APIC_ASSIST, HvFeatures, HvPrivileges, HvRecommendations, INTERFACE, VENDOR,
+    VIRTUALIZATION_STACK_INTERFACE,
 };
 
 /// Leaves 0x40000000 to 0x40000006.
@@ -13,11 +14,11 @@ const VERSION: [u32; 4] = [1, 1, 0, 0];
 const SPIN_RETRIES: u32 = 0xFFF;
 /// "Never": there is nobody who could hold it.
 const NEVER: u32 = u32::MAX;
-/// Leaf 0x40000006: MSR bitmaps, second-level translation.
+/// Leaf 0x40000006, EAX: MSR bitmaps, second-level translation.
 const HARDWARE: u32 = 1 << 1 | 1 << 3;
 
-/// Works them out.
-pub fn leaves(privileges: HvPrivileges, max_vps: u32) -> [[u32; 4]; COUNT] {
+/// Works them out. `machine`: what EAX of leaf 0x40000006 says besides, if it says that.
+pub fn leaves(privileges: HvPrivileges, max_vps: u32, machine: u32) -> [[u32; 4]; COUNT] {
     let [ebx, ecx, edx] = VENDOR;
     let bits = privileges.bits();
     let spin_retries = if max_vps > 1 { SPIN_RETRIES } else { NEVER };
@@ -28,7 +29,7 @@ pub fn leaves(privileges: HvPrivileges, max_vps: u32) -> [[u32; 4]; COUNT] {
         [bits as u32, (bits >> 32) as u32, 0, HvFeatures::ALL.bits()],
         [HvRecommendations::GUEST.bits(), spin_retries, 0, 0],
         [max_vps, max_vps, 0, 0],
-        [HARDWARE, 0, 0, 0],
+        [HARDWARE | machine & APIC_ASSIST, 0, 0, 0],
     ]
 }
 

@@ -56,6 +56,8 @@ fn hyper_v_leaves_are_those_of_the_contract() {
         "alone: no spinning"
     );
     assert_eq!(answer(0x4000_0005), [4, 4, 0, 0]);
+    assert_eq!(answer(0x4000_0006), [0xB, 0, 0, 0], "of the machine's only what the specification calls so");
+    assert_eq!(Cpuid::new(&config(4), |_, _| [0; 4]).answer_to(0x4000_0006, 0, &VP), [0xA, 0, 0, 0]);
     assert_eq!(answer(0x4000_0081)[0], 0x3123_5356);
     assert_eq!(answer(0x4000_0082), [0; 4]);
     assert_eq!(answer(0x4000_0007), [0; 4]);
