@@ -106,6 +106,8 @@ pub fn older_and_newer_processors_will_do(on: Kind) -> Result<()> {
         ensure!(log.contains(&described), "{model}: the first line is not there: {log}");
         let info = cli.run("host info")?;
         ensure!(is_measured(&info), "{model}: {info}");
+        let virtualization = described.split(", NX").next().unwrap_or_default();
+        ensure!(info.contains(&format!("virtualization: {virtualization}\n")), "{model}: {info}");
         cli.0.type_line("host shutdown")?;
         machine.wait_for_power_off(PATIENCE)?;
     }

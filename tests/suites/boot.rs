@@ -59,6 +59,10 @@ pub fn a_virtio_disk_will_do() -> Result<()> {
         info.contains("configuration: \\bulkhead\\bulkhead.toml on virtio0"),
         "the configuration is not read: {info}"
     );
+    ensure!(
+        info.contains("virtualization: AMD-V, nested paging\n") && info.contains("IOMMU: none, "),
+        "it is not told what machine it is: {info}"
+    );
     let log = bulkhead.cli().run("host log")?;
     ensure!(log.contains("virtio0: queues: 2"), "it has not the queues of the device: {log}");
     bulkhead.shut_down()?;

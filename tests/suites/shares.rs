@@ -6,7 +6,7 @@ use machine_tests::cli::Cli;
 use machine_tests::kind::Kind;
 
 use crate::machines::{Bulkhead, accepted};
-use crate::top::watch;
+use crate::top::{Top, watch};
 
 /// For how many of the machine's seconds it is watched who runs, once: whoever has run while the emulator was away for a
 /// while was charged for that, and others make up for it.
@@ -93,7 +93,14 @@ fn alone_under_a_limit(cli: &mut Cli<'_>) -> Result<()> {
     accepted(cli, "vm start alone")?;
     expect(cli, &["alone"], "a limit on an idle host", |shares| {
         shares.first().is_some_and(|share| is_near(*share, 25.0))
-    })
+    })?;
+    let now = Top::now(cli)?;
+    let (ran, limited) = (now.ran("alone")?, now.was_limited("alone")?);
+    ensure!(
+        (2.5..=3.5).contains(&(limited / ran)),
+        "it ran for {ran} s and was kept from it for {limited} s"
+    );
+    Ok(())
 }
 
 /// Some are tied to one of four processors, one has as many virtual processors as there are, and one comes late: each has what

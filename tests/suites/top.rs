@@ -28,10 +28,19 @@ impl Top {
         seconds(&self.0, "up_time")
     }
 
-    /// For how many seconds a VM has run, with what the hypervisor did for it.
-    fn ran(&self, name: &str) -> Result<f64> {
+    fn vm(&self, name: &str) -> Result<&Value> {
         let vms = self.0["vms"].as_array().context("no VMs")?;
-        let vm = vms.iter().find(|vm| vm["name"] == name).with_context(|| format!("no VM {name}"))?;
+        vms.iter().find(|vm| vm["name"] == name).with_context(|| format!("no VM {name}"))
+    }
+
+    /// For how many seconds its limit has kept a VM from running.
+    pub fn was_limited(&self, name: &str) -> Result<f64> {
+        seconds(self.vm(name)?, "limited_time")
+    }
+
+    /// For how many seconds a VM has run, with what the hypervisor did for it.
+    pub fn ran(&self, name: &str) -> Result<f64> {
+        let vm = self.vm(name)?;
         Ok(seconds(vm, "guest_time")? + seconds(vm, "hypervisor_time")?)
     }
 }

@@ -263,6 +263,36 @@ pub struct VmCounters {
     pub disk_bytes_written: u64,
 }
 
+/// By what the hypervisor runs virtual machines. An open enumeration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct Virtualization(u32);
+
+impl Virtualization {
+    /// There is no hypervisor.
+    pub const NONE: Self = Self(0);
+    /// AMD's, with nested paging.
+    pub const AMD_V: Self = Self(1);
+    /// Intel's, with EPT.
+    pub const VT_X: Self = Self(2);
+    /// Intel's, with EPT and interrupt delivery.
+    pub const VT_X_APIC: Self = Self(3);
+}
+
+/// The kind of IOMMU that the firmware tells of. An open enumeration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable)]
+#[repr(transparent)]
+pub struct Iommu(pub u32);
+
+impl Iommu {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Intel's.
+    pub const VT_D: Self = Self(1);
+    /// AMD's.
+    pub const AMD_VI: Self = Self(2);
+}
+
 /// What [`Call::HostInfo`](crate::Call::HostInfo) writes.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable)]
 #[repr(C)]
@@ -285,6 +315,10 @@ pub struct HostInfo {
     pub processor_start: u32,
     /// 1 when there is a hypervisor below.
     pub hypervisor: u32,
+    /// By what it runs virtual machines.
+    pub virtualization: Virtualization,
+    /// The IOMMU, which is not used yet.
+    pub iommu: Iommu,
     /// The processor's brand string, padded with zeros.
     pub processor_name: [u8; 48],
 }
@@ -307,7 +341,7 @@ const _: () = {
     assert!(size_of::<DiskAttach>() == 40);
     assert!(size_of::<VmStatus>() == 24);
     assert!(size_of::<VmCounters>() == 24);
-    assert!(size_of::<HostInfo>() == 104);
+    assert!(size_of::<HostInfo>() == 112);
 };
 
 /// The most rounds of a [`Call::VmChurn`](crate::Call::VmChurn), which holds its processor.

@@ -144,7 +144,11 @@ fn check_memory(memory: Size) -> Result<(), String> {
     Ok(())
 }
 
-fn check_vps(vps: i64) -> Result<(), String> {
+/// Whether a VM can have so many.
+///
+/// # Errors
+/// It cannot.
+pub fn check_vps(vps: i64) -> Result<(), String> {
     if (1..=i64::from(VM_VPS_MAX)).contains(&vps) {
         return Ok(());
     }

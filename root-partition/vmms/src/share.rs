@@ -61,21 +61,33 @@ impl Share {
     }
 }
 
-fn check_weight(weight: i64) -> Result<(), String> {
+/// Whether a VM can have this weight.
+///
+/// # Errors
+/// It cannot.
+pub fn check_weight(weight: i64) -> Result<(), String> {
     if (1..=i64::from(WEIGHT_MAX)).contains(&weight) {
         return Ok(());
     }
     Err(alloc::format!("a weight is 1 to {WEIGHT_MAX}, not {weight}"))
 }
 
-fn check_reserve(reserve: i64) -> Result<(), String> {
+/// Whether a VM can have this reserve.
+///
+/// # Errors
+/// It cannot.
+pub fn check_reserve(reserve: i64) -> Result<(), String> {
     if (0..=i64::from(ALL)).contains(&reserve) {
         return Ok(());
     }
     Err(alloc::format!("a reserve is 0 to 100 percent of the virtual processors, not {reserve}"))
 }
 
-fn check_limit(limit: i64) -> Result<(), String> {
+/// Whether a VM can have this limit.
+///
+/// # Errors
+/// It cannot.
+pub fn check_limit(limit: i64) -> Result<(), String> {
     if (1..=i64::from(ALL)).contains(&limit) {
         return Ok(());
     }

@@ -7,7 +7,7 @@ use crate::process::object::System;
 use crate::process::{Process, UserSlice};
 use crate::{boot, executor, host_log, hypervisor, processors, time, vm};
 use core::arch::x86_64::__cpuid;
-use syscall::{Error, HostAction, HostInfo, ProcessorTimes};
+use syscall::{Error, HostAction, HostInfo, Iommu, ProcessorTimes};
 use zerocopy::IntoBytes;
 
 /// Bytes of the log that are copied at a time.
@@ -26,6 +26,8 @@ pub(super) fn info(process: &Process, [system, info, ..]: Arguments) -> Result<u
         processors_present: boot::processors(),
         processor_start: processors::start_time(),
         hypervisor: u32::from(hypervisor::is_present()),
+        virtualization: hypervisor::virtualization(),
+        iommu: Iommu(boot::hand_off().machine.iommu.0),
         processor_name: processor_name(),
     };
     process.space().write(info, &machine)?;

@@ -5,7 +5,7 @@ use super::{call, synic};
 use crate::time::Source;
 use core::arch::x86_64::__cpuid;
 use core::sync::atomic::{AtomicBool, Ordering};
-use hv_abi::cpuid::{HvPrivileges, VENDOR, leaf};
+use hv_abi::cpuid::{APIC_ASSIST, HvPrivileges, VENDOR, leaf};
 use hv_abi::msr::{
     HV_X64_MSR_GUEST_OS_ID, HV_X64_MSR_REFERENCE_TSC, HV_X64_MSR_STATS_VP_INTERNAL_PAGE,
     HV_X64_MSR_TSC_FREQUENCY,
@@ -14,6 +14,7 @@ use hv_abi::stats::LogicalProcessorStats;
 use hv_abi::synic::{HvPageMsr, HvReferenceTscPage};
 use hv_abi::vp::{InitialVpContext, StartVirtualProcessor};
 use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex};
+use syscall::Virtualization;
 use x86_64::registers::model_specific::Msr;
 
 /// An open-source kernel (TLFS 2.6): bit 63; the rest names nobody in particular.
@@ -25,6 +26,22 @@ static PRESENT: AtomicBool = AtomicBool::new(false);
 #[must_use]
 pub fn is_present() -> bool {
     PRESENT.load(Ordering::Relaxed)
+}
+
+/// By what virtual machines run: where there is a hypervisor the processor can do one of them.
+#[must_use]
+pub fn virtualization() -> Virtualization {
+    const INTEL: [u32; 3] = [0x756E_6547, 0x4965_6E69, 0x6C65_746E];
+    if !is_present() {
+        return Virtualization::NONE;
+    }
+    let vendor = __cpuid(0);
+    let has_assist = __cpuid(leaf::HARDWARE).eax & APIC_ASSIST != 0;
+    match [vendor.ebx, vendor.edx, vendor.ecx] {
+        INTEL if has_assist => Virtualization::VT_X_APIC,
+        INTEL => Virtualization::VT_X,
+        _ => Virtualization::AMD_V,
+    }
 }
 
 /// Looks for the hypervisor, and for the privileges of its root.

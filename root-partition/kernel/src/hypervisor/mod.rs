@@ -21,7 +21,7 @@ mod turn;
 mod words;
 
 #[cfg(not(test))]
-pub use interface::is_present;
+pub use interface::{is_present, virtualization};
 pub use turn::Turn;
 pub use words::FlagWords;
 

@@ -1,13 +1,13 @@
-//! Disks: making one takes long and happens a piece at a time, between everything else.
+//! Making a disk: that takes long and happens a piece at a time, between everything else.
 
 use super::{Cli, Mode};
 use crate::disk;
 use crate::path::DataPath;
 use crate::size::Size;
-use crate::store::{EntryKind, Volume};
+use crate::store::Volume;
 use crate::system::System;
 use crate::vm::SECOND;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -111,39 +111,6 @@ impl<S: System, V: Volume> Cli<S, V> {
     pub(super) fn hide_progress(&mut self) {
         if self.job.as_mut().is_some_and(|job| core::mem::take(&mut job.shown)) {
             self.out.extend(b"\r\x1b[K");
-        }
-    }
-
-    /// The disk files that definitions name or that lie in `data:/disks`: path, size, format.
-    pub(super) fn disks(&mut self) -> Result<Vec<(DataPath, String, String)>, String> {
-        let directory = DataPath::ROOT.join("disks");
-        let entries = self.volume()?.list(&directory).unwrap_or_default();
-        let files = entries.into_iter().filter(|entry| entry.kind == EntryKind::File);
-        let mut paths: Vec<DataPath> = files
-            .filter(|entry| !entry.name.starts_with('.'))
-            .map(|entry| directory.join(&entry.name))
-            .collect();
-        for vm in self.manager.vms() {
-            paths.extend(vm.definition.iter().flat_map(|it| &it.disks).map(|disk| disk.path.clone()));
-        }
-        paths.sort();
-        paths.dedup();
-        Ok(paths.into_iter().map(|path| self.describe(path)).collect())
-    }
-
-    fn describe(&mut self, path: DataPath) -> (DataPath, String, String) {
-        let format = if path.has_extension(disk::VHD) { "VHD" } else { "raw" };
-        let found = self
-            .manager
-            .open(&path, true)
-            .and_then(|(layout, file)| disk::inspect(&self.manager.system, &path, &layout, &file));
-        match found {
-            Ok(found) => (path, Size::new(found.length).rounded(), format.to_string()),
-            Err(why) => {
-                let why = why.strip_prefix(&alloc::format!("{path}: ")).unwrap_or(&why);
-                let format = alloc::format!("unusable: {why}");
-                (path, "-".into(), format)
-            }
         }
     }
 }

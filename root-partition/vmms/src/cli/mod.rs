@@ -6,6 +6,7 @@
 //! 3. Whatever is wrong gets one line that begins with `error: `.
 
 mod console;
+mod disks;
 mod events;
 mod execute;
 #[cfg(test)]

@@ -43,6 +43,8 @@ pub struct Spec {
     pub options: &'static [OptionSpec],
     /// What it does, in a line.
     pub about: &'static str,
+    /// Whether it is there for tests only.
+    pub is_aid: bool,
 }
 
 const fn required(name: &'static str, kind: Kind, value: &'static str) -> OptionSpec {
@@ -66,17 +68,28 @@ const fn spec(
     options: &'static [OptionSpec],
     about: &'static str,
 ) -> Spec {
-    Spec { words, operands, options, about }
+    Spec { words, operands, options, about, is_aid: false }
+}
+
+/// A test aid.
+const fn aid(words: &'static [&'static str], about: &'static str) -> Spec {
+    Spec { words, operands: VM, options: &[], about, is_aid: true }
 }
 
 const WEIGHT: OptionSpec = optional("--weight", Kind::Number, "N");
 const RESERVE: OptionSpec = optional("--reserve", Kind::Number, "PERCENT");
 const LIMIT: OptionSpec = optional("--limit", Kind::Number, "PERCENT");
 const AFFINITY: OptionSpec = optional("--affinity", Kind::Text, "LIST");
+const AUTOSTART: OptionSpec = optional("--autostart", Kind::Switch, "on|off");
 
 /// All commands, in the order of `help`.
 pub static COMMANDS: &[Spec] = &[
-    spec(&["help"], &[], &[], "what there is to type"),
+    spec(
+        &["help"],
+        &[],
+        &[],
+        "what there is to type; `help vm`, `help vm create` or `vm create --help`: about that only",
+    ),
     spec(
         &["vm", "create"],
         &[(Kind::NewVm, "NAME")],
@@ -91,6 +104,7 @@ pub static COMMANDS: &[Spec] = &[
             RESERVE,
             LIMIT,
             AFFINITY,
+            AUTOSTART,
         ],
         "defines a VM in data:/vms/NAME/NAME.toml",
     ),
@@ -102,7 +116,7 @@ pub static COMMANDS: &[Spec] = &[
             RESERVE,
             LIMIT,
             AFFINITY,
-            optional("--autostart", Kind::Switch, "on|off"),
+            AUTOSTART,
             optional("--memory", Kind::Size, "SIZE"),
             optional("--vps", Kind::Number, "N"),
             optional("--cmdline", Kind::Text, "STR"),
@@ -117,18 +131,15 @@ pub static COMMANDS: &[Spec] = &[
     spec(&["vm", "kill"], VM, &[], "stops a VM at once"),
     spec(&["vm", "delete"], VM, &[], "deletes the definition of a VM that is off; its disks stay"),
     spec(&["vm", "stats"], VM, &[JSON], "what a running VM and each of its virtual processors has done"),
-    spec(&["vm", "crash"], VM, &[], "makes the worker of a VM crash (a test aid)"),
-    spec(&["vm", "spin"], VM, &[], "makes the worker of a VM loop and listen to nobody (a test aid)"),
-    spec(&["vm", "churn"], VM, &[], "takes pages away from a running VM for a moment (a test aid)"),
     spec(
         &["disk", "create"],
         &[(Kind::Path, "PATH")],
         &[required("--size", Kind::Size, "SIZE")],
         "makes a zeroed disk: a fixed VHD when PATH ends in .vhd, otherwise raw",
     ),
-    spec(&["disk", "list"], &[], &[], "the disks on the data volume"),
+    spec(&["disk", "list"], &[], &[JSON], "the disks on the data volume"),
     spec(&["file", "list"], &[(Kind::Path, "PATH")], &[], "what is in a directory of the data volume"),
-    spec(&["host", "info"], &[], &[], "this machine"),
+    spec(&["host", "info"], &[], &[JSON], "this machine"),
     spec(
         &["host", "top"],
         &[],
@@ -144,6 +155,9 @@ pub static COMMANDS: &[Spec] = &[
     ),
     spec(&["host", "shutdown"], &[], &[], "stops all VMs, then powers off"),
     spec(&["host", "reboot"], &[], &[], "stops all VMs, then resets the machine"),
+    aid(&["vm", "crash"], "makes the worker of a VM crash"),
+    aid(&["vm", "spin"], "makes the worker of a VM loop and listen to nobody"),
+    aid(&["vm", "churn"], "takes pages away from a running VM for a moment"),
 ];
 
 impl Spec {

@@ -1,6 +1,7 @@
 //! Lines to commands, and what Tab makes of them.
 
-use super::{Command, Names, complete, help, parse};
+use super::spec::COMMANDS;
+use super::{Command, DiskCommand, Names, VmCommand, complete, help, parse};
 use crate::affinity::Affinity;
 use crate::changes::Changes;
 use crate::name::Name;
@@ -17,16 +18,16 @@ fn commands_of_every_form() {
     let name = || Name::parse("demo").unwrap();
     let is = |line: &str, command| assert_eq!(parse(line), Ok(Some(command)), "{line}");
     assert_eq!(parse("  "), Ok(None));
-    is("help", Command::Help);
+    is("help", Command::Help(Vec::new()));
     is("vm list", Command::VmList { json: false });
     is(" vm  list --json", Command::VmList { json: true });
-    is("vm start demo --console", Command::VmStart { name: name(), console: true });
-    is("vm start --console demo", Command::VmStart { name: name(), console: true });
-    is("vm stop demo", Command::VmStop(name()));
+    is("vm start demo --console", Command::Vm(name(), VmCommand::Start { console: true }));
+    is("vm start --console demo", Command::Vm(name(), VmCommand::Start { console: true }));
+    is("vm stop demo", Command::Vm(name(), VmCommand::Stop));
     let path = DataPath::parse("data:/disks/a.vhd").unwrap();
     for size in ["--size 1 GiB", "--size 1GiB", "--size=1GiB", "--size \"1 GiB\"", "--size 1G"] {
         let line = format!("disk create data:/disks/a.vhd {size}");
-        is(&line, Command::DiskCreate { path: path.clone(), size: Size::new(1 << 30) });
+        is(&line, Command::Disk(DiskCommand::Create { path: path.clone(), size: Size::new(1 << 30) }));
     }
 }
 
@@ -34,7 +35,9 @@ fn commands_of_every_form() {
 fn a_definition_on_one_line() {
     let line = "vm create web --memory 256 MiB --vps 2 --kernel data:/k --cmdline \"console=ttyS0 quiet\" \
                 --disk data:/a.vhd --disk data:/b.raw";
-    let Some(Command::VmCreate { name, definition }) = parse(line).unwrap() else { panic!("not that") };
+    let Some(Command::Vm(name, VmCommand::Create(definition))) = parse(line).unwrap() else {
+        panic!("not that")
+    };
     assert_eq!(name.as_str(), "web");
     assert_eq!((definition.memory, definition.vps), (Size::new(256 << 20), 2));
     assert_eq!(definition.cmdline, "console=ttyS0 quiet");
@@ -44,7 +47,7 @@ fn a_definition_on_one_line() {
 #[test]
 fn what_is_set_is_what_is_named() {
     let set = |line: &str| match parse(line).unwrap() {
-        Some(Command::VmSet { changes, .. }) => changes,
+        Some(Command::Vm(_, VmCommand::Set(changes))) => changes,
         other => panic!("{other:?}"),
     };
     let changes = set("vm set web --weight 200 --reserve 10 --limit 50% --affinity 0,2");
@@ -96,13 +99,63 @@ fn mistakes_are_named() {
 
 #[test]
 fn help_names_every_command() {
-    let help = help();
+    let help = help(&[]);
+    let at = |line: &str| help.iter().position(|it| it == line).unwrap_or_else(|| panic!("no {line}"));
+    let aids = at("test aids:");
+    for spec in COMMANDS {
+        let usage = at(&spec.usage());
+        assert_eq!(help[usage + 1], format!("    {}", spec.about));
+        assert_eq!(usage > aids, spec.is_aid, "{}", spec.usage());
+    }
+    let notes = help.len() - 2 * COMMANDS.len();
+    assert_eq!(notes, 6, "every command once");
     assert!(help.contains(
         &"vm create NAME --memory SIZE --vps N --kernel PATH [--initrd PATH] [--cmdline STR] [--disk PATH]… \
-          [--weight N] [--reserve PERCENT] [--limit PERCENT] [--affinity LIST]"
+          [--weight N] [--reserve PERCENT] [--limit PERCENT] [--affinity LIST] [--autostart on|off]"
             .to_owned()
     ));
-    assert!(help.iter().any(|line| line.contains("vm crash") || line.contains("test aid")));
+}
+
+#[test]
+fn help_is_given_about_a_noun_or_a_command() {
+    let about = |line: &str| match parse(line).unwrap() {
+        Some(Command::Help(topic)) => help(&topic),
+        other => panic!("{other:?}"),
+    };
+    let one = ["vm stop NAME".to_owned(), "    asks the guest to shut down".to_owned()];
+    for line in ["help vm stop", "vm stop --help", "vm stop demo --help", "vm stop --force --help"] {
+        assert_eq!(about(line)[..2], one, "{line}");
+    }
+    let vm = about("help vm");
+    assert_eq!(vm, about("vm --help"));
+    assert!(vm.iter().any(|line| line.starts_with("vm create")) && vm.contains(&"test aids:".to_owned()));
+    assert!(!vm.iter().any(|line| line.starts_with("host") || line.starts_with("disk")));
+    assert!(!about("help disk").contains(&"test aids:".to_owned()));
+    assert_eq!(about("--help"), about("help"));
+    assert_eq!(error("help start"), "unknown command `start`; `help` lists all");
+    assert_eq!(error("vm fly --help"), "unknown command `vm fly`; `help` lists all");
+    // What is quoted is no option.
+    assert!(parse("vm set a --cmdline \"--help\"").is_ok_and(|it| !matches!(it, Some(Command::Help(_)))));
+}
+
+#[test]
+fn what_is_too_large_says_what_is_allowed() {
+    let create = "vm create a --memory 2MiB --kernel data:/k";
+    for number in ["241", "4294967297", "99999999999"] {
+        let says = format!("a VM has 1 to 240 virtual processors, not {number}");
+        assert_eq!(error(&format!("{create} --vps {number}")), says);
+        assert_eq!(error(&format!("vm set a --vps {number}")), says);
+        assert_eq!(
+            error(&format!("{create} --vps 1 --weight {number}00000")),
+            format!("a weight is 1 to 10000, not {number}00000")
+        );
+        assert!(error(&format!("vm set a --limit {number}")).starts_with("a limit is 1 to 100 percent"));
+        assert!(error(&format!("vm set a --reserve {number}")).starts_with("a reserve is 0 to 100 percent"));
+    }
+    assert_eq!(error(&format!("{create} --vps 1x")), "--vps: `1x` is not a number");
+    assert_eq!(error(&format!("{create} --vps")), "--vps needs N");
+    let disks: String = (0..65).map(|number| format!(" --disk data:/disks/{number}")).collect();
+    assert_eq!(error(&format!("{create} --vps 1{disks}")), "a VM has at most 64 disks");
 }
 
 struct Store;

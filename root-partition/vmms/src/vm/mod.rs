@@ -134,6 +134,7 @@ impl<S: System, V: Volume> Manager<S, V> {
         let (system, instance) = self.instance(name)?;
         match instance.state {
             State::Running => Ok((system, instance)),
+            State::Starting => Err(alloc::format!("{name} is starting; `vm kill {name}` stops it at once")),
             state => Err(alloc::format!("{name} is {state}")),
         }
     }

@@ -1,43 +1,129 @@
 //! `host info`.
 
-use super::{duration, field, kibibytes};
+use super::json::text;
+use super::{SECOND, duration, field, kibibytes};
 use crate::config::Origin;
 use crate::size::Size;
 use crate::store::Space;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use syscall::HostInfo;
+use serde::Serialize;
+use syscall::{HostInfo, Iommu, Virtualization};
 
-/// `host info`.
-pub fn host(
-    info: &HostInfo,
-    space: Option<Space>,
-    configuration: &Origin,
-    command_line: &str,
-) -> Vec<String> {
-    let end = info.processor_name.iter().position(|&byte| byte == 0).unwrap_or(info.processor_name.len());
-    let processor = String::from_utf8_lossy(info.processor_name.get(..end).unwrap_or_default());
-    let mut lines = alloc::vec![
-        field("version", env!("CARGO_PKG_VERSION")),
-        field("processor", processor.trim()),
-        field("processors", processors(info)),
-        field("time-stamp counter", alloc::format!("{} MHz", info.tsc_hz / 1_000_000)),
-        field("hypervisor", if info.hypervisor == 0 { "none" } else { "Bulkhead" }),
-        field("memory", kibibytes(info.memory)),
-        field("memory free", kibibytes(info.memory_free)),
-        field("memory of the hypervisor", kibibytes(info.memory_hypervisor)),
-        field("uptime", duration(info.uptime)),
-    ];
-    match space {
-        Some(space) => {
-            let (total, free) = (Size::new(space.total).rounded(), Size::new(space.free).rounded());
-            lines.push(field("data volume", alloc::format!("{total}, {free} free")));
-        }
-        None => lines.push(field("data volume", "none")),
+/// What `host info` tells of.
+pub struct Host<'a> {
+    /// The machine.
+    pub info: &'a HostInfo,
+    /// The room on the data volume.
+    pub space: Option<Space>,
+    /// Where the configuration comes from.
+    pub configuration: &'a Origin,
+    /// What the host was started with.
+    pub command_line: &'a str,
+}
+
+/// The same as `--json` shows it; sizes in bytes.
+#[derive(Serialize)]
+struct HostJson<'a> {
+    version: &'a str,
+    processor: String,
+    processors: u32,
+    processors_present: u32,
+    tsc_hz: u64,
+    hypervisor: bool,
+    virtualization: &'a str,
+    iommu: &'a str,
+    memory: u64,
+    memory_free: u64,
+    memory_hypervisor: u64,
+    uptime_seconds: u64,
+    data_volume: Option<SpaceJson>,
+    configuration: String,
+    command_line: &'a str,
+}
+
+#[derive(Serialize)]
+struct SpaceJson {
+    size: u64,
+    free: u64,
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+impl Host<'_> {
+    /// `host info`.
+    pub fn lines(&self) -> Vec<String> {
+        let info = self.info;
+        let volume = match self.space {
+            Some(Space { total, free }) => {
+                alloc::format!("{}, {} free", Size::new(total).rounded(), Size::new(free).rounded())
+            }
+            None => "none".into(),
+        };
+        alloc::vec![
+            field("version", VERSION),
+            field("processor", processor(info)),
+            field("processors", processors(info)),
+            field("time-stamp counter", alloc::format!("{} MHz", info.tsc_hz / 1_000_000)),
+            field("hypervisor", if info.hypervisor == 0 { "none" } else { "Bulkhead" }),
+            field("virtualization", virtualization(info)),
+            field("IOMMU", iommu(info)),
+            field("memory", kibibytes(info.memory)),
+            field("memory free", kibibytes(info.memory_free)),
+            field("memory of the hypervisor", kibibytes(info.memory_hypervisor)),
+            field("uptime", duration(info.uptime)),
+            field("data volume", volume),
+            field("configuration", self.configuration),
+            field("command line", self.command_line),
+        ]
     }
-    lines.push(field("configuration", configuration));
-    lines.push(field("command line", command_line));
-    lines
+
+    /// `host info --json`: an object.
+    pub fn json(&self) -> String {
+        let info = self.info;
+        text(&HostJson {
+            version: VERSION,
+            processor: processor(info),
+            processors: info.processors,
+            processors_present: info.processors_present,
+            tsc_hz: info.tsc_hz,
+            hypervisor: info.hypervisor != 0,
+            virtualization: virtualization(info),
+            iommu: iommu(info),
+            memory: info.memory,
+            memory_free: info.memory_free,
+            memory_hypervisor: info.memory_hypervisor,
+            uptime_seconds: info.uptime / SECOND,
+            data_volume: self.space.map(|Space { total, free }| SpaceJson { size: total, free }),
+            configuration: self.configuration.to_string(),
+            command_line: self.command_line,
+        })
+    }
+}
+
+/// The processor's own name.
+fn processor(info: &HostInfo) -> String {
+    let name = info.processor_name.split(|&byte| byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).trim().into()
+}
+
+/// As the first line at boot says it.
+fn virtualization(info: &HostInfo) -> &'static str {
+    match info.virtualization {
+        Virtualization::AMD_V => "AMD-V, nested paging",
+        Virtualization::VT_X => "VT-x, EPT",
+        Virtualization::VT_X_APIC => "VT-x, EPT, APICv",
+        _ => "none",
+    }
+}
+
+fn iommu(info: &HostInfo) -> &'static str {
+    match info.iommu {
+        Iommu::NONE => "none, DMA is not contained",
+        Iommu::VT_D => "VT-d, not used yet, DMA is not contained",
+        Iommu::AMD_VI => "AMD-Vi, not used yet, DMA is not contained",
+        _ => "of another kind, not used yet, DMA is not contained",
+    }
 }
 
 /// How many are used, of how many where that differs, and what it takes to start one where there are several.

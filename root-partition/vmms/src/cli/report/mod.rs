@@ -1,11 +1,13 @@
 //! What commands print.
 
+mod disk;
 mod host;
 pub mod json;
 mod stats;
 mod vm;
 
-pub use host::host;
+pub use disk::{disks, disks_json};
+pub use host::Host;
 pub use stats::{stats, stats_json};
 pub use vm::{list, list_json, show, show_json};
 

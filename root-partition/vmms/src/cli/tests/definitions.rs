@@ -1,9 +1,15 @@
 //! Definitions: made, refused, deleted.
 
-use super::super::PROMPT;
+use super::super::fake::Fake;
+use super::super::{Cli, PROMPT};
 use super::{DEMO, Host};
+use crate::config::Configuration;
+use crate::store::Volume;
+use crate::store::tests::path;
+use crate::vm::State;
+use std::rc::Rc;
 use syscall::ProcessState;
-use syscall::worker::FromWorker;
+use syscall::worker::{FromWorker, ToWorker};
 
 #[test]
 fn what_cannot_be_started_leaves_nothing() {
@@ -44,6 +50,71 @@ fn definitions_are_made_and_deleted() {
     assert_eq!(host.command("file list data:/vms"), "NAME  SIZE\n");
     host.types("host shutdown\r");
     host.image.check();
+}
+
+#[test]
+fn what_is_set_while_it_is_off_is_what_starts() {
+    let mut host = Host::new();
+    let set =
+        "vm set demo --memory 64 MiB --vps 3 --cmdline \"console=ttyS0 quiet\" --autostart on --weight 7";
+    assert_eq!(host.command(set), "demo is changed\n");
+    let read = |host: &mut Host| {
+        let volume = host.cli.manager.volume.as_mut().unwrap();
+        String::from_utf8(volume.read(&path("data:/vms/demo/demo.toml"), 4096).unwrap()).unwrap()
+    };
+    let file = read(&mut host);
+    for line in [
+        "memory = \"64 MiB\"",
+        "vps = 3",
+        "cmdline = \"console=ttyS0 quiet\"",
+        "autostart = true",
+        "weight = 7",
+    ] {
+        assert!(file.lines().any(|it| it == line), "no `{line}` in: {file}");
+    }
+    assert!(host.command("vm show demo").contains("\nautostart: true\n"));
+    host.types("vm start demo\r");
+    let heard = host.heard();
+    let [ToWorker::Start { memory, vps, cmdline, .. }] = &heard[..] else { panic!("{heard:?}") };
+    assert_eq!((*memory, *vps, cmdline.as_str()), (64 << 20, 3, "console=ttyS0 quiet"));
+    assert_eq!(host.world.memory_free.get(), (1 << 30) - (64 << 20));
+    // Whether it starts with the host can be changed at any time; what is refused changes nothing.
+    host.world.says(&FromWorker::Started);
+    host.goes_on();
+    assert_eq!(host.command("vm set demo --autostart off"), "demo is changed\n");
+    assert!(host.command("vm set demo --cmdline x").starts_with("error: demo is running; "));
+    assert_eq!(read(&mut host), file.replace("autostart = true", "autostart = false"));
+}
+
+#[test]
+fn a_vm_is_made_to_start_with_the_host() {
+    let mut host = Host::with(&[]);
+    host.command("vm create web --memory 64MiB --vps 1 --kernel data:/kernels/vmlinuz --autostart on");
+    assert!(host.command("vm show web").contains("\nautostart: true\n"));
+    host.types("host shutdown\r");
+    let configuration = Configuration::default();
+    let mut cli = Cli::new(Fake(Rc::clone(&host.world)), configuration, Ok(host.image.volume()));
+    cli.begin();
+    assert_eq!(cli.manager.vms()[0].state(), State::Starting);
+}
+
+#[test]
+fn a_limit_of_the_host_is_named() {
+    let many = (0..65).map(|number| format!("\n[[disk]]\npath = \"data:/disks/{number}\"\n"));
+    let text = String::from_utf8(DEMO.to_vec()).unwrap();
+    let disks = text.split("\n[[disk]]").next().unwrap().to_owned() + &many.collect::<String>();
+    let mut host = Host::with(&[("demo", DEMO), ("disks", disks.as_bytes())]);
+    let refused = host.command("vm start disks");
+    assert!(refused.ends_with("a VM has at most 64 disks\n") && refused.lines().count() == 1, "{refused}");
+    // The kernel says so when there are as many VMs as there can be.
+    host.world.vms_max.set(Some(0));
+    assert_eq!(
+        host.command("vm start demo"),
+        "error: demo cannot be made (256 MiB of memory): a limit of the host is reached, the host log says which\n"
+    );
+    host.is_clean();
+    host.world.vms_max.set(None);
+    host.is_running();
 }
 
 #[test]

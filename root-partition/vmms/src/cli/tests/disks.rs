@@ -64,6 +64,11 @@ fn disks_are_made_a_piece_at_a_time() {
          data:/disks/new.raw   1 MiB  raw     -\n\
          data:/disks/new.vhd   3 MiB  VHD     -\n"
     );
+    let json: serde_json::Value = serde_json::from_str(host.command("disk list --json").trim()).unwrap();
+    let disk = serde_json::json!({
+        "path": "data:/disks/demo.raw", "format": "raw", "size": 1 << 20, "error": null, "used_by": ["demo"]
+    });
+    assert_eq!((&json[0], json.as_array().unwrap().len()), (&disk, 3));
     host.types("host reboot\r");
     assert_eq!(host.world.power.get(), Some(HostAction::Reboot));
     host.image.check();
@@ -101,6 +106,11 @@ fn a_damaged_vhd_is_refused() {
     );
     host.is_clean();
     assert!(host.command("disk list").contains("unusable: the checksum of its VHD footer is wrong"));
+    let json: serde_json::Value = serde_json::from_str(host.command("disk list --json").trim()).unwrap();
+    assert_eq!(
+        (&json[0]["error"], &json[0]["size"]),
+        (&"the checksum of its VHD footer is wrong".into(), &serde_json::Value::Null)
+    );
 }
 
 #[test]

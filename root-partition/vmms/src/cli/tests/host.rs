@@ -84,3 +84,23 @@ fn without_a_volume_everything_else_works() {
     assert!(shown.contains("memory free: 0 KiB\r\n") && shown.contains("processor: EPYC\r\n"));
     assert!(shown.contains("error: there is no VM x\r\n") && shown.contains("vm create NAME"));
 }
+
+#[test]
+fn what_machine_it_is_is_told_a_person_and_a_program() {
+    let mut host = Host::new();
+    let told = host.command("host info");
+    assert!(told.contains("\nvirtualization: AMD-V, nested paging\n"), "{told}");
+    assert!(told.contains("\nIOMMU: VT-d, not used yet, DMA is not contained\n"), "{told}");
+    let json: serde_json::Value = serde_json::from_str(host.command("host info --json").trim()).unwrap();
+    assert_eq!((&json["processor"], &json["memory"]), (&"EPYC".into(), &(2_u64 << 30).into()));
+    assert_eq!(json["virtualization"], "AMD-V, nested paging");
+    assert!(json["data_volume"]["free"].as_u64() < json["data_volume"]["size"].as_u64());
+    assert!(json["uptime_seconds"].is_u64() && json["hypervisor"] == true);
+}
+
+#[test]
+fn who_waits_for_a_vm_to_start_is_told_how_it_ends() {
+    let mut host = Host::new();
+    host.types("vm start demo\r\x03");
+    assert_eq!(host.command("vm stop demo"), "error: demo is starting; `vm kill demo` stops it at once\n");
+}

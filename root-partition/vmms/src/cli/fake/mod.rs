@@ -1,160 +1,20 @@
 //! A kernel for tests: VMs and workers that play what a test tells them to.
 
-use crate::store::tests::Disk;
+mod handles;
+mod world;
+
+pub use world::World;
+
 use crate::store::{Device, Layout};
-use crate::system::{Attachment, System, Waitable};
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, VecDeque};
+use crate::system::{Attachment, System};
+use handles::{FakeChannel, FakeEnd, FakeFile, FakeProcess, FakeVm, VmInner};
+use std::cell::RefCell;
 use std::rc::Rc;
-use syscall::worker::{FromWorker, ToWorker};
 use syscall::{
-    Error, Heartbeat, HostAction, HostInfo, LogLevel, ProcessState, ProcessStatus, ProcessorTimes, VmChurn,
-    VmCounters, VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
+    Error, Heartbeat, HostAction, HostInfo, Iommu, LogLevel, ProcessState, ProcessStatus, ProcessorTimes,
+    Virtualization, VmChurn, VmCounters, VmCreate, VmShare, VmStatus, VpStatistics, WaitEntry,
 };
-
-/// What a test and the fake share.
-#[derive(Default)]
-pub struct World {
-    pub now: Cell<u64>,
-    pub typed: RefCell<VecDeque<u8>>,
-    pub shown: RefCell<String>,
-    pub log: RefCell<Vec<String>>,
-    pub memory_free: Cell<u64>,
-    pub power: Cell<Option<HostAction>>,
-    /// Workers by the handle of their process.
-    pub workers: RefCell<BTreeMap<u32, Worker>>,
-    pub disk: RefCell<Option<Disk>>,
-    next: Cell<u32>,
-    /// For how many waits a VM is not gone after its last handle was closed.
-    pub lingers: Cell<u32>,
-    ends: RefCell<BTreeMap<u32, End>>,
-    /// VM handles that are open.
-    pub vms: Cell<i32>,
-    /// Files that are open.
-    pub files: Cell<i32>,
-    pub listens: Cell<bool>,
-    /// Processors that idle beside the two.
-    pub idlers: Cell<usize>,
-    /// What each VM was given of the processors, in the order in which that happened.
-    pub shares: RefCell<Vec<VmShare>>,
-}
-
-/// A worker process.
-#[derive(Default)]
-pub struct Worker {
-    channel: u32,
-    /// What it was told.
-    pub heard: Vec<ToWorker>,
-    says: VecDeque<Vec<u8>>,
-    pub status: ProcessStatus,
-    pub stopped: bool,
-    pub asked_to_shut_down: bool,
-    pub deaf: bool,
-    vm: Option<FakeVm>,
-    pub attachments: Vec<Attachment>,
-}
-
-impl Worker {
-    /// Sends what is no message.
-    pub fn babbles(&mut self, bytes: &[u8]) {
-        self.says.push_back(bytes.to_vec());
-    }
-}
-
-impl World {
-    fn handle(&self) -> u32 {
-        self.next.set(self.next.get() + 1);
-        self.next.get()
-    }
-
-    /// The worker that was started last does something.
-    pub fn last<R>(&self, act: impl FnOnce(&mut Worker) -> R) -> R {
-        act(self.workers.borrow_mut().last_entry().unwrap().get_mut())
-    }
-
-    pub fn says(&self, message: &FromWorker) {
-        self.last(|worker| worker.says.push_back(postcard::to_allocvec(message).unwrap()));
-    }
-
-    pub fn ends(&self, state: ProcessState, code: u32) {
-        self.last(|worker| {
-            worker.status = ProcessStatus { state, code, address: 0x40_1234 };
-            worker.vm = None;
-        });
-    }
-}
-
-/// A VM that goes.
-struct End {
-    waits: u32,
-    /// Nothing: it is gone.
-    left: Option<Rc<VmInner>>,
-}
-
-pub struct FakeEnd(u32);
-pub struct FakeChannel(u32);
-pub struct FakeProcess(u32);
-
-pub struct FakeVm {
-    world: Rc<World>,
-    /// The disks and the memory; shared by all handles.
-    inner: Rc<VmInner>,
-}
-
-struct VmInner {
-    memory: u64,
-    vps: u32,
-    attachments: RefCell<Vec<Attachment>>,
-    world: Rc<World>,
-}
-
-impl Drop for VmInner {
-    fn drop(&mut self) {
-        self.world.memory_free.set(self.world.memory_free.get() + self.memory);
-    }
-}
-
-impl FakeVm {
-    fn new(world: &Rc<World>, inner: Rc<VmInner>) -> Self {
-        world.vms.set(world.vms.get() + 1);
-        Self { world: Rc::clone(world), inner }
-    }
-}
-
-impl Drop for FakeVm {
-    fn drop(&mut self) {
-        self.world.vms.set(self.world.vms.get() - 1);
-    }
-}
-
-pub struct FakeFile {
-    world: Rc<World>,
-    layout: Layout,
-}
-
-impl Drop for FakeFile {
-    fn drop(&mut self) {
-        self.world.files.set(self.world.files.get() - 1);
-    }
-}
-
-impl Waitable for FakeChannel {
-    fn wait_entry(&self) -> WaitEntry {
-        WaitEntry { handle: self.0, ready: 0 }
-    }
-}
-
-impl Waitable for FakeEnd {
-    fn wait_entry(&self) -> WaitEntry {
-        WaitEntry { handle: self.0, ready: 0 }
-    }
-}
-
-impl Waitable for FakeProcess {
-    fn wait_entry(&self) -> WaitEntry {
-        WaitEntry { handle: self.0, ready: 0 }
-    }
-}
+use world::{End, Worker};
 
 pub struct Fake(pub Rc<World>);
 
@@ -325,6 +185,9 @@ impl System for Fake {
     }
 
     fn vm_create(&self, create: &VmCreate) -> Result<FakeVm, Error> {
+        if self.0.vms_max.get().is_some_and(|max| self.0.vms.get() >= max) {
+            return Err(Error::LimitReached);
+        }
         let free = self.0.memory_free.get();
         self.0.memory_free.set(free.checked_sub(create.memory).ok_or(Error::OutOfMemory)?);
         let &VmCreate { memory, vps, .. } = create;
@@ -419,6 +282,8 @@ impl System for Fake {
             processors_present: 2,
             processor_start: 1_000,
             hypervisor: 1,
+            virtualization: Virtualization::AMD_V,
+            iommu: Iommu::VT_D,
             processor_name,
         })
     }
