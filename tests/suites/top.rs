@@ -33,15 +33,14 @@ impl Top {
         vms.iter().find(|vm| vm["name"] == name).with_context(|| format!("no VM {name}"))
     }
 
-    /// For how many seconds its limit has kept a VM from running.
-    pub fn was_limited(&self, name: &str) -> Result<f64> {
-        seconds(self.vm(name)?, "limited_time")
+    /// Seconds of a VM by this key.
+    pub fn seconds(&self, name: &str, key: &str) -> Result<f64> {
+        seconds(self.vm(name)?, key)
     }
 
     /// For how many seconds a VM has run, with what the hypervisor did for it.
     pub fn ran(&self, name: &str) -> Result<f64> {
-        let vm = self.vm(name)?;
-        Ok(seconds(vm, "guest_time")? + seconds(vm, "hypervisor_time")?)
+        Ok(self.seconds(name, "guest_time")? + self.seconds(name, "hypervisor_time")?)
     }
 }
 
