@@ -1,6 +1,6 @@
 //! The root's other VPs: a processor waits inside until the root says where its VP begins.
 
-use hv_abi::vp::StartVirtualProcessor;
+use hv_abi::vp::{InitialVpContext, StartVirtualProcessor};
 use hv_abi::{HvResult, HvStatus};
 
 use crate::backend::Entry;
@@ -32,8 +32,8 @@ impl<M: Machine> Hypervisor<M> {
 /// `START_VIRTUAL_PROCESSOR` of the root.
 pub fn start<M: Machine>(hv: &Hypervisor<M>, call: &StartVirtualProcessor) -> HvResult<()> {
     let context = &call.vp_context;
-    let others = context.rest.iter().chain(&context.end).fold(context.rflags, |all, value| all | value);
-    if others != 0 {
+    let (rip, rsp, cr3) = (context.rip, context.rsp, context.cr3);
+    if *context != (InitialVpContext { rip, rsp, cr3, ..InitialVpContext::default() }) {
         return Err(HvStatus::INVALID_PARAMETER);
     }
     let number = call.vp_index.0;
@@ -42,7 +42,7 @@ pub fn start<M: Machine>(hv: &Hypervisor<M>, call: &StartVirtualProcessor) -> Hv
     if number == 0 || *start == Start::Begun {
         return Err(HvStatus::INVALID_VP_STATE);
     }
-    *start = Start::At(Entry { rip: context.rip, rsp: context.rsp, cr3: context.cr3, rdi: 0 });
+    *start = Start::At(Entry { rip, rsp, cr3, rdi: 0 });
     drop(start);
     hv.machine.kick(number);
     Ok(())
@@ -53,7 +53,6 @@ mod tests {
     use super::*;
     use crate::fake_machine::Root;
     use core::sync::atomic::Ordering;
-    use hv_abi::vp::InitialVpContext;
     use hv_abi::{CallCode, HvPartitionId, HvVpIndex};
 
     fn start(vp: u32) -> StartVirtualProcessor {
@@ -92,7 +91,7 @@ mod tests {
         let mut with_flags = start(1);
         with_flags.vp_context.rflags = 2;
         assert_eq!(call(&with_flags), Err(HvStatus::INVALID_PARAMETER));
-        let vp_context = InitialVpContext { end: [0, 7], ..InitialVpContext::default() };
+        let vp_context = InitialVpContext { msr_cr_pat: 7, ..InitialVpContext::default() };
         assert_eq!(call(&StartVirtualProcessor { vp_context, ..start(1) }), Err(HvStatus::INVALID_PARAMETER));
     }
 }

@@ -12,7 +12,7 @@ use hv_abi::processor_set::{
     FlushVirtualAddressSpace, FlushVirtualAddressSpaceEx, HvGenericSetFormat, HvVpSet,
     SendSyntheticClusterIpi, SendSyntheticClusterIpiEx,
 };
-use hv_abi::registers::HvRegisterName;
+use hv_abi::registers::{HvRegisterName, HvSegmentAttributes, HvSegmentRegister};
 use hv_abi::vp::{InitialVpContext, StartVirtualProcessor};
 use hv_abi::{CallCode, HvPartitionId, HvStatus, HvVpIndex, SpaPage};
 use zerocopy::{Immutable, IntoBytes};
@@ -244,15 +244,26 @@ fn the_root_has_no_vps_to_name() {
 
 /// 64-bit mode with flat segments, as an operating system has it.
 fn context() -> InitialVpContext {
-    let mut rest = [0; 22];
-    // Code, data; a busy task.
-    let segments = [(0, 0xA09B_0008_FFFF_FFFF_u64), (10, 0xC093_0010_FFFF_FFFF), (12, 0x008B_0018_0000_0067)];
-    for (word, high) in segments {
-        rest[word + 1] = high;
+    let segment = |attributes, selector, limit| HvSegmentRegister {
+        base: 0,
+        limit,
+        selector,
+        attributes: HvSegmentAttributes::from(attributes),
+    };
+    InitialVpContext {
+        rip: 0x1000,
+        rsp: 0x2000,
+        rflags: 2,
+        cs: segment(0xA09B, 8, u32::MAX),
+        ss: segment(0xC093, 0x10, u32::MAX),
+        tr: segment(0x8B, 0x18, 0x67),
+        efer: 0xD00,
+        cr0: 0x8000_0033,
+        cr3: 0x3000,
+        cr4: 0x620,
+        msr_cr_pat: 0x0007_0406_0007_0406,
+        ..InitialVpContext::default()
     }
-    (rest[20], rest[21]) = (0xD00, 0x8000_0033);
-    let end = [0x620, 0x0007_0406_0007_0406];
-    InitialVpContext { rip: 0x1000, rsp: 0x2000, rflags: 2, rest, cr3: 0x3000, end }
 }
 
 fn start(vp: u32) -> StartVirtualProcessor {
