@@ -17,6 +17,8 @@
 
 mod format;
 pub mod guest_walk;
+mod map;
+mod share;
 mod table;
 mod teardown;
 

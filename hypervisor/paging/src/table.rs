@@ -1,10 +1,10 @@
-//! Walk, map, unmap, protect, and the share count in the software bits.
+//! A table, what it translates, and what a walk finds.
 
 use core::marker::PhantomData;
 
-use hv_abi::{GpaPage, Gva, Hva, Spa, SpaPage};
+use hv_abi::{GpaPage, Gva, Hva, SpaPage};
 
-use crate::{Attributes, ENTRIES, EntryFormat, Error, FrameAllocator, TableMemory};
+use crate::{Attributes, EntryFormat, Error, FrameAllocator, TableMemory};
 
 /// The sizes of a page; also names the level at which leaves of that size are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -30,7 +30,7 @@ impl PageSize {
     pub const fn pages(self) -> u64 {
         1 << self.order()
     }
-    const fn smaller(self) -> Self {
+    pub(crate) const fn smaller(self) -> Self {
         match self {
             Self::Size1G => Self::Size2M,
             Self::Size2M | Self::Size4K => Self::Size4K,
@@ -67,7 +67,7 @@ impl InputPage {
         self.0
     }
     /// Its index in the table of `level` (0: the last, 3: the root).
-    const fn index(self, level: u32) -> usize {
+    pub(crate) const fn index(self, level: u32) -> usize {
         ((self.0 >> level.wrapping_mul(9)) & 511) as usize
     }
 }
@@ -115,7 +115,7 @@ pub(crate) const fn size_at(level: u32) -> PageSize {
     }
 }
 
-const fn level_of(size: PageSize) -> u32 {
+pub(crate) const fn level_of(size: PageSize) -> u32 {
     match size {
         PageSize::Size4K => 0,
         PageSize::Size2M => 1,
@@ -124,7 +124,7 @@ const fn level_of(size: PageSize) -> u32 {
 }
 
 impl<F: EntryFormat> PageTable<F> {
-    const SOFTWARE_MAX: u64 = (1 << F::SOFTWARE_BITS) - 1;
+    pub(crate) const SOFTWARE_MAX: u64 = (1 << F::SOFTWARE_BITS) - 1;
 
     /// A table that maps nothing.
     pub fn new(frames: &mut impl FrameAllocator) -> Result<Self, Error> {
@@ -155,14 +155,14 @@ impl<F: EntryFormat> PageTable<F> {
         }
     }
 
-    fn entry_of(leaf: Leaf) -> u64 {
+    pub(crate) fn entry_of(leaf: Leaf) -> u64 {
         F::leaf(leaf.page, leaf.size, leaf.attributes)
             | (u64::from(leaf.share_count) & Self::SOFTWARE_MAX) << F::SOFTWARE_SHIFT
     }
 
     /// The place of the entry that decides about `input`, at `lowest` level or above: a leaf, an absent entry, or (at
     /// `lowest`) a pointer to a table.
-    fn find(&self, mem: &mut impl TableMemory, input: InputPage, lowest: u32) -> (Place, u64) {
+    pub(crate) fn find(&self, mem: &mut impl TableMemory, input: InputPage, lowest: u32) -> (Place, u64) {
         let mut table = self.root;
         let mut level = 3;
         loop {
@@ -187,259 +187,5 @@ impl<F: EntryFormat> PageTable<F> {
         let leaf = self.walk(mem, input)?;
         let within = input.get() & leaf.size.pages().wrapping_sub(1);
         Some((leaf.page.checked_add(within)?, leaf.attributes))
-    }
-
-    /// Replaces the leaf at `place` by a table of the next smaller leaves that translate the same. `frame` is zeroed.
-    fn split_into(mem: &mut impl TableMemory, place: Place, entry: u64, frame: SpaPage) {
-        let leaf = Self::leaf_of(entry, place.level);
-        let size = leaf.size.smaller();
-        let mut page = Some(leaf.page);
-        for index in 0..ENTRIES {
-            let part = Leaf { page: page.unwrap_or_default(), size, ..leaf };
-            mem.write(frame, index, Self::entry_of(part));
-            page = part.page.checked_add(size.pages());
-        }
-        mem.write(place.table, place.index, F::table(frame));
-    }
-
-    /// The place of the entry of `size` for `input`, with large pages split and tables made on the way. All tables
-    /// are allocated before the first is linked, so a failure leaves none empty.
-    fn place_for(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        size: PageSize,
-    ) -> Result<(Place, u64), Error> {
-        let target = level_of(size);
-        let (mut place, mut entry) = self.find(mem, input, target);
-        if place.level == target {
-            return Ok((place, entry));
-        }
-        let mut spare = Spare::take(frames, place.level.saturating_sub(target))?;
-        while place.level > target {
-            let frame = spare.next().ok_or(Error::OutOfFrames)?;
-            if F::is_present(entry) {
-                Self::split_into(mem, place, entry, frame);
-            } else {
-                mem.write(place.table, place.index, F::table(frame));
-            }
-            let level = place.level.saturating_sub(1);
-            place = Place { table: frame, index: input.index(level), level };
-            entry = mem.read(frame, place.index);
-        }
-        Ok((place, entry))
-    }
-
-    /// Maps `input` to `page`. What was mapped there at the same size is replaced and returned; a larger page is split
-    /// first.
-    pub fn map(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        page: SpaPage,
-        size: PageSize,
-        attributes: Attributes,
-    ) -> Result<Option<Leaf>, Error> {
-        let mask = size.pages().wrapping_sub(1);
-        if (input.get() | page.get()) & mask != 0 {
-            return Err(Error::Misaligned);
-        }
-        let (place, entry) = self.place_for(mem, frames, input, size)?;
-        let old = F::is_present(entry);
-        if old && !Self::is_leaf(entry, place.level) {
-            return Err(Error::TableInTheWay);
-        }
-        mem.write(place.table, place.index, F::leaf(page, size, attributes));
-        Ok(old.then(|| Self::leaf_of(entry, place.level)))
-    }
-
-    /// Unmaps the page of `size` at `input`; a larger page is split first. Tables that this leaves empty are freed.
-    pub fn unmap(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        size: PageSize,
-    ) -> Result<Leaf, Error> {
-        if input.get() & size.pages().wrapping_sub(1) != 0 {
-            return Err(Error::Misaligned);
-        }
-        let (found, entry) = self.find(mem, input, level_of(size));
-        if !F::is_present(entry) {
-            return Err(Error::NotMapped);
-        }
-        if found.level == level_of(size) && !Self::is_leaf(entry, found.level) {
-            return Err(Error::TableInTheWay);
-        }
-        let (place, entry) = self.place_for(mem, frames, input, size)?;
-        mem.write(place.table, place.index, 0);
-        self.free_empty(mem, frames, input, place.level);
-        Ok(Self::leaf_of(entry, place.level))
-    }
-
-    /// Frees the tables on the way to `input`, from `level` up, that hold nothing.
-    pub(crate) fn free_empty(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        level: u32,
-    ) {
-        for level in level..3 {
-            let (parent, entry) = self.find(mem, input, level.saturating_add(1));
-            if !F::is_present(entry) || Self::is_leaf(entry, parent.level) {
-                return;
-            }
-            let table = F::page(entry);
-            // From the next entry on, around: when pages go in ascending order the first look finds the next one.
-            let first = input.index(level).wrapping_add(1);
-            if (0..ENTRIES).any(|i| mem.read(table, first.wrapping_add(i) % ENTRIES) != 0) {
-                return;
-            }
-            mem.write(parent.table, parent.index, 0);
-            frames.free(table);
-        }
-    }
-
-    /// Changes what the page of `size` at `input` allows; a larger page is split first.
-    pub fn protect(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        size: PageSize,
-        attributes: Attributes,
-    ) -> Result<(), Error> {
-        if input.get() & size.pages().wrapping_sub(1) != 0 {
-            return Err(Error::Misaligned);
-        }
-        self.walk(mem, input).ok_or(Error::NotMapped)?;
-        let (place, entry) = self.place_for(mem, frames, input, size)?;
-        if !Self::is_leaf(entry, place.level) {
-            return Err(Error::TableInTheWay);
-        }
-        let leaf = Leaf { attributes, ..Self::leaf_of(entry, place.level) };
-        mem.write(place.table, place.index, Self::entry_of(leaf));
-        Ok(())
-    }
-
-    /// Splits what maps `input` until it is not larger than `size`.
-    pub fn split(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        size: PageSize,
-    ) -> Result<(), Error> {
-        self.walk(mem, input).ok_or(Error::NotMapped)?;
-        self.place_for(mem, frames, input, size).map(|_| ())
-    }
-
-    /// Adds one to the share count of each page in the `size` at `input`; a larger page is split first.
-    ///
-    /// `Saturated`, or `NotMapped` where any part is: nothing is counted.
-    pub fn share(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        size: PageSize,
-    ) -> Result<(), Error> {
-        self.recount(mem, frames, input, size, 1)
-    }
-
-    /// Takes one from the share count of each page in the `size` at `input`. `NotMapped` also when a count is 0.
-    pub fn unshare(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        size: PageSize,
-    ) -> Result<(), Error> {
-        self.recount(mem, frames, input, size, -1)
-    }
-
-    fn recount(
-        &self,
-        mem: &mut impl TableMemory,
-        frames: &mut impl FrameAllocator,
-        input: InputPage,
-        size: PageSize,
-        by: i32,
-    ) -> Result<(), Error> {
-        if size == PageSize::Size1G || input.get() & size.pages().wrapping_sub(1) != 0 {
-            return Err(Error::Misaligned);
-        }
-        let (_, entry) = self.find(mem, input, level_of(size));
-        if !F::is_present(entry) {
-            return Err(Error::NotMapped);
-        }
-        let (place, entry) = self.place_for(mem, frames, input, size)?;
-        if Self::is_leaf(entry, place.level) {
-            return Self::recount_one(mem, place, by);
-        }
-        let table = F::page(entry);
-        for index in 0..ENTRIES {
-            let part = Place { table, index, level: 0 };
-            if let Err(error) = Self::recount_one(mem, part, by) {
-                for index in 0..index {
-                    // Cannot fail: it undoes what has just been done.
-                    let _ = Self::recount_one(mem, Place { table, index, level: 0 }, by.wrapping_neg());
-                }
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    fn recount_one(mem: &mut impl TableMemory, place: Place, by: i32) -> Result<(), Error> {
-        let entry = mem.read(place.table, place.index);
-        if !F::is_present(entry) {
-            return Err(Error::NotMapped);
-        }
-        let leaf = Self::leaf_of(entry, place.level);
-        let share_count = leaf.share_count.checked_add_signed(by).ok_or(Error::NotMapped)?;
-        if u64::from(share_count) > Self::SOFTWARE_MAX {
-            return Err(Error::Saturated);
-        }
-        mem.write(place.table, place.index, Self::entry_of(Leaf { share_count, ..leaf }));
-        Ok(())
-    }
-}
-
-/// Up to three frames, taken together or not at all.
-struct Spare {
-    frames: [Option<SpaPage>; 3],
-    next: usize,
-}
-
-impl Spare {
-    fn take(from: &mut impl FrameAllocator, count: u32) -> Result<Self, Error> {
-        let mut spare = Self { frames: [None; 3], next: 0 };
-        for slot in spare.frames.iter_mut().take(count as usize) {
-            *slot = from.allocate();
-        }
-        if spare.frames.iter().flatten().count() == count as usize {
-            return Ok(spare);
-        }
-        for frame in spare.frames.iter().flatten() {
-            from.free(*frame);
-        }
-        Err(Error::OutOfFrames)
-    }
-
-    fn next(&mut self) -> Option<SpaPage> {
-        let frame = self.frames.get(self.next).copied().flatten();
-        self.next = self.next.saturating_add(1);
-        frame
-    }
-}
-
-/// The address of a page's first byte, for those who write a register with it.
-impl<F> From<PageTable<F>> for Spa {
-    fn from(table: PageTable<F>) -> Self {
-        table.root.base()
     }
 }

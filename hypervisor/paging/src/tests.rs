@@ -26,7 +26,6 @@ type Model = BTreeMap<u64, (u64, u8)>;
 enum Op {
     Map(u64, u64, PageSize, Attributes),
     Unmap(u64, PageSize),
-    Protect(u64, PageSize, Attributes),
     Share(u64, PageSize),
     Unshare(u64, PageSize),
 }
@@ -42,10 +41,9 @@ fn op() -> impl Strategy<Value = Op> {
     let align = |n: u64, s: PageSize| n & !(s.pages() - 1);
     let attributes = prop_oneof![Just(RW), Just(RX), Just(Attributes::empty())];
     prop_oneof![
-        4 => (arena(), arena(), size(), attributes.clone())
+        4 => (arena(), arena(), size(), attributes)
             .prop_map(move |(i, p, s, a)| Op::Map(align(i, s), align(p, s), s, a)),
         3 => (arena(), size()).prop_map(move |(i, s)| Op::Unmap(align(i, s), s)),
-        1 => (arena(), size(), attributes).prop_map(move |(i, s, a)| Op::Protect(align(i, s), s, a)),
         1 => (arena(), size()).prop_map(move |(i, s)| Op::Share(align(i, s), s)),
         1 => (arena(), size()).prop_map(move |(i, s)| Op::Unshare(align(i, s), s)),
     ]
@@ -80,11 +78,6 @@ fn apply_model(model: &mut Model, op: Op) {
     match op {
         Op::Map(i, p, s, a) => model.extend(within(i, s).map(|n| (n, (p + n - i, a.bits())))),
         Op::Unmap(i, s) => model.retain(|n, _| !within(i, s).any(|m| m == *n)),
-        Op::Protect(i, s, a) => {
-            for n in within(i, s) {
-                model.entry(n).and_modify(|m| m.1 = a.bits());
-            }
-        }
         Op::Share(..) | Op::Unshare(..) => {}
     }
 }
@@ -100,7 +93,6 @@ fn run<F: EntryFormat>(ops: &[Op], limit: usize) {
         let done = match *op {
             Op::Map(i, p, s, a) => t.map(&mut after, &mut frames, input(i), page(p), s, a).map(|_| ()),
             Op::Unmap(i, s) => t.unmap(&mut after, &mut frames, input(i), s).map(|_| ()),
-            Op::Protect(i, s, a) => t.protect(&mut after, &mut frames, input(i), s, a),
             Op::Share(i, s) => t.share(&mut after, &mut frames, input(i), s),
             Op::Unshare(i, s) => t.unshare(&mut after, &mut frames, input(i), s),
         };
