@@ -8,7 +8,7 @@ use spin::mutex::SpinMutex;
 
 use crate::gpa_space::GpaSpace;
 use crate::guest_mode::GuestMode;
-use crate::layout::{ROOT_SLOT, VpPage, vp_page};
+use crate::layout::{MAX_VPS, ROOT_SLOT, VpPage, vp_page};
 use crate::machine::Machine;
 use crate::object::Object;
 use crate::pool::Pool;
@@ -16,8 +16,10 @@ use crate::root::arrival::Arrivals;
 use crate::root::start_vp::Start;
 use crate::root::synic::RootSynic;
 
-/// The most processors the hypervisor runs on.
-pub const MAX_PROCESSORS: usize = 240;
+pub use handoff::MAX_PROCESSORS;
+
+/// The root has a VP for each.
+const _: () = assert!(MAX_PROCESSORS <= MAX_VPS as usize);
 
 /// One processor. Only it writes `space` and `last_guest`.
 #[derive(Debug, Default)]
