@@ -11,11 +11,15 @@
 //! off (driver, controller, answer to the guest) is over before a virtual processor that was interrupted goes on, and a
 //! guest that keeps its worker busy takes nothing from the other guests.
 
+#[cfg(not(test))]
+mod give_way;
 pub mod gone;
 pub mod idle;
 #[cfg(not(test))]
 mod local;
 pub mod pending;
+#[cfg(not(test))]
+mod run;
 pub mod share;
 #[cfg(not(test))]
 mod spread;
@@ -27,14 +31,18 @@ pub mod vp_state;
 pub mod wakers;
 
 #[cfg(not(test))]
+pub use give_way::{
+    give_up_slice, is_ahead, must_give_way, program_must_give_way, ran_inline, slice_ended, yield_now,
+};
+#[cfg(not(test))]
+pub(crate) use run::run;
+#[cfg(not(test))]
 pub use spread::expel;
 #[cfg(not(test))]
 pub use task::{
-    adopt, dismiss, give_up_slice, is_ahead, join, may_run_here, must_give_way, poke_all,
-    program_must_give_way, ran_inline, slice_ended, spawn, spawn_on, spawn_program, spawn_vp,
-    spawn_where_woken, yield_now,
+    adopt, dismiss, join, may_run_here, poke_all, spawn, spawn_on, spawn_program, spawn_vp, spawn_where_woken,
 };
 #[cfg(not(test))]
-pub(crate) use task::{poke, poked, run};
+pub(crate) use task::{poke, poked};
 #[cfg(not(test))]
 pub use times::processor_times;
