@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn who_may_not_come_here_is_neither_taken_nor_a_measure() {
-        let others = [shown(0, ProcessorSet::one(7)), shown(50 * SLICE, ProcessorSet::one(70))];
-        let mine = shown(100 * SLICE, ProcessorSet::ALL);
+        let others = [shown(0, ProcessorSet::one(7)), shown(500 * SLICE, ProcessorSet::one(70))];
+        let mine = shown(1000 * SLICE, ProcessorSet::ALL);
         let look = |me| Balance::new().look((me, &mine), (0..).zip(&others), SLICE).unwrap();
         let numbers = |seen: Seen| seen.others.iter().map(|other| other.number).collect::<Vec<_>>();
         assert_eq!((look(8).level, numbers(look(8))), (u64::MAX, vec![]));

@@ -29,8 +29,9 @@ pub const SLICE: u64 = 50_000;
 /// How long one runs at least before another whose group has had less is preferred, in 100 ns.
 pub const GRANULARITY: u64 = 10_000;
 /// How far behind the others' a group's virtual time can be, and how far behind its group's that of one who waits: in
-/// slices of its own. Who could not run for as long, as a processor was away with another, still makes up for it.
-const LAG: u64 = 16;
+/// slices of its own. Who could not run for as long, as a processor was away with another, still makes up for it: four that an
+/// emulator runs in turns of a tenth of a second are away for 60 slices.
+const LAG: u64 = 64;
 
 /// The virtual time of `time` at `weight`. Rounded up: whoever runs for a moment only has run.
 #[must_use]

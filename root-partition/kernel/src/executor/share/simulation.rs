@@ -368,6 +368,13 @@ fn weights_hold_where_processors_are_away_for_a_while() {
             check_on(machine).unwrap();
         }
     }
+    // As an emulator that lends one thread to its processors in turn, each for a tenth of a second.
+    for pause in [(20, 3000), (80, 3000)] {
+        let (tied, free) = (on(0b0001, busy(1, 100)), on(0b1110, busy(1, 100)));
+        let mut machine = Machine::new(4, &[tied, tied, busy(4, 200), free, free]);
+        machine.pause = Some(pause);
+        check_on(machine).unwrap();
+    }
 }
 
 #[test]
