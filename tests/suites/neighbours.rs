@@ -28,6 +28,22 @@ fn part(cli: &mut Cli<'_>, name: &str, seconds: f64) -> Result<f64> {
     watch(cli, &[name], seconds)?.first().copied().context("nothing")
 }
 
+/// A guest: its name, its virtual processors, its command line, and the rest of its definition.
+type Guest = (&'static str, u32, &'static str, &'static str);
+
+const FLOODS: [Guest; 4] = [
+    ("spinner", 1, "spin", ""),
+    ("interrupts", 4, "flood-interrupts 4", ""),
+    ("hypercalls", 3, "flood-hypercalls 3", ""),
+    ("resets", 1, "reset", ""),
+];
+/// The one that floods its disk is watched for what it does to others of which each wants all that it can have.
+const DISK_FLOOD: [Guest; 3] = [
+    ("busy", 2, "work 2", ""),
+    ("busier", 1, "spin", ""),
+    ("disk", 2, "flood-disk", "--disk data:/disks/flood.vhd"),
+];
+
 pub fn hostile_neighbours_leave_a_guest_its_share(on: Kind) -> Result<()> {
     let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
@@ -35,31 +51,36 @@ pub fn hostile_neighbours_leave_a_guest_its_share(on: Kind) -> Result<()> {
     accepted(&mut cli, "vm start worker")?;
     let alone = part(&mut cli, "worker", ALONE)?;
     ensure!(alone >= WHOLE, "alone one has {alone:.0} % of a processor");
+    beside(&mut cli, on, alone, &FLOODS, |_| Ok(()))?;
     accepted(&mut cli, &format!("disk create {DISK} --size 1MiB"))?;
-    let disk = format!("--disk {DISK}");
-    let hostile = [
-        ("spinner", 1, "spin", ""),
-        ("interrupts", 4, "flood-interrupts 4", ""),
-        ("hypercalls", 3, "flood-hypercalls 3", ""),
-        ("disk", 2, "flood-disk", &disk),
-        ("resets", 1, "reset", ""),
-    ];
-    for (name, vps, command_line, rest) in hostile {
-        create(&mut cli, name, vps, command_line, rest)?;
-        accepted(&mut cli, &format!("vm start {name}"))?;
+    beside(&mut cli, on, alone, &DISK_FLOOD, |cli| {
+        let stats: Value = serde_json::from_str(cli.run("vm stats disk --json")?.trim())?;
+        ensure!(stats["disk_requests"].as_u64() >= Some(READS), "nobody floods a disk: {stats}");
+        Ok(())
+    })
+}
+
+/// Watches the guest that has this part of a processor alone beside others, then looks at those.
+fn beside(
+    cli: &mut Cli<'_>,
+    on: Kind,
+    alone: f64,
+    others: &[Guest],
+    look: impl FnOnce(&mut Cli<'_>) -> Result<()>,
+) -> Result<()> {
+    for (name, vps, command_line, rest) in others {
+        create(cli, name, *vps, command_line, rest)?;
+        accepted(cli, &format!("vm start {name}"))?;
     }
-    // Six VMs want a processor each, or all there are.
-    let share = f64::from(processors(on)) / 6.0;
-    let had = part(&mut cli, "worker", BESIDE)? / alone / share;
-    ensure!(had >= 0.9, "beside hostile guests one has {:.0} % of its share", had * 100.0);
+    // All of them want a processor each, or all there are.
+    let share = f64::from(processors(on)) / (others.len() + 1) as f64;
+    let had = part(cli, "worker", BESIDE)? / alone / share;
+    let names: Vec<&str> = others.iter().map(|guest| guest.0).collect();
+    ensure!(had >= 0.9, "beside {names:?} one has {:.0} % of its share", had * 100.0);
     for _ in 0..COMMANDS {
-        let seconds = answered_within(&mut cli, "vm list")?;
+        let seconds = answered_within(cli, "vm list")?;
         ensure!(seconds < SOON, "the command line answers after {seconds:.2} s");
     }
-    let stats: Value = serde_json::from_str(cli.run("vm stats disk --json")?.trim())?;
-    ensure!(stats["disk_requests"].as_u64() >= Some(READS), "nobody floods a disk: {stats}");
-    for (name, ..) in hostile {
-        accepted(&mut cli, &format!("vm kill {name}"))?;
-    }
-    Ok(())
+    look(cli)?;
+    names.iter().try_for_each(|name| accepted(cli, &format!("vm kill {name}")))
 }

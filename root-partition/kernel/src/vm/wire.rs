@@ -4,6 +4,7 @@ use super::inner::Inner;
 use crate::hypervisor::call;
 use crate::hypervisor::port::Port;
 use crate::hypervisor::synic::{self, FlagRoute, MessageRoute, Receiver};
+use crate::time;
 use crate::vmbus::{self, Bus, GuestRam, NoRoom, Wire};
 use alloc::collections::BTreeMap;
 use alloc::sync::{Arc, Weak};
@@ -37,7 +38,10 @@ struct VmWire {
 impl Receiver for VmWire {
     fn message(&self, payload: &[u8]) {
         if let Some(bus) = self.bus.get().and_then(Weak::upgrade) {
+            // Whoever runs here, most often nobody of this VM, it is the VM's doing.
+            let start = time::now();
             bus.message(payload);
+            self.inner.group().add(time::now().saturating_sub(start));
         }
     }
     fn signaled(&self, relid: u32) {

@@ -4,7 +4,7 @@ use super::notify::Notify;
 use super::ram::RamPage;
 use super::service::Service;
 use alloc::sync::Arc;
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use hv_abi::HvVpIndex;
 use spin::Mutex;
 use vmbus::Channel;
@@ -18,6 +18,8 @@ pub(super) struct Port {
     pub due: Arc<Notify>,
     /// It has left something in its ring, and is to be run again.
     pub left: AtomicBool,
+    /// Whose event flag wakes the guest. Not under the lock: a run takes a while, and who moves a channel does not wait for it.
+    vp: AtomicU32,
     /// Guards the service and its channel, while it runs. Taken after the bus's own locks.
     state: Mutex<State>,
 }
@@ -25,8 +27,6 @@ pub(super) struct Port {
 struct State {
     service: Service,
     channel: Option<Channel<RamPage>>,
-    /// Whose event flag wakes the guest.
-    vp: HvVpIndex,
     /// The guest has closed the channel, and waits to hear that nobody uses it.
     closing: bool,
 }
@@ -53,14 +53,14 @@ impl After {
 
 impl Port {
     pub fn new(relid: Relid, service: Service, due: Arc<Notify>) -> Self {
-        let state = State { service, channel: None, vp: HvVpIndex(0), closing: false };
-        Self { relid, due, left: AtomicBool::new(false), state: Mutex::new(state) }
+        let state = Mutex::new(State { service, channel: None, closing: false });
+        Self { relid, due, left: AtomicBool::new(false), vp: AtomicU32::new(0), state }
     }
 
     pub fn open(&self, opening: Opening<RamPage>) {
         let mut state = self.state.lock();
         state.service.open();
-        state.vp = opening.target_vp;
+        self.retarget(opening.target_vp);
         state.channel = Some(opening.channel);
     }
 
@@ -74,7 +74,7 @@ impl Port {
     }
 
     pub fn retarget(&self, vp: HvVpIndex) {
-        self.state.lock().vp = vp;
+        self.vp.store(vp.0, Ordering::Relaxed);
     }
 
     /// Does with the service what `act` does, without running it.
@@ -86,11 +86,11 @@ impl Port {
     #[inline]
     pub fn run(&self, cause: Cause) -> After {
         let mut state = self.state.lock();
-        let State { service, channel, vp, closing } = &mut *state;
+        let State { service, channel, closing } = &mut *state;
         if let Some(rings) = channel {
             return match service.run(rings, cause) {
                 Ok(signal) => After {
-                    signal: signal.then_some(*vp),
+                    signal: signal.then(|| HvVpIndex(self.vp.load(Ordering::Relaxed))),
                     more: service.must_go_on(),
                     sub_channels: service.sub_channels_asked(),
                     ..After::NOTHING

@@ -51,6 +51,15 @@ fn a_message_about_a_channel_takes_nothing_from_its_ring() {
 }
 
 #[test]
+fn who_moves_a_channel_does_not_wait_for_its_run() {
+    let driver = Driver::new();
+    let header = Header::new(MessageType::ModifyChannel);
+    let modify = ModifyChannel { header, child_relid: driver.relid, target_vp: 0 };
+    driver.guest.bus.storage().with(|_| driver.guest.post(&modify));
+    assert_eq!(driver.guest.wire.signals.lock().last(), Some(&(0, driver.relid as u16)));
+}
+
+#[test]
 fn what_is_in_a_ring_that_is_opened_is_taken_when_the_vm_has_its_turn() {
     let guest = Guest::new();
     guest.contact();
