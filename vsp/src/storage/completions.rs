@@ -259,6 +259,7 @@ mod tests {
         });
     }
 
+    #[cfg(not(loom))]
     #[test]
     fn none_is_lost_between_threads() {
         let completions = Completions::new(512);
