@@ -3,6 +3,7 @@
 //! Tests are written once, as functions of a machine; what runs where is listed here. A test's name begins with the
 //! machine's: `amd::story::a_guest_keeps_what_it_wrote`.
 
+mod affinity;
 mod bios;
 mod bochs;
 mod boot;
@@ -92,7 +93,6 @@ macro_rules! whole_machine {
                 }
                 shares {
                     shares_are_what_they_were_set_to,
-                    who_may_run_where_is_fair_on_four_processors,
                 }
                 stale {
                     a_page_that_is_taken_away_is_reached_by_nobody,
@@ -113,6 +113,9 @@ whole_machine! {
         smp {
             guests_compute_right_on_two_processors,
             guests_compute_right_on_four_processors,
+        }
+        affinity {
+            who_may_run_where_is_fair_on_four_processors,
         }
     }
     own {
@@ -162,6 +165,10 @@ whole_machine! {
             guests_compute_right_on_two_processors,
             #[ignore = "takes eight minutes and more in Bochs"]
             guests_compute_right_on_four_processors,
+        }
+        affinity {
+            #[ignore = "takes many minutes in Bochs"]
+            who_may_run_where_is_fair_on_four_processors,
         }
         bochs {
             the_root_kernel_boots_on_the_bare_machine,
