@@ -15,6 +15,7 @@ use crate::backend::VirtualProcessorBackend;
 use crate::msr::register;
 use crate::platform::PlatformConfig;
 use features::filter;
+pub use hypervisor::hardware;
 use xsave::Xsave;
 
 /// Highest leaf of each range. 0xD: extended state; what is above is of no use to a guest.

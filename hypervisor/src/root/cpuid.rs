@@ -5,6 +5,7 @@ use hv_abi::cpuid::{HYPERVISOR_PRESENT, HvFeatures, HvPrivileges, INTERFACE, VEN
 use hv_abi::registers::HvRegisterName;
 
 use crate::backend::VirtualProcessorBackend;
+use crate::cpuid::hardware;
 use crate::hypervisor::Hypervisor;
 use crate::layout::MAX_VPS;
 use crate::machine::Machine;
@@ -46,6 +47,7 @@ fn hypervisor_leaf<M: Machine>(hv: &Hypervisor<M>, leaf_number: u32) -> [u32; 4]
             [p as u32, (p >> 32) as u32, 0, HvFeatures::FREQUENCY_REGS.bits()]
         }
         leaf::LIMITS => [MAX_VPS, hv.processors.count(), 0, 0],
+        leaf::HARDWARE => hardware(hv.machine.cpuid(leaf::HARDWARE, 0)[0]),
         _ => [0; 4],
     }
 }

@@ -177,6 +177,8 @@ mod tests {
         assert!(exit(&mut vp, Exit::Cpuid, 0x4000_0003, 0));
         let bits = vp.backend.gprs.rax | vp.backend.gprs.rbx << 32;
         assert!(HvPrivileges::from_bits_retain(bits).contains(HvPrivileges::CREATE_PARTITIONS));
+        assert!(exit(&mut vp, Exit::Cpuid, 0x4000_0006, 0));
+        assert_eq!(vp.backend.gprs.rax, 0xB, "what a guest is told of the hardware");
         assert!(exit(&mut vp, Exit::Cpuid, 1, 0));
         assert_eq!(vp.backend.gprs.rcx & 1 << 31, 1 << 31);
         assert!(exit(&mut vp, Exit::Cpuid, 0xD, 1));
