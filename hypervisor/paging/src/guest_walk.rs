@@ -14,6 +14,8 @@ const LARGE: u64 = 1 << 7;
 const ADDRESS: u64 = 0x000F_FFFF_FFFF_F000;
 /// Of one of four.
 const ADDRESS_32: u64 = 0xFFFF_F000;
+/// Rights of an entry that forbids nothing.
+const ALLOW: u64 = Rights::WRITABLE.union(Rights::USER).bits();
 
 bitflags::bitflags! {
     /// What all entries on the way allow; the last forbids.
@@ -97,22 +99,13 @@ struct Mode {
     index_bits: u32,
     /// Bytes of an entry.
     entry_bytes: u64,
-    /// Whether NX counts.
-    no_execute: bool,
 }
 
 impl Mode {
-    const fn new(controls: &Controls) -> Self {
-        let no_execute = controls.efer & efer::NXE != 0;
-        if controls.efer & efer::LMA != 0 {
-            let levels = if controls.cr4 & cr4::LA57 != 0 { 5 } else { 4 };
-            Self { levels, index_bits: 9, entry_bytes: 8, no_execute }
-        } else if controls.cr4 & cr4::PAE != 0 {
-            Self { levels: 3, index_bits: 9, entry_bytes: 8, no_execute }
-        } else {
-            Self { levels: 2, index_bits: 10, entry_bytes: 4, no_execute: false }
-        }
-    }
+    const TWO: Self = Self { levels: 2, index_bits: 10, entry_bytes: 4 };
+    const PAE: Self = Self { levels: 3, index_bits: 9, entry_bytes: 8 };
+    const FOUR: Self = Self { levels: 4, ..Self::PAE };
+    const FIVE: Self = Self { levels: 5, ..Self::PAE };
 }
 
 /// Where `linear` is; `word` reads the 8 bytes at an aligned guest physical address, if it is memory's. (For one copy of it,
@@ -121,15 +114,27 @@ pub fn walk<F>(word: &mut F, controls: &Controls, linear: u64) -> Walk
 where
     F: FnMut(Gpa) -> Option<u64> + ?Sized,
 {
-    let found = |gpa, bits| {
-        let rights = Rights::from_bits_truncate(bits);
-        Gpa::new(gpa).map_or(Walk::NoTable, |gpa| Walk::Found { gpa, rights })
-    };
-    const ALLOW: u64 = Rights::WRITABLE.union(Rights::USER).bits();
     if controls.cr0 & cr0::PG == 0 {
         return found(linear & 0xFFFF_FFFF, ALLOW);
     }
-    let mode = Mode::new(controls);
+    let is_long = controls.efer & efer::LMA != 0;
+    if is_long && controls.cr4 & cr4::LA57 == 0 {
+        tables(word, Mode::FOUR, controls, linear)
+    } else if is_long {
+        tables(word, Mode::FIVE, controls, linear)
+    } else if controls.cr4 & cr4::PAE != 0 {
+        tables(word, Mode::PAE, controls, linear)
+    } else {
+        tables(word, Mode::TWO, controls, linear)
+    }
+}
+
+/// As [`walk`], in one mode. Inlined, as what is the mode's is constant then.
+#[inline(always)]
+fn tables<F>(word: &mut F, mode: Mode, controls: &Controls, linear: u64) -> Walk
+where
+    F: FnMut(Gpa) -> Option<u64> + ?Sized,
+{
     // The root of PAE's three levels is 32-byte aligned and holds four entries, without rights.
     let pae = mode.levels == 3;
     let mut table = controls.cr3 & if pae { 0xFFFF_FFE0 } else { ADDRESS };
@@ -163,11 +168,18 @@ where
                 2 => entry & ADDRESS_32,
                 _ => entry & ADDRESS & !within,
             };
-            let no_execute = if mode.no_execute { any & Rights::NO_EXECUTE.bits() } else { 0 };
+            let counts = mode.entry_bytes == 8 && controls.efer & efer::NXE != 0;
+            let no_execute = if counts { any & Rights::NO_EXECUTE.bits() } else { 0 };
             return found(base | linear & within, all | no_execute);
         }
         table = entry & ADDRESS;
     }
+}
+
+/// At `gpa`, with the rights in `bits`.
+fn found(gpa: u64, bits: u64) -> Walk {
+    let rights = Rights::from_bits_truncate(bits);
+    Gpa::new(gpa).map_or(Walk::NoTable, |gpa| Walk::Found { gpa, rights })
 }
 
 #[inline]
