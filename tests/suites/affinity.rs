@@ -9,7 +9,7 @@ use crate::shares::{are_in_proportion, create, expect};
 /// Some are tied to one of four processors, one has as many virtual processors as there are, and one comes late: each has what
 /// its weight is worth where it may run.
 pub fn who_may_run_where_is_fair_on_four_processors(on: Kind) -> Result<()> {
-    let mut bulkhead = Bulkhead::boot_in_its_own_time(on, Some(4))?;
+    let mut bulkhead = Bulkhead::boot_in_its_own_time(on, 4)?;
     let mut cli = bulkhead.cli();
     let early = ["tied", "tied-too", "four", "one", "two"];
     let on_others = "--affinity 1-3";

@@ -58,12 +58,12 @@ impl Bulkhead {
         Off { processors: Some(processors), ..Off::new(place)? }.boot()
     }
 
-    /// The same, or with the usual number; in QEMU time goes with what the machine runs, as it does in Bochs, whatever else the
-    /// host does meanwhile.
-    pub fn boot_in_its_own_time(kind: Kind, processors: Option<u32>) -> Result<Self> {
+    /// The same; in QEMU time goes with what the machine runs, as it does in Bochs, whatever else the host does meanwhile.
+    /// Now and then such a machine stands still that has nothing to run.
+    pub fn boot_in_its_own_time(kind: Kind, processors: u32) -> Result<Self> {
         let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
         let adjust = |machine: &mut Description| machine.count_time();
-        Off { processors, adjust, ..Off::new(place)? }.boot()
+        Off { processors: Some(processors), adjust, ..Off::new(place)? }.boot()
     }
 
     /// The same, with so many MiB of memory in Bochs, whose machine has less than QEMU's.

@@ -11,8 +11,8 @@ use crate::top::{Top, watch};
 /// For how many of the machine's seconds it is watched who runs, once.
 const WINDOW: f64 = 10.0;
 /// The same in QEMU, whose processors have a turn of up to a tenth of a second each: whoever runs on one is charged for the
-/// others' turns too, and makes up for it.
-const WINDOW_IN_TURNS: f64 = 60.0;
+/// others' turns too, and for the host's pauses, and makes up for it.
+const WINDOW_IN_TURNS: f64 = 30.0;
 /// For how many seconds it is not watched after a change.
 const SETTLE: f64 = 1.0;
 /// How far something may be from what it is to be.
@@ -67,7 +67,7 @@ pub fn processors(on: Kind) -> u32 {
 }
 
 pub fn shares_are_what_they_were_set_to(on: Kind) -> Result<()> {
-    let mut bulkhead = Bulkhead::boot_in_its_own_time(on, None)?;
+    let mut bulkhead = Bulkhead::boot(on)?;
     let mut cli = bulkhead.cli();
     let vps = processors(on);
     let host = f64::from(vps) * 100.0;
@@ -112,10 +112,13 @@ pub fn shares_are_what_they_were_set_to(on: Kind) -> Result<()> {
 
 /// A limit holds where nobody else wants the processor.
 fn alone_under_a_limit(on: Kind, cli: &mut Cli<'_>) -> Result<()> {
+    // QEMU's timers are the host's, and late: so it has less, as nobody makes up for a limit.
+    let least = if on.bochs_model().is_some() { 25.0 * (1.0 - TOLERANCE) } else { 20.0 };
+    let most = 25.0 * (1.0 + TOLERANCE);
     create(cli, "alone", 1, "work", "--limit 25")?;
     accepted(cli, "vm start alone")?;
     expect(on, cli, &["alone"], "a limit on an idle host", |shares| {
-        shares.first().is_some_and(|share| is_near(*share, 25.0))
+        shares.first().is_some_and(|share| (least..=most).contains(share))
     })?;
     // Whatever it did not run it was kept from it, but for the moments in which somebody else did.
     let now = Top::now(cli)?;

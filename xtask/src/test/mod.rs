@@ -39,7 +39,8 @@ pub struct Options {
     /// Whole machines of this kind only.
     #[arg(long)]
     machine: Option<Machine>,
-    /// Only the tests that take long: the soak, and stress-ng in guests with 1, 2, 4 and 8 processors on VT-x.
+    /// Only the tests that take long: the soak, shares on four processors, and stress-ng in guests with 1, 2, 4 and 8
+    /// processors on VT-x.
     #[arg(long, conflicts_with = "stages")]
     nightly: bool,
     /// Only this of them: everything at once and at random in one machine.
