@@ -69,6 +69,8 @@ pub mod hypervisor;
 #[cfg(not(test))]
 pub mod interrupts;
 pub mod memory;
+#[cfg(test)]
+mod model;
 pub mod pci;
 pub mod process;
 #[cfg(not(test))]

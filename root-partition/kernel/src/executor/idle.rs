@@ -163,20 +163,7 @@ fn take_from(word: &AtomicU64, mask: u64) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(loom)]
-    fn model(f: impl Fn() + Sync + Send + 'static) {
-        loom::model(f);
-    }
-    /// Without loom: once.
-    #[cfg(not(loom))]
-    fn model(f: impl Fn()) {
-        f();
-    }
-    #[cfg(loom)]
-    use loom::{sync::Arc, thread};
-    #[cfg(not(loom))]
-    use std::{sync::Arc, thread};
+    use crate::model::{Arc, model, thread};
 
     /// Two processors each put something in for a third; it gets both, and an interrupt for them.
     #[test]

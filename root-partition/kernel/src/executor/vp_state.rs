@@ -109,20 +109,7 @@ impl VpState {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[cfg(loom)]
-    fn model(f: impl Fn() + Sync + Send + 'static) {
-        loom::model(f);
-    }
-    /// Without loom: once.
-    #[cfg(not(loom))]
-    fn model(f: impl Fn()) {
-        f();
-    }
-    #[cfg(loom)]
-    use loom::{sync::Arc, thread};
-    #[cfg(not(loom))]
-    use std::{sync::Arc, thread};
+    use crate::model::{Arc, model, thread};
 
     fn ready() -> VpState {
         let state = VpState::new();
