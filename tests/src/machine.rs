@@ -51,7 +51,7 @@ impl Machine {
         let mut command = description.command();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         let mut child = child.context("qemu-system-x86_64: can not be started")?;
-        let control = control.accept();
+        let control = control.accept(description.counts_time);
         let stream = accept(&listener, &mut child)?;
         let console = Console::new(stream.try_clone()?, stream);
         Ok(Self { emulator: Emulator::Qemu(Qemu { child, control, _sockets: sockets }), console })

@@ -130,6 +130,8 @@ pub struct Description {
     pub control: Option<PathBuf>,
     /// QEMU's `-accel` and what belongs to it.
     pub acceleration: Vec<OsString>,
+    /// Whether its time is that of its instructions; see [`Self::count_time`].
+    pub counts_time: bool,
     /// More arguments.
     pub extra: Vec<OsString>,
 }
@@ -146,6 +148,7 @@ impl Description {
             serial,
             control: None,
             acceleration: vec!["-accel".into(), TCG.into()],
+            counts_time: false,
             extra: Vec::new(),
         }
     }
@@ -154,6 +157,7 @@ impl Description {
     pub fn count_time(&mut self) {
         let count = ["-icount", "shift=4,sleep=on", "-rtc", "clock=vm"];
         self.acceleration.extend(count.map(OsString::from));
+        self.counts_time = true;
     }
 
     /// Runs on the host's own processor.

@@ -59,7 +59,6 @@ impl Bulkhead {
     }
 
     /// The same; in QEMU time goes with what the machine runs, as it does in Bochs, whatever else the host does meanwhile.
-    /// Now and then such a machine stands still that has nothing to run.
     pub fn boot_in_its_own_time(kind: Kind, processors: u32) -> Result<Self> {
         let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
         let adjust = |machine: &mut Description| machine.count_time();

@@ -40,7 +40,7 @@ pub fn run(
         step::say("", "Ctrl-A x ends the machine");
     }
     let mut child = machine.command().spawn().context("qemu-system-x86_64: can not be started")?;
-    let control = control.accept();
+    let control = control.accept(machine.counts_time);
     let limit = options.timeout.map_or(Duration::MAX, Duration::from_secs);
     let Some(status) = wait(&mut child, limit)? else {
         control.quit();
