@@ -23,6 +23,11 @@ impl Profile {
     pub fn release() -> Self {
         Self("release".to_owned())
     }
+
+    /// Whether it is that one.
+    pub fn is_release(&self) -> bool {
+        self.0 == Self::release().0
+    }
 }
 
 impl FromStr for Profile {

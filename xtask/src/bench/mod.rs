@@ -23,6 +23,7 @@ use crate::host;
 use crate::kind::Machine;
 use crate::paths::Paths;
 use figures::Figures;
+pub use size::text_size;
 use workbench::Workbench;
 
 /// What is measured.

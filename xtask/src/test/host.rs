@@ -4,8 +4,8 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::Options;
 use super::counts::Counts;
+use super::{Options, limits};
 use crate::build::{BARE, UEFI};
 use crate::host::{self, Need};
 use crate::paths::Paths;
@@ -18,10 +18,10 @@ const LOOM: [&str; 4] = ["hypervisor", "root-kernel", "vmbus", "vsp"];
 /// What the tests of xtask itself, and the fuzzer, need.
 const NEEDS: &[Need] = &[host::need("c++", "g++")];
 
-/// Format, lints and links in the documentation, for the host and for the bare machine.
+/// Format, lints and links in the documentation, for the host and for the bare machine; and the hypervisor's lines.
 pub fn lint(paths: &Paths) -> Result<Counts> {
     host::require(&[host::BUILD, NEEDS])?;
-    let mut counts = Counts::default();
+    let mut counts = limits::lines(paths);
     counts += check(cargo(paths, "fmt").args(["--all", "--check"]));
     let mut command = cargo(paths, "clippy");
     command.args(["--workspace", "--all-targets"]);

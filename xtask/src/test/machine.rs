@@ -2,11 +2,10 @@
 
 use anyhow::Result;
 
-use super::Options;
 use super::counts::Counts;
 use super::host::cargo;
-use super::inputs;
 use super::times::Times;
+use super::{Options, inputs, limits};
 use crate::build;
 use crate::grub::Menu;
 use crate::host::{self, Need};
@@ -35,6 +34,10 @@ pub const KINDS: [Kind; 3] = [Kind::Amd, Kind::Intel, Kind::Ryzen];
 pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
     host::require(&[host::BUILD, host::IMAGE, host::RUN, host::ISO, host::BOCHS, NEEDS])?;
     let parts = build::everything(paths, &options.profile)?;
+    let mut counts = Counts::default();
+    if options.profile.is_release() {
+        counts += limits::text(&parts);
+    }
     let sample = Sample::prepare(paths)?;
     let image = paths.work.join("test.img");
     step::say("Writing", image.display());
@@ -68,7 +71,7 @@ pub fn run(paths: &Paths, options: &Options) -> Result<Counts> {
         let others = KINDS.iter().filter(|&&kind| kind != machine.kind());
         command.args(others.flat_map(|kind| ["--skip".to_owned(), format!("{}::", kind.name())]));
     }
-    let counts = Counts::of(&mut command)?;
+    counts += Counts::of(&mut command)?;
     print!("{}", times.read()?);
     Ok(counts)
 }

@@ -4,6 +4,7 @@ mod counts;
 mod fuzz;
 mod host;
 mod inputs;
+mod limits;
 mod machine;
 mod times;
 
@@ -67,7 +68,7 @@ impl Options {
 /// A group of checks.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Stage {
-    /// Format and lints.
+    /// Format, lints, and how many lines of code the hypervisor has.
     Lint,
     /// Unit and property tests on the host.
     Unit,
@@ -75,7 +76,7 @@ enum Stage {
     Loom,
     /// Fuzz targets, each for a bounded time.
     Fuzz,
-    /// Whole machines in QEMU and Bochs.
+    /// How large the hypervisor is; whole machines in QEMU and Bochs.
     Machine,
 }
 
