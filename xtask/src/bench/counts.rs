@@ -38,21 +38,21 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// What came after `earlier`.
+    /// What came after `earlier`, or is more than it; nothing where it is less.
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
-            total: self.total - earlier.total,
-            hypervisor_root: self.hypervisor_root - earlier.hypervisor_root,
-            hypervisor_guest: self.hypervisor_guest - earlier.hypervisor_guest,
-            root: self.root - earlier.root,
-            guest: self.guest - earlier.guest,
-            guest_entries: self.guest_entries - earlier.guest_entries,
+            total: self.total.saturating_sub(earlier.total),
+            hypervisor_root: self.hypervisor_root.saturating_sub(earlier.hypervisor_root),
+            hypervisor_guest: self.hypervisor_guest.saturating_sub(earlier.hypervisor_guest),
+            root: self.root.saturating_sub(earlier.root),
+            guest: self.guest.saturating_sub(earlier.guest),
+            guest_entries: self.guest_entries.saturating_sub(earlier.guest_entries),
         }
     }
 
     /// Everything but the guest's own.
     pub fn outside(&self) -> u64 {
-        self.total - self.guest
+        self.total.saturating_sub(self.guest)
     }
 }
 
@@ -96,5 +96,12 @@ mod tests {
         let (mark, snapshot) = parse("COUNT 4 100 10 20 30 40 5 6").unwrap();
         assert_eq!((mark, snapshot.outside(), snapshot.guest_entries), (4, 60, 6));
         assert!(parse("COUNT 4 100").is_none() && parse("other").is_none());
+    }
+
+    #[test]
+    fn what_is_less_is_nothing() {
+        let [less, more] = [1, 3].map(|root| Snapshot { total: 9, root, ..Snapshot::default() });
+        assert_eq!(more.since(&less), Snapshot { root: 2, ..Snapshot::default() });
+        assert_eq!(less.since(&more), Snapshot::default());
     }
 }
