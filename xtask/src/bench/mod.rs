@@ -50,7 +50,7 @@ enum Rows {
     Exits,
     /// What virtual processors do to each other.
     Vps,
-    /// Exits beside many VMs; takes a minute, so only when it is named.
+    /// Exits and wake-ups beside many VMs; takes a minute, so only when it is named.
     Scale,
     /// Parallel work; takes minutes, so only when it is named, and is on `amd` only.
     Parallel,

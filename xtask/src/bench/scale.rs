@@ -1,4 +1,4 @@
-//! What exits cost when there are many VMs: what they cost when there is one.
+//! What exits and wake-ups cost when there are many VMs: what they cost when there is one.
 
 use anyhow::{Result, ensure};
 use machine_tests::cli::Cli;
@@ -12,12 +12,15 @@ use crate::step;
 const VMS: [u32; 3] = [1, 16, 64];
 /// What they and the root need, in MiB: it keeps 8 for each VM beside the VM's own.
 const MEMORY: u64 = 2048;
-/// Lines of the test guest, and the figures that they give.
-const LINES: [(&str, &str); 2] = [("cpuid", "scale-cpuid"), ("port-read", "scale-port-read")];
+/// VMs whose test guest measures.
+const GUESTS: [&str; 2] = ["exits", "turns"];
+/// Its lines, and the figures that they give.
+const LINES: [(&str, &str); 3] =
+    [("cpuid", "scale-cpuid"), ("port-read", "scale-port-read"), ("ping", "scale-ping")];
 
 /// Starts VMs that do nothing, more and more, and measures beside them.
 pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
-    step::say("Measuring", "exits beside many VMs");
+    step::say("Measuring", "exits and wake-ups beside many VMs");
     let mut machine = bench.start_with_memory(1, MEMORY)?;
     let mut cli = Cli(machine.console());
     cli.ready()?;
@@ -28,7 +31,10 @@ pub fn measure(bench: &Workbench, figures: &mut Figures) -> Result<()> {
             start_idle(&mut cli, running)?;
             running += 1;
         }
-        let lines = exits::run(&mut cli, "exits")?;
+        let mut lines = Vec::new();
+        for guest in GUESTS {
+            lines.extend(exits::run(&mut cli, guest)?);
+        }
         for ((name, _), measured) in LINES.iter().zip(&mut measured) {
             let least = |line: &Line| line.least.to_string();
             measured.push(lines.iter().find(|line| line.name == *name).map_or_else(String::new, least));
