@@ -105,8 +105,8 @@ impl Cli<'_> {
     }
 
     /// Waits for the shell of a Linux that has this console to itself.
-    pub fn wait_for_shell(&mut self) -> Result<String> {
-        self.0.expect(SHELL, 2 * PATIENCE).context("no shell")
+    pub fn wait_for_shell(&mut self, limit: Duration) -> Result<String> {
+        self.0.expect(SHELL, limit).context("no shell")
     }
 
     /// Goes to the console of a VM.

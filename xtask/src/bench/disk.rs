@@ -93,7 +93,7 @@ fn start_linux(cli: &mut Cli<'_>, scale: u64) -> Result<Look> {
     // Until it is said to run, the root has loaded the kernel; what the guest has done since is the guest's.
     let entered = Look::take(cli, scale)?;
     cli.attach("disk")?;
-    cli.wait_for_shell()?;
+    cli.wait_for_shell(LIMIT)?;
     cli.leave()?;
     let after = Look::take(cli, scale)?;
     let guest = after.since(&before).guest;

@@ -1,11 +1,12 @@
 //! `cargo xtask bench`: what Bulkhead costs, in instructions; on the machine with AMD-V, beside KVM there.
 //!
 //! QEMU counts one nanosecond an instruction (`-icount shift=0`), Bochs one tick of the time-stamp counter: so every figure
-//! is a count of instructions. What the test guest measures by itself (`exits`, `vps`) is the same from run to run. What
-//! waits for the host's disk, or for somebody who types at the console, is not to the last instruction: while the machine
-//! waits its clock goes on, and the root looks and wakes up; so these rows want a quiet host. QEMU's plugin tells who
-//! executed the instructions; in Bochs Bulkhead's own counters and the guest's clock must do. Nothing here is asserted but
-//! with `--check`: it is measured and printed.
+//! is a count of instructions (of one processor in Bochs, which lets several have five each in turn, and counts these as
+//! five). What the test guest measures by itself (`exits`, `vps`, `scale`) is the same from run to run. What waits for the
+//! host's disk, or for somebody who types at the console, is not to the last instruction: while the machine waits its clock
+//! goes on, and the root looks and wakes up; so these rows want a quiet host. QEMU's plugin tells who executed the
+//! instructions; in Bochs Bulkhead's own counters and the guest's clock must do. Nothing here is asserted but with
+//! `--check`: it is measured and printed.
 
 mod counts;
 mod disk;

@@ -81,7 +81,7 @@ fn in_vms(bench: &Workbench) -> Result<Vec<Work>> {
 fn on_bare_machine(bench: &Workbench) -> Result<Vec<Work>> {
     let mut machine = bench.start_linux()?;
     let mut shell = Cli(machine.console());
-    shell.wait_for_shell()?;
+    shell.wait_for_shell(LIMIT)?;
     let mut sums = Vec::new();
     for (size, _) in SIZES {
         sums.push(sum(&shell.shell(&command(size), LIMIT)?)?);
