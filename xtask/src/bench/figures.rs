@@ -87,6 +87,8 @@ impl Figures {
                 // VMREAD and VMWRITE are instructions of their own, where AMD-V's control block is memory.
                 (_, "cpuid") => ("–", "≤ 450"),
                 (_, "text" | "reserved") => (peer, goal),
+                // A second of Bochs has a twentieth of the instructions that QEMU's has, and an IDE disk in it.
+                (_, "read-large") => ("–", "–"),
                 _ => ("–", goal),
             };
             Some(Row { what, measured, peer, goal })
@@ -200,6 +202,7 @@ mod tests {
         let mut figures = Figures::new(Kind::Intel);
         assert!(figures.missed().is_empty());
         figures.set("cpuid", "450".to_owned());
+        figures.set("read-large", "13.0".to_owned());
         figures.set_count("text", 131_073);
         assert_eq!(figures.missed(), ["hypervisor .text, bytes: 131,073, to reach is ≤ 131,072"]);
     }
