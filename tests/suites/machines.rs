@@ -24,6 +24,9 @@ pub const PEOPLE_CD: &str = "bulkhead.iso";
 /// The folder of the TFTP server, with the same menu.
 pub const TFTP: &str = "tftp";
 
+/// Instructions a second where little is to be done in much time: more than the ten million units of reference time.
+const SLOW: u32 = 12_000_000;
+
 /// Where a machine is, and what its disk is connected to.
 #[derive(Clone, Copy)]
 enum Place {
@@ -65,7 +68,13 @@ impl Bulkhead {
         Off { processors: Some(processors), adjust, ..Off::new(place)? }.boot()
     }
 
-    /// The same, with so many MiB of memory in Bochs, whose machine has less than QEMU's.
+    /// Boots it with so many processors; in Bochs a second has few instructions, so that waiting takes less of the host's.
+    pub fn boot_to_wait(kind: Kind, processors: u32) -> Result<Self> {
+        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
+        Off { processors: Some(processors), speed: Some(SLOW), ..Off::new(place)? }.boot()
+    }
+
+    /// The same as [`Self::boot_with_processors`], with so many MiB of memory in Bochs, whose machine has less than QEMU's.
     pub fn boot_with_processors_and_memory(kind: Kind, processors: u32, memory: u64) -> Result<Self> {
         let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
         Off { processors: Some(processors), memory: Some(memory), ..Off::new(place)? }.boot()
@@ -134,6 +143,8 @@ pub struct Off {
     processors: Option<u32>,
     /// In Bochs.
     memory: Option<u64>,
+    /// In Bochs, if other than the usual.
+    speed: Option<u32>,
 }
 
 impl Off {
@@ -145,7 +156,17 @@ impl Off {
             Place::Bochs(_) => artifacts.own_copy(IMAGE, folder.path())?,
         };
         let adjust = |_: &mut Description| ();
-        Ok(Self { artifacts, folder, disk, place, command_line: "", adjust, processors: None, memory: None })
+        Ok(Self {
+            artifacts,
+            folder,
+            disk,
+            place,
+            command_line: "",
+            adjust,
+            processors: None,
+            memory: None,
+            speed: None,
+        })
     }
 
     /// Boots it.
@@ -168,6 +189,7 @@ impl Off {
                 description.model = model.to_owned();
                 description.processors = self.processors.unwrap_or(description.processors);
                 description.memory = self.memory.unwrap_or(description.memory);
+                description.speed = self.speed.unwrap_or(description.speed);
                 description.disk = Some(bochs::Disk { file, throwaway: false });
                 Machine::start_bochs(&description)?
             }

@@ -8,6 +8,7 @@ mod bios;
 mod bochs;
 mod boot;
 mod channels;
+mod clocks;
 mod conformance;
 mod disk;
 mod driver;
@@ -65,6 +66,9 @@ macro_rules! whole_machine {
                 }
                 channels {
                     every_processor_has_its_channel_and_all_carry_requests,
+                }
+                clocks {
+                    none_goes_back_for_a_minute,
                 }
                 conformance {
                     a_guest_gets_the_processor_of_the_manuals,

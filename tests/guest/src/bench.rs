@@ -36,8 +36,9 @@ pub fn wrmsr(msr: u32, value: u64) {
     unsafe { asm!("wrmsr", in("ecx") msr, in("eax") value as u32, in("edx") (value >> 32) as u32) };
 }
 
+/// Reads a model-specific register.
 #[inline(always)]
-fn rdmsr(msr: u32) -> u64 {
+pub fn rdmsr(msr: u32) -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: this program owns its machine.
     unsafe { asm!("rdmsr", in("ecx") msr, out("eax") low, out("edx") high) };

@@ -15,7 +15,7 @@ use crate::trap::{self, COUNTED_VECTOR, attempt};
 use crate::{power_off, say};
 
 /// The most virtual processors that take part.
-const VPS: usize = 8;
+pub const VPS: usize = 8;
 const ICR: u32 = 0x830;
 /// To all but oneself.
 const TO_OTHERS: u64 = 3 << 18;
@@ -60,6 +60,13 @@ pub fn begin() -> usize {
     RUNNING.fetch_add(1, Ordering::SeqCst) as usize + 1
 }
 
+/// The same, and takes interrupts from then on.
+pub fn begin_with_interrupts() -> usize {
+    trap::load();
+    enable_x2apic(core::ptr::null_mut());
+    begin()
+}
+
 extern "C" fn worker() -> ! {
     let id = begin();
     loop {
@@ -85,9 +92,7 @@ pub fn work(count: usize) -> ! {
 }
 
 extern "C" fn victim() -> ! {
-    trap::load();
-    enable_x2apic(core::ptr::null_mut());
-    RUNNING.fetch_add(1, Ordering::SeqCst);
+    begin_with_interrupts();
     loop {
         // SAFETY: the interrupt table is loaded.
         unsafe { asm!("sti", "hlt", "cli") };

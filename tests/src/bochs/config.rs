@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Boot, CYLINDER, Description, SPEED};
+use super::{Boot, CYLINDER, Description};
 
 /// Heads of a disk, and sectors of a track.
 pub const HEADS: u64 = 16;
@@ -21,6 +21,7 @@ const START: u32 = 946_684_800;
 /// The configuration of a machine whose serial port is `terminal`, and whose messages go to `log`.
 pub fn text(machine: &Description, terminal: &Path, log: &Path, folder: &Path) -> Result<String> {
     let (memory, processors, model) = (machine.memory, machine.processors, &machine.model);
+    let speed = machine.speed;
     let host_memory = memory.min(HOST_MEMORY);
     let (firmware, lenient) = match &machine.boot {
         Boot::Cd(_) => (BIOS, 0),
@@ -30,7 +31,7 @@ pub fn text(machine: &Description, terminal: &Path, log: &Path, folder: &Path) -
     let mut text = format!(
         "config_interface: textconfig\n\
          display_library: term\n\
-         cpu: model={model}, count={processors}, ips={SPEED}, reset_on_triple_fault=0, ignore_bad_msrs={lenient}\n\
+         cpu: model={model}, count={processors}, ips={speed}, reset_on_triple_fault=0, ignore_bad_msrs={lenient}\n\
          memory: guest={memory}, host={host_memory}\n\
          romimage: file={firmware}\n\
          vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest\n\

@@ -15,7 +15,7 @@ pub use process::{Bochs, Typist};
 pub const INTEL: &str = "corei7_haswell_4770";
 /// AMD's Ryzen: AMD-V with nested paging and next-RIP save, which QEMU's emulation lacks.
 pub const RYZEN: &str = "ryzen";
-/// Instructions a second of the machine's time; Bochs takes about a second for as many.
+/// Instructions a second of a machine's time; Bochs takes about a second for as many.
 pub const SPEED: u32 = 50_000_000;
 
 /// A machine.
@@ -27,6 +27,8 @@ pub struct Description {
     pub processors: u32,
     /// Bochs' model of the processor.
     pub model: String,
+    /// Instructions a second of its time: what waits takes the longer the more there are.
+    pub speed: u32,
     /// What it boots from.
     pub boot: Boot,
     /// Its hard disk: a raw image.
@@ -68,6 +70,7 @@ impl Description {
             memory: 1024,
             processors: 1,
             model: INTEL.to_owned(),
+            speed: SPEED,
             boot,
             disk: None,
             ends_at_reset: false,
