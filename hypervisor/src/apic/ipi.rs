@@ -9,7 +9,9 @@ use super::{Fault, hazard, posted::Posted};
 pub enum IpiKind {
     /// An interrupt at a vector.
     Fixed,
-    /// The same, at one of the destinations.
+    /// The same, at one of the destinations: the first that takes it. A processor need not be able to send it (SDM vol. 3A
+    /// 11.6.1), and another's priority is known where it runs only, so that does not count. With a physical destination, or to
+    /// itself, it is as fixed; with another shorthand, or a broadcast, one of those takes it.
     LowestPriority,
     /// NMI.
     Nmi,
@@ -17,7 +19,7 @@ pub enum IpiKind {
     Init,
     /// Start-up.
     Startup,
-    /// SMI, INIT level de-assert: nothing happens.
+    /// SMI, INIT level de-assert, a reserved mode: nothing happens, and nothing faults.
     Nothing,
 }
 

@@ -9,8 +9,8 @@ const START: usize = 0xA000;
 const VECTOR: u64 = (START >> 12) as u64;
 const ICR: u32 = 0x830;
 /// INIT and start-up, level asserted.
-const INIT: u64 = 0x4500;
-const STARTUP: u64 = 0x4600 | VECTOR;
+pub const INIT: u64 = 0x4500;
+pub const STARTUP: u64 = 0x4600 | VECTOR;
 
 /// A stack for it.
 #[repr(C, align(16))]

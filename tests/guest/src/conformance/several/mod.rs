@@ -3,8 +3,10 @@
 
 mod flushes;
 mod hypercalls;
+mod inits;
 mod interrupts;
 mod spin;
+mod storm;
 mod times;
 
 use core::arch::asm;
@@ -14,7 +16,7 @@ use super::hyperv::HYPERCALL;
 use super::page::Page;
 use super::probe;
 use super::processor::wrmsr_now;
-use super::taken::{self, COUNT, Counters, VECTOR, look, more};
+use super::taken::{self, COUNT, Counters, WAKE, WAKES, look, more};
 use crate::gate;
 use crate::startup::{self, Stack};
 use interrupts::{Each, took};
@@ -27,8 +29,8 @@ const TO_OTHERS: u64 = 3 << 18;
 static STARTS: Counters = taken::ZERO;
 /// What all others do: a new number is a new order.
 static ORDER: AtomicU64 = AtomicU64::new(0);
-/// How many have done it.
-static DONE: AtomicU64 = AtomicU64::new(0);
+/// The last that each has done.
+static DONE: Counters = taken::ZERO;
 /// Readings that were wrong.
 static WRONG: AtomicU64 = AtomicU64::new(0);
 
@@ -38,6 +40,9 @@ const READ: u64 = 2;
 const FLUSH: u64 = 3;
 const INTERRUPT: u64 = 4;
 const SPIN: u64 = 5;
+const START_THIRD: u64 = 6;
+const STOP_EACH_OTHER: u64 = 7;
+const HOLD_BACK: u64 = 8;
 
 static mut STACKS: [Stack; COUNT] = [const { Stack::new() }; COUNT];
 static INPUTS: [Page; COUNT] = [const { Page::new() }; COUNT];
@@ -63,8 +68,8 @@ extern "C" fn begin() -> ! {
 extern "C" fn other(id: usize) -> ! {
     taken::load();
     wrmsr_now(0x80F, 0x1FF);
-    STARTS[id % COUNT].fetch_add(1, Ordering::SeqCst);
     let mut seen = ORDER.load(Ordering::SeqCst);
+    STARTS[id % COUNT].fetch_add(1, Ordering::SeqCst);
     loop {
         // SAFETY: an interrupt ends it; that it came before is no harm, for another comes until the order is done.
         unsafe { asm!("sti", "hlt", "cli") };
@@ -72,7 +77,7 @@ extern "C" fn other(id: usize) -> ! {
         if order != seen {
             seen = order;
             obey(id, order & 0xFF);
-            DONE.fetch_add(1, Ordering::SeqCst);
+            DONE[id % COUNT].store(order, Ordering::SeqCst);
         }
     }
 }
@@ -82,16 +87,14 @@ fn obey(id: usize, order: u64) {
         TIME => times::read(),
         SPIN => spin::wait(),
         READ => flushes::read_until_told(),
-        FLUSH => (0..STORM).for_each(|_| {
-            call(0x0002, id, &[0, 2, 0b1111]);
-        }),
-        INTERRUPT => (0..STORM).for_each(|_| send(TO_OTHERS | VECTOR)),
+        FLUSH => storm::flush(id),
+        INTERRUPT => storm::interrupt(id),
+        START_THIRD => inits::start_third(id),
+        STOP_EACH_OTHER => inits::stop_each_other(id),
+        HOLD_BACK => interrupts::hold_back(id),
         _ => {}
     }
 }
-
-/// Flushes and interrupts that each processor makes in a storm.
-const STORM: u64 = 50;
 
 fn send(command: u64) {
     wrmsr_now(ICR, command);
@@ -112,20 +115,33 @@ fn all_do(order: u64) {
 }
 
 fn begin_order(order: u64) {
-    DONE.store(0, Ordering::SeqCst);
     ORDER.store(((ORDER.load(Ordering::SeqCst) >> 8) + 1) << 8 | order, Ordering::SeqCst);
-    send(TO_OTHERS | VECTOR);
+    send(TO_OTHERS | WAKE);
 }
 
 fn end_order() {
+    let order = ORDER.load(Ordering::SeqCst);
+    wake_until(|| DONE[1..].iter().all(|done| done.load(Ordering::SeqCst) == order));
+}
+
+/// Waits until the others have come so far, and wakes up whoever missed an order in front of its HLT.
+fn wake_until(done: impl Fn() -> bool) {
     let mut waits = 0_u64;
-    while DONE.load(Ordering::SeqCst) < COUNT as u64 - 1 {
+    while !done() {
         breathe();
         waits += 1;
         if waits.is_multiple_of(1000) {
-            // Whoever missed it in front of its HLT.
-            send(TO_OTHERS | VECTOR);
+            send(TO_OTHERS | WAKE);
         }
+    }
+}
+
+/// Waits until the processor `id` takes an interrupt that is sent from now on, behind what else came to it.
+fn wait_for(id: usize) {
+    let before = look(&WAKES)[id];
+    while look(&WAKES)[id] == before {
+        send((id as u64) << 32 | WAKE);
+        (0..100).for_each(|_| breathe());
     }
 }
 
@@ -136,18 +152,12 @@ pub fn run() {
     probe!("several start one after the other", "{}", Each(started(false)));
     probe!("several INIT and start at once", "{}", Each(started(true)));
     interrupts::run();
+    inits::run();
     hypercalls::run();
     times::run();
     spin::run();
     flushes::run();
-    probe!("several interrupt each other", "{}", {
-        all_do(INTERRUPT);
-        "done"
-    });
-    probe!("several flush each other", "{}", {
-        all_do(FLUSH);
-        "done"
-    });
+    storm::run();
     probe!("several stop with INIT at once", "{}", {
         send(TO_OTHERS | 0x4500);
         took(0, TO_OTHERS)
