@@ -64,7 +64,8 @@ impl Partition {
         Self::with(vps, HvPrivileges::GUEST)
     }
     pub fn with(vps: u32, privileges: HvPrivileges) -> Self {
-        let config = PlatformConfig { privileges, max_vps: vps, tsc_hz: TICKS * 10_000_000, tsc: 0 };
+        let tsc_hz = TICKS * 10_000_000;
+        let config = PlatformConfig { privileges, max_vps: vps, tsc_hz, tsc: 0, has_apic_assist: false };
         Self {
             platform: PartitionPlatform::new(&config, |leaf, _| [leaf; 4]),
             pages: (0..16).map(|_| Page::zeroed()).collect(),

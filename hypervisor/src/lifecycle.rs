@@ -38,6 +38,7 @@ impl<M: Machine> Hypervisor<M> {
             max_vps: partition.max_vps.load(Ordering::Relaxed),
             tsc_hz: self.machine.tsc_hz(),
             tsc: self.machine.tsc(),
+            has_apic_assist: self.machine.has_apic_assist(),
         };
         let host = |leaf, subleaf| self.machine.cpuid(leaf, subleaf);
         partition.platform.call_once(|| PartitionPlatform::new(&config, host));

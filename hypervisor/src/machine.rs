@@ -137,7 +137,8 @@ pub trait Machine: Sync + 'static {
     fn interrupt_root(&self, processor: u32, vector: u8);
     /// Ends everything: the root partition cannot go on.
     fn fatal(&self, why: &'static str) -> !;
-    /// The host's CPUID, without the extension that the hypervisor itself uses: EAX, EBX, ECX, EDX. Of the hypervisor's own
-    /// leaves that of the hardware only, as far as it depends on the machine.
+    /// Whether the processor carries out what guests do with their local APICs.
+    fn has_apic_assist(&self) -> bool;
+    /// The host's CPUID, without the extension that the hypervisor itself uses: EAX, EBX, ECX, EDX.
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4];
 }

@@ -7,7 +7,6 @@ use crate::arch::per_cpu::PerCpu;
 use crate::arch::{cpu, svm, vmx};
 use extension::refusal::Refusal;
 use extension::svm::permission::msr;
-use hv_abi::cpuid::APIC_ASSIST;
 
 static IS_VMX: AtomicBool = AtomicBool::new(false);
 
@@ -43,15 +42,15 @@ pub fn on_this_processor(this: &PerCpu) {
     if is_vmx() { vmx::enable::on_this_processor(this) } else { svm::enable::on_this_processor(this) }
 }
 
-/// What of leaf 0x40000006, EAX, depends on the machine.
-pub fn hardware() -> u32 {
-    if is_vmx() && vmx::enable::capabilities().delegation.is_some() { APIC_ASSIST } else { 0 }
+/// Whether it carries out what guests do with their local APICs.
+pub fn has_apic_assist() -> bool {
+    is_vmx() && vmx::enable::capabilities().delegation.is_some()
 }
 
 /// For the person at the console.
 pub fn name() -> &'static str {
     match is_vmx() {
-        true if hardware() & APIC_ASSIST != 0 => "VT-x, EPT, APICv",
+        true if has_apic_assist() => "VT-x, EPT, APICv",
         true => "VT-x, EPT",
         false => "AMD-V, nested paging",
     }

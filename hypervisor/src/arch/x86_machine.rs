@@ -3,7 +3,6 @@
 use core::ptr::NonNull;
 
 use hv_abi::SpaPage;
-use hv_abi::cpuid::leaf;
 use paging::FrameAllocator;
 use spin::Once;
 
@@ -117,12 +116,13 @@ impl Machine for X86Machine {
         self.send(processor, Message::Fixed(vector));
     }
 
+    fn has_apic_assist(&self) -> bool {
+        vendor::has_apic_assist()
+    }
+
     #[inline]
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
-        match leaf {
-            leaf::HARDWARE => [vendor::hardware(), 0, 0, 0],
-            _ => without_extensions(leaf, cpu::cpuid(leaf, subleaf)),
-        }
+        without_extensions(leaf, cpu::cpuid(leaf, subleaf))
     }
 
     fn fatal(&self, why: &'static str) -> ! {

@@ -17,13 +17,13 @@ const NEVER: u32 = u32::MAX;
 /// Leaf 0x40000006, EAX: MSR bitmaps, second-level translation.
 const HARDWARE: u32 = 1 << 1 | 1 << 3;
 
-/// Leaf 0x40000006. `machine`: what its EAX says besides, if it says that.
-pub fn hardware(machine: u32) -> [u32; 4] {
-    [HARDWARE | machine & APIC_ASSIST, 0, 0, 0]
+/// Leaf 0x40000006.
+pub fn hardware(has_apic_assist: bool) -> [u32; 4] {
+    [if has_apic_assist { HARDWARE | APIC_ASSIST } else { HARDWARE }, 0, 0, 0]
 }
 
-/// Works them out. `machine`: as above.
-pub fn leaves(privileges: HvPrivileges, max_vps: u32, machine: u32) -> [[u32; 4]; COUNT] {
+/// Works them out.
+pub fn leaves(privileges: HvPrivileges, max_vps: u32, has_apic_assist: bool) -> [[u32; 4]; COUNT] {
     let [ebx, ecx, edx] = VENDOR;
     let bits = privileges.bits();
     let spin_retries = if max_vps > 1 { SPIN_RETRIES } else { NEVER };
@@ -34,7 +34,7 @@ pub fn leaves(privileges: HvPrivileges, max_vps: u32, machine: u32) -> [[u32; 4]
         [bits as u32, (bits >> 32) as u32, 0, HvFeatures::ALL.bits()],
         [HvRecommendations::GUEST.bits(), spin_retries, 0, 0],
         [max_vps, max_vps, 0, 0],
-        hardware(machine),
+        hardware(has_apic_assist),
     ]
 }
 

@@ -8,7 +8,6 @@ mod hypervisor;
 mod xsave;
 
 use hv_abi::control::cr4;
-use hv_abi::cpuid::leaf;
 use hv_abi::registers::HvRegisterName as Name;
 
 use crate::backend::VirtualProcessorBackend;
@@ -74,7 +73,7 @@ impl Cpuid {
         let mut cpuid = Self {
             basic,
             extended,
-            hypervisor: hypervisor::leaves(config.privileges, vps, host(leaf::HARDWARE, 0)[0]),
+            hypervisor: hypervisor::leaves(config.privileges, vps, config.has_apic_assist),
             caches: [[0; 4]; CACHES],
             xsave: Xsave::new(&host, offered),
             vps,

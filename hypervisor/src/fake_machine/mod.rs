@@ -134,10 +134,12 @@ impl Machine for FakeMachine {
     fn fatal(&self, why: &'static str) -> ! {
         panic!("{why}")
     }
+    fn has_apic_assist(&self) -> bool {
+        true
+    }
     fn cpuid(&self, leaf: u32, subleaf: u32) -> [u32; 4] {
         match (leaf, subleaf) {
             (0, _) => [0xD, 0, 0, 0],
-            (0x4000_0006, _) => [u32::MAX; 4],
             // XSAVES, and what comes with it.
             (0xD, 1) => [0xF, 0, 0, 0],
             _ => [0; 4],

@@ -18,6 +18,8 @@ pub struct PlatformConfig {
     pub tsc_hz: u64,
     /// The counter now: reference time 0.
     pub tsc: u64,
+    /// The processor carries out what guests do with their local APICs.
+    pub has_apic_assist: bool,
 }
 
 /// Shared by all VPs of a partition.

@@ -47,7 +47,7 @@ fn hypervisor_leaf<M: Machine>(hv: &Hypervisor<M>, leaf_number: u32) -> [u32; 4]
             [p as u32, (p >> 32) as u32, 0, HvFeatures::FREQUENCY_REGS.bits()]
         }
         leaf::LIMITS => [MAX_VPS, hv.processors.count(), 0, 0],
-        leaf::HARDWARE => hardware(hv.machine.cpuid(leaf::HARDWARE, 0)[0]),
+        leaf::HARDWARE => hardware(hv.machine.has_apic_assist()),
         _ => [0; 4],
     }
 }
