@@ -47,6 +47,13 @@ pub(super) fn start() -> Result<(), &'static str> {
     start_processor()
 }
 
+/// The instruction that the hypervisor has put there: its own extension's (TLFS 3.13).
+pub(super) fn instruction() -> [u8; 3] {
+    let page = hypercall_page as *const ();
+    // SAFETY: the kernel's text, which is mapped for good; the hypervisor writes it in [`start`] only.
+    unsafe { page.cast::<[u8; 3]>().read_volatile() }
+}
+
 /// Gets this processor's pages.
 pub(super) fn start_processor() -> Result<(), &'static str> {
     let (input, output) = Pages::allocate(1).zip(Pages::allocate(1)).ok_or("no memory")?;

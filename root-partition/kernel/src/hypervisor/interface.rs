@@ -28,19 +28,19 @@ pub fn is_present() -> bool {
     PRESENT.load(Ordering::Relaxed)
 }
 
-/// By what virtual machines run: where there is a hypervisor the processor can do one of them.
+/// By what virtual machines run. No leaf of the hypervisor's says that, but each extension has its own instruction for
+/// hypercalls; CPUID's vendor says who made the processor, and others than these two make some with either.
 #[must_use]
 pub fn virtualization() -> Virtualization {
-    const INTEL: [u32; 3] = [0x756E_6547, 0x4965_6E69, 0x6C65_746E];
+    const VMMCALL: [u8; 3] = [0x0F, 0x01, 0xD9];
     if !is_present() {
         return Virtualization::NONE;
     }
-    let vendor = __cpuid(0);
     let has_assist = __cpuid(leaf::HARDWARE).eax & APIC_ASSIST != 0;
-    match [vendor.ebx, vendor.edx, vendor.ecx] {
-        INTEL if has_assist => Virtualization::VT_X_APIC,
-        INTEL => Virtualization::VT_X,
-        _ => Virtualization::AMD_V,
+    match call::instruction() {
+        VMMCALL => Virtualization::AMD_V,
+        _ if has_assist => Virtualization::VT_X_APIC,
+        _ => Virtualization::VT_X,
     }
 }
 
