@@ -1,7 +1,7 @@
 //! Fills a VP's intercept-message page: what the root has to answer (TLFS 9, `HV_X64_*_INTERCEPT_MESSAGE`).
 
 use hv_abi::HvVpIndex;
-use hv_abi::control::efer;
+use hv_abi::control::{cr0, efer};
 use hv_abi::message::{
     ApicEoiMessage, HvMessageHeader, HvMessageType, HvVpExecutionState, InterceptAccess,
     InterceptMessageHeader, IoPortAccessInfo, IoPortInterceptMessage, MemoryAccessInfo,
@@ -52,8 +52,8 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
         let shadow = backend.read_known(HvRegisterName::InterruptState).as_u64() & 1 != 0;
         let execution_state = HvVpExecutionState::new()
             .with_cpl(self.vp.backend.cpl() & 3)
-            .with_cr0_pe(cr0 & 1 != 0)
-            .with_cr0_am(cr0 & (1 << 18) != 0)
+            .with_cr0_pe(cr0 & cr0::PE != 0)
+            .with_cr0_am(cr0 & cr0::AM != 0)
             .with_efer_lma(efer & efer::LMA != 0)
             .with_interruption_pending(self.vp.backend.pending().interruption_pending())
             .with_interrupt_shadow(shadow);

@@ -17,6 +17,8 @@ pub mod cr0 {
     pub const NE: u64 = 1 << 5;
     /// Write protect.
     pub const WP: u64 = 1 << 16;
+    /// Alignment mask.
+    pub const AM: u64 = 1 << 18;
     /// Not write-through.
     pub const NW: u64 = 1 << 29;
     /// Cache disable.
@@ -31,6 +33,10 @@ pub mod cr4 {
     pub const PSE: u64 = 1 << 4;
     /// Physical-address extension.
     pub const PAE: u64 = 1 << 5;
+    /// FXSAVE and FXRSTOR, and SSE.
+    pub const OSFXSR: u64 = 1 << 9;
+    /// Unmasked exceptions of SSE.
+    pub const OSXMMEXCPT: u64 = 1 << 10;
     /// Addresses of 57 bits.
     pub const LA57: u64 = 1 << 12;
     /// VMX enable.
@@ -57,12 +63,20 @@ pub mod efer {
     pub const NXE: u64 = 1 << 11;
     /// Secure virtual machine enable.
     pub const SVME: u64 = 1 << 12;
+    /// Long mode segment limit enable.
+    pub const LMSLE: u64 = 1 << 13;
     /// Fast FXSAVE and FXRSTOR.
     pub const FFXSR: u64 = 1 << 14;
+    /// Translation cache extension.
+    pub const TCE: u64 = 1 << 15;
+    /// Automatic IBRS enable.
+    pub const AIBRSE: u64 = 1 << 21;
 }
 
 /// RFLAGS (SDM vol. 1, 3.4.3).
 pub mod rflags {
+    /// Reserved: always set.
+    pub const ONE: u64 = 1 << 1;
     /// Trap: an exception behind each instruction.
     pub const TF: u64 = 1 << 8;
     /// Interrupt enable.

@@ -1,5 +1,6 @@
 //! The states a VP starts from (APM vol. 2, 14.1.3; SDM vol. 3A, 11.1.1).
 
+use hv_abi::control::{cr0, cr4, efer, rflags};
 use hv_abi::registers::{HvRegisterName as Name, HvRegisterValue, HvSegmentAttributes, HvSegmentRegister};
 
 use crate::arch::cpu;
@@ -9,15 +10,14 @@ use crate::backend::{Entry, Gprs, Reset, VirtualProcessorBackend};
 /// Registers after INIT, beside segments and general registers.
 const INIT: [(Name, u64); 13] = [
     (Name::Efer, 0),
-    // CD, NW, ET.
-    (Name::Cr0, 0x6000_0010),
+    (Name::Cr0, cr0::CD | cr0::NW | cr0::ET),
     (Name::Cr2, 0),
     (Name::Cr3, 0),
     (Name::Cr4, 0),
     (Name::Cr8, 0),
     (Name::Dr6, 0xFFFF_0FF0),
     (Name::Dr7, 0x400),
-    (Name::Rflags, 2),
+    (Name::Rflags, rflags::ONE),
     (Name::Rip, 0xFFF0),
     (Name::Pat, 0x0007_0406_0007_0406),
     (Name::InterruptState, 0),
@@ -26,12 +26,9 @@ const INIT: [(Name, u64); 13] = [
 
 /// Those that are other ones in 64-bit mode.
 const LONG_MODE: [(Name, u64); 3] = [
-    // LME, LMA, NXE.
-    (Name::Efer, 0xD00),
-    // PG, WP, NE, ET, MP, PE.
-    (Name::Cr0, 0x8001_0033),
-    // PAE, OSFXSR, OSXMMEXCPT.
-    (Name::Cr4, 0x620),
+    (Name::Efer, efer::LME | efer::LMA | efer::NXE),
+    (Name::Cr0, cr0::PG | cr0::WP | cr0::NE | cr0::ET | cr0::MP | cr0::PE),
+    (Name::Cr4, cr4::PAE | cr4::OSFXSR | cr4::OSXMMEXCPT),
 ];
 
 /// Attributes of segments.

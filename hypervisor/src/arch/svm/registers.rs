@@ -2,7 +2,7 @@
 
 use core::mem::offset_of;
 
-use hv_abi::control::{cr0, efer};
+use hv_abi::control::{cr0, efer, rflags};
 use hv_abi::registers::{HvInterruptState, HvRegisterName, HvRegisterValue};
 
 use crate::arch::cpu;
@@ -12,8 +12,8 @@ use extension::svm::vmcb::{CleanBits, Intercepts, Save, Segment};
 
 use HvRegisterName as Name;
 
-/// EFER's bits that a guest may have: SCE, LME, LMA, NXE, LMSLE, FFXSR, TCE.
-const EFER_BITS: u64 = 0x0000_ED01;
+/// EFER's bits that a guest may have.
+const EFER_BITS: u64 = efer::SCE | efer::LME | efer::LMA | efer::NXE | efer::LMSLE | efer::FFXSR | efer::TCE;
 
 /// Where a segment register is among those of the block.
 const fn segment_number(name: Name) -> Option<usize> {
@@ -112,10 +112,8 @@ impl SvmProcessor {
             return true;
         }
         if let Some(word) = word(name).and_then(|word| save.words_mut().get_mut(word)) {
-            /// RFLAGS: bit 1 is one. CR0: so is bit 4.
-            const RFLAGS_ONE: u64 = 1 << 1;
             *word = match name {
-                Name::Rflags => v | RFLAGS_ONE,
+                Name::Rflags => v | rflags::ONE,
                 Name::Cr0 => v | cr0::ET,
                 _ => v,
             };

@@ -8,8 +8,9 @@ use crate::backend::{Event, Exit};
 use extension::svm::permission::msr;
 use extension::svm::vmcb::CleanBits;
 
-/// EFER: SCE, LME, NXE, LMSLE, FFXSR, TCE, AIBRSE.
-const EFER_WRITABLE: u64 = 0x0020_E901;
+/// What of EFER it may write, but for LMA, which follows.
+const EFER_WRITABLE: u64 =
+    efer::SCE | efer::LME | efer::NXE | efer::LMSLE | efer::FFXSR | efer::TCE | efer::AIBRSE;
 
 impl SvmProcessor {
     /// A RDMSR or WRMSR of the root that its permission map stops, but of a synthetic register.

@@ -2,6 +2,7 @@
 //!
 //! All of this is about the current structure.
 
+use hv_abi::control::{efer, rflags};
 use hv_abi::msr;
 use hv_abi::registers::{
     HvInterruptState, HvRegisterName, HvRegisterValue, HvSegmentRegister, HvTableRegister,
@@ -17,8 +18,8 @@ use extension::vmx::segment::{attributes, rights_of};
 
 use HvRegisterName as Name;
 
-/// EFER's bits that a guest may have: SCE, LME, LMA, NXE.
-const EFER_BITS: u64 = 0xD01;
+/// EFER's bits that a guest may have.
+const EFER_BITS: u64 = efer::SCE | efer::LME | efer::LMA | efer::NXE;
 
 /// The fields of a segment register.
 const fn segment_fields(name: HvRegisterName) -> Option<SegmentFields> {
@@ -127,11 +128,10 @@ impl VmxProcessor {
                 }
             });
         } else if let Some(field) = plain_field(name) {
-            /// RFLAGS: bit 1 is one. DR7: so is bit 10.
-            const RFLAGS_ONE: u64 = 1 << 1;
+            /// DR7: always set.
             const DR7_ONE: u64 = 1 << 10;
             let one = match name {
-                Name::Rflags => RFLAGS_ONE,
+                Name::Rflags => rflags::ONE,
                 Name::Dr7 => DR7_ONE,
                 _ => 0,
             };

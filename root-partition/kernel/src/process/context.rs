@@ -1,6 +1,7 @@
 //! The registers of a program while it does not run.
 
 use crate::process::user::USER_END;
+use hv_abi::control::rflags;
 
 /// The registers of a program. The assembly of `enter` knows the offsets.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,8 +38,8 @@ const _: () = {
     assert!(core::mem::offset_of!(Context, error) == 0x98);
 };
 
-/// Interrupts on, and the bit that is always set.
-const INITIAL_FLAGS: u64 = 0x202;
+/// Interrupts on.
+const INITIAL_FLAGS: u64 = rflags::IF | rflags::ONE;
 
 impl Context {
     /// A program's registers before its first instruction.

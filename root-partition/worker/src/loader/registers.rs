@@ -3,14 +3,11 @@
 use super::{LoadError, layout};
 use crate::memory::{GuestMemory, gpa};
 use alloc::vec::Vec;
-use hv_abi::control::{LOCAL_APIC, cr0, cr4, efer};
+use hv_abi::control::{LOCAL_APIC, cr0, cr4, efer, rflags};
 use hv_abi::registers::{
     HvRegisterName as Name, HvRegisterValue, HvSegmentAttributes, HvSegmentRegister, HvTableRegister,
 };
 use syscall::VmRegister;
-
-/// RFLAGS: the bit that is always set.
-const RFLAGS_ONE: u64 = 1 << 1;
 
 /// `IA32_APIC_BASE`: enabled, x2APIC mode, first processor.
 const APIC_ENABLED: u64 = 1 << 11;
@@ -90,7 +87,7 @@ impl VpState {
         state.push(Name::Gdtr, HvRegisterValue::from_table(gdt));
         state.push(Name::Idtr, HvRegisterValue::from_table(HvTableRegister::default()));
         state.set(Name::Rip, entry);
-        state.set(Name::Rflags, RFLAGS_ONE);
+        state.set(Name::Rflags, rflags::ONE);
         state.set(Name::ApicBase, LOCAL_APIC | APIC_ENABLED | APIC_EXTD | APIC_BSP);
         state
     }
