@@ -85,5 +85,15 @@ pub mod rflags {
     pub const DF: u64 = 1 << 10;
 }
 
+/// APIC_BASE (SDM vol. 3A, 11.4.4 and 11.12.1).
+pub mod apic_base {
+    /// This is the first processor.
+    pub const BSP: u64 = 1 << 8;
+    /// x2APIC mode.
+    pub const EXTD: u64 = 1 << 10;
+    /// Enabled.
+    pub const EN: u64 = 1 << 11;
+}
+
 /// Where the local APIC is after reset (SDM vol. 3A, 11.4.1).
 pub const LOCAL_APIC: u64 = 0xFEE0_0000;

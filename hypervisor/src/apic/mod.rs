@@ -22,14 +22,7 @@ pub use timer::ApicTimer;
 pub use vectors::{AtomicVectors, Vectors};
 
 use extension::seam::Priorities;
-use hv_abi::control::LOCAL_APIC;
-
-/// APIC_BASE: this is the first processor.
-pub const BASE_BSP: u64 = 1 << 8;
-/// APIC_BASE: x2APIC mode.
-pub const BASE_EXTD: u64 = 1 << 10;
-/// APIC_BASE: enabled.
-pub const BASE_ENABLE: u64 = 1 << 11;
+use hv_abi::control::{LOCAL_APIC, apic_base};
 
 /// Spurious-interrupt vector register: enabled by software.
 const SVR_ENABLE: u32 = 1 << 8;
@@ -86,9 +79,9 @@ pub struct LocalApic {
 impl LocalApic {
     /// After RESET, but already in x2APIC mode.
     pub fn new(id: u32) -> Self {
-        let bsp = if id == 0 { BASE_BSP } else { 0 };
+        let bsp = if id == 0 { apic_base::BSP } else { 0 };
         Self {
-            base: LOCAL_APIC | BASE_ENABLE | BASE_EXTD | bsp,
+            base: LOCAL_APIC | apic_base::EN | apic_base::EXTD | bsp,
             id,
             tpr: 0,
             isr: Vectors::EMPTY,
@@ -119,11 +112,11 @@ impl LocalApic {
     }
     /// Whether this is the processor that boots.
     pub const fn is_bsp(&self) -> bool {
-        self.base & BASE_BSP != 0
+        self.base & apic_base::BSP != 0
     }
     /// Whether the registers are there.
     pub const fn in_x2apic_mode(&self) -> bool {
-        self.base & (BASE_ENABLE | BASE_EXTD) == BASE_ENABLE | BASE_EXTD
+        self.base & (apic_base::EN | apic_base::EXTD) == apic_base::EN | apic_base::EXTD
     }
 
     /// WRMSR to APIC_BASE: moves between modes as SDM vol. 3A 11.12.5 allows; the address is fixed.
@@ -131,14 +124,14 @@ impl LocalApic {
     /// # Errors
     /// A reserved bit, another address, or a transition that is not allowed.
     pub fn write_base(&mut self, value: u64, posted: &Posted) -> Result<(), Fault> {
-        let modes = BASE_ENABLE | BASE_EXTD;
-        if value & !(modes | BASE_BSP) != LOCAL_APIC {
+        let modes = apic_base::EN | apic_base::EXTD;
+        if value & !(modes | apic_base::BSP) != LOCAL_APIC {
             return Err(Fault);
         }
         match (self.base & modes, value & modes) {
             (from, to) if from == to => {}
-            (_, BASE_EXTD) | (0, _) if value & modes != BASE_ENABLE => return Err(Fault),
-            (from, BASE_ENABLE) if from == modes => return Err(Fault),
+            (_, apic_base::EXTD) | (0, _) if value & modes != apic_base::EN => return Err(Fault),
+            (from, apic_base::EN) if from == modes => return Err(Fault),
             (from, 0) if from == modes => {
                 // Leaving x2APIC mode loses all state but the id.
                 *self = Self::new(self.id);
@@ -155,8 +148,8 @@ impl LocalApic {
     /// # Errors
     /// Not a mode, or another address.
     pub fn set_base(&mut self, value: u64) -> Result<(), Fault> {
-        let modes = BASE_ENABLE | BASE_EXTD;
-        if value & !(modes | BASE_BSP) != LOCAL_APIC || value & modes == BASE_EXTD {
+        let modes = apic_base::EN | apic_base::EXTD;
+        if value & !(modes | apic_base::BSP) != LOCAL_APIC || value & modes == apic_base::EXTD {
             return Err(Fault);
         }
         self.base = value;

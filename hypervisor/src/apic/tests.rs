@@ -82,15 +82,15 @@ fn reserved_bits_fault() {
 fn modes_change_as_the_manual_allows() {
     let (mut apic, posted) = enabled(1);
     let base = |bits| LOCAL_APIC | bits;
-    let x2 = BASE_ENABLE | BASE_EXTD;
-    assert_eq!(apic.write_base(base(BASE_ENABLE), &posted), Err(Fault), "x2APIC to xAPIC");
-    assert_eq!(apic.write_base(base(BASE_EXTD), &posted), Err(Fault), "invalid");
+    let x2 = apic_base::EN | apic_base::EXTD;
+    assert_eq!(apic.write_base(base(apic_base::EN), &posted), Err(Fault), "x2APIC to xAPIC");
+    assert_eq!(apic.write_base(base(apic_base::EXTD), &posted), Err(Fault), "invalid");
     assert_eq!(apic.write_base(0xFEF0_0000 | x2, &posted), Err(Fault), "another address");
     assert_eq!(apic.write_base(base(x2) | 1, &posted), Err(Fault), "reserved");
     assert_eq!(apic.write_base(base(0), &posted), Ok(()));
     assert_eq!(apic.read(0x802, 0, &posted), Err(Fault));
     assert_eq!(apic.write_base(base(x2), &posted), Err(Fault), "disabled to x2APIC");
-    assert_eq!(apic.write_base(base(BASE_ENABLE), &posted), Ok(()));
+    assert_eq!(apic.write_base(base(apic_base::EN), &posted), Ok(()));
     assert_eq!(apic.read(0x802, 0, &posted), Err(Fault), "no registers as MSRs in xAPIC mode");
     assert_eq!(apic.write_base(base(x2), &posted), Ok(()));
     assert_eq!(apic.read(SVR, 0, &posted), Ok(0xFF), "the state is lost");

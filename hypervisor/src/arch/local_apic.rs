@@ -5,11 +5,10 @@
 use core::sync::atomic::{AtomicU32, Ordering, fence};
 
 use handoff::space;
+use hv_abi::control::apic_base;
 
 use crate::arch::cpu;
 
-/// APIC_BASE.EXTD: x2APIC mode.
-const X2APIC: u64 = 1 << 10;
 /// Offsets of registers.
 const TASK_PRIORITY: u64 = 0x80;
 const ICR_LOW: u64 = 0x300;
@@ -52,7 +51,7 @@ impl Message {
 /// The root may change it at any time.
 fn is_x2apic() -> bool {
     // SAFETY: the register exists on every processor with a local APIC.
-    unsafe { cpu::rdmsr(cpu::APIC_BASE) & X2APIC != 0 }
+    unsafe { cpu::rdmsr(cpu::APIC_BASE) & apic_base::EXTD != 0 }
 }
 
 fn register(offset: u64) -> &'static AtomicU32 {

@@ -1,12 +1,13 @@
 //! Registers of the processor at which the root is stopped, but the synthetic ones: most would reach the hypervisor.
 
+use hv_abi::control::apic_base;
 use hv_abi::msr::APIC_BASE;
 
 use crate::arch::exception::{try_rdmsr, try_wrmsr};
 use crate::backend::Gprs;
 
-/// Of APIC_BASE EN and EXTD may change, not the address.
-const APIC_MODE: u64 = 0b11 << 10;
+/// Of APIC_BASE these may change, not the address.
+const APIC_MODE: u64 = apic_base::EN | apic_base::EXTD;
 
 /// RDMSR; `false`: #GP. `own`: what the extension's registers show, or that they are not there; of others (`None`) those
 /// come here that are outside of its map, whatever they are.

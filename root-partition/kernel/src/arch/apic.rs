@@ -3,6 +3,8 @@
 
 use super::{has_x2apic, processor};
 use crate::memory::mmio::Registers;
+use hv_abi::control::apic_base;
+use hv_abi::msr::{APIC_BASE, X2APIC_FIRST};
 use spin::Once;
 use x86_64::registers::model_specific::Msr;
 
@@ -28,11 +30,6 @@ const OTHERS: u32 = 0b11 << 18;
 const PENDING: u32 = 1 << 12;
 /// Divide by 1.
 const BY_ONE: u32 = 0b1011;
-
-const APIC_BASE: u32 = 0x1B;
-const X2APIC_FIRST: u32 = 0x800;
-const GLOBAL_ENABLE: u64 = 1 << 11;
-const X2APIC_ENABLE: u64 = 1 << 10;
 
 /// Its registers in memory; none in x2APIC mode.
 static REGISTERS: Once<Option<Registers>> = Once::new();
@@ -63,7 +60,7 @@ pub(crate) fn start(timer: u8, spurious: u8) -> Option<()> {
     let base = unsafe { Msr::new(APIC_BASE).read() };
     if has_x2apic() {
         // SAFETY: x2APIC mode exists.
-        unsafe { Msr::new(APIC_BASE).write(base | GLOBAL_ENABLE | X2APIC_ENABLE) };
+        unsafe { Msr::new(APIC_BASE).write(base | apic_base::EN | apic_base::EXTD) };
         REGISTERS.call_once(|| None);
     } else if !REGISTERS.is_completed() {
         let registers = crate::memory::map_registers(base & 0x000F_FFFF_FFFF_F000, 4096)?;

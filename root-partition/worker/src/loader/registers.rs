@@ -3,16 +3,11 @@
 use super::{LoadError, layout};
 use crate::memory::{GuestMemory, gpa};
 use alloc::vec::Vec;
-use hv_abi::control::{LOCAL_APIC, cr0, cr4, efer, rflags};
+use hv_abi::control::{LOCAL_APIC, apic_base, cr0, cr4, efer, rflags};
 use hv_abi::registers::{
     HvRegisterName as Name, HvRegisterValue, HvSegmentAttributes, HvSegmentRegister, HvTableRegister,
 };
 use syscall::VmRegister;
-
-/// `IA32_APIC_BASE`: enabled, x2APIC mode, first processor.
-const APIC_ENABLED: u64 = 1 << 11;
-const APIC_EXTD: u64 = 1 << 10;
-const APIC_BSP: u64 = 1 << 8;
 
 /// Selectors in the descriptor table.
 const CODE: u16 = 0x10;
@@ -52,7 +47,7 @@ impl VpState {
     #[must_use]
     pub fn application_processor() -> Self {
         let mut state = Self::default();
-        state.set(Name::ApicBase, LOCAL_APIC | APIC_ENABLED | APIC_EXTD);
+        state.set(Name::ApicBase, LOCAL_APIC | apic_base::EN | apic_base::EXTD);
         state
     }
 
@@ -88,7 +83,7 @@ impl VpState {
         state.push(Name::Idtr, HvRegisterValue::from_table(HvTableRegister::default()));
         state.set(Name::Rip, entry);
         state.set(Name::Rflags, rflags::ONE);
-        state.set(Name::ApicBase, LOCAL_APIC | APIC_ENABLED | APIC_EXTD | APIC_BSP);
+        state.set(Name::ApicBase, LOCAL_APIC | apic_base::EN | apic_base::EXTD | apic_base::BSP);
         state
     }
 }
