@@ -16,8 +16,7 @@ use crate::machine::Page;
 use crate::platform::{Guest, PartitionPlatform, PlatformConfig, Running, Surroundings, VpInbox, VpPlatform};
 use crate::synic::GuestPages;
 
-/// RFLAGS.IF.
-pub const IF: u64 = 1 << 9;
+pub use hv_abi::control::rflags::IF;
 
 /// A VP of [`Partition`].
 pub struct FakeVp {

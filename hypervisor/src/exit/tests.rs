@@ -14,7 +14,7 @@ use crate::backend::{Access, Reset, SecondLevelFault};
 use crate::fake::{FakeVp, IF, Partition, TICKS};
 use crate::msr::register;
 use crate::vp::counter;
-use hv_abi::control::cr4;
+use hv_abi::control::{cr4, efer};
 use hv_abi::message::{
     ApicEoiMessage, HvMessage, HvMessageType, InterceptAccess, InterceptMessageHeader,
     IoPortInterceptMessage, MemoryInterceptMessage, TimerMessage,

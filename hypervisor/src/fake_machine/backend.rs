@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::thread_local;
 use std::vec::Vec;
 
+use hv_abi::control::rflags;
 use hv_abi::registers::{
     HvInterruptState, HvPendingInterruption, HvRegisterName, HvRegisterValue, interruption_type,
 };
@@ -183,7 +184,7 @@ impl VirtualProcessorBackend for FakeBackend {
         let backend = Self {
             gprs: Gprs::default(),
             rip: 0xFFF0,
-            rflags: 2,
+            rflags: rflags::ONE,
             cpl: 0,
             registers,
             pending: HvPendingInterruption::new(),
@@ -291,7 +292,7 @@ impl VirtualProcessorBackend for FakeBackend {
         self.pending
     }
     fn interruptible(&self) -> bool {
-        self.rflags & 1 << 9 != 0 && !self.pending.interruption_pending()
+        self.rflags & rflags::IF != 0 && !self.pending.interruption_pending()
     }
     fn nmi_deliverable(&self) -> bool {
         let state = self.registers.get(&HvRegisterName::InterruptState.0).map_or(0, |v| v.low);

@@ -3,6 +3,7 @@
 extern crate std;
 use crate::exit::Next;
 use crate::fake::{FakeVp, Partition, TICKS};
+use hv_abi::control::{cr0, efer};
 use hv_abi::cpuid::HvPrivileges;
 use hv_abi::registers::{HvRegisterName, HvRegisterValue};
 use std::vec::Vec;
@@ -107,14 +108,14 @@ fn efer_keeps_its_rules() {
     let set = |vp: &mut FakeVp, name: HvRegisterName, value| {
         vp.backend.registers.insert(name.0, HvRegisterValue::from_u64(value));
     };
-    let (lme, lma, nx) = (1 << 8, 1 << 10, 1 << 11);
+    let (lme, lma, nx) = (efer::LME, efer::LMA, efer::NXE);
     assert!(partition.wrmsr(&mut vp, 0xC000_0080, lme | nx).is_some());
     set(&mut vp, HvRegisterName::Efer, lme | lma | nx);
-    set(&mut vp, HvRegisterName::Cr0, 1 << 31);
+    set(&mut vp, HvRegisterName::Cr0, cr0::PG);
     assert!(partition.wrmsr(&mut vp, 0xC000_0080, lme | 1).is_some());
     assert_eq!(partition.rdmsr(&mut vp, 0xC000_0080), Some(lme | lma | 1), "LMA stays");
     assert!(partition.wrmsr(&mut vp, 0xC000_0080, 1).is_none(), "LME with paging on");
-    assert!(partition.wrmsr(&mut vp, 0xC000_0080, lme | 1 << 12).is_none(), "SVME");
+    assert!(partition.wrmsr(&mut vp, 0xC000_0080, lme | efer::SVME).is_none(), "SVME");
 }
 
 #[test]

@@ -87,6 +87,7 @@ impl Mode {
 mod tests {
     use super::{Access, Controls, Mode, PageFault};
     use crate::fake::FakeMemory;
+    use hv_abi::control::{cr0, cr4, efer};
 
     #[test]
     fn an_error_code_says_what_was_wanted_and_what_was_there() {
@@ -96,7 +97,7 @@ mod tests {
         }
         memory.put_u64(0x4008, 0x5_5005);
         memory.put_u64(0x4010, 0x5_6003);
-        let mode = Mode(Controls { cr0: 1 << 31 | 1 << 16, cr3: 0x1000, cr4: 1 << 5, efer: 1 << 10 });
+        let mode = Mode(Controls { cr0: cr0::PG | cr0::WP, cr3: 0x1000, cr4: cr4::PAE, efer: efer::LMA });
         let code = |linear, access| {
             mode.translate(&memory, linear, access).map(|gpa| gpa.get()).map_err(|fault| {
                 assert_eq!(fault, PageFault { address: linear, ..fault });

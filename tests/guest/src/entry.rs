@@ -3,9 +3,7 @@
 
 use core::arch::global_asm;
 
-/// EFER.LME and EFER.NXE.
-const LME: u32 = 1 << 8;
-const NXE: u32 = 1 << 11;
+use hv_abi::control::efer::{LME, NXE};
 
 global_asm!(
     r#"

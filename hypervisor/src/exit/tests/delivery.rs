@@ -128,7 +128,7 @@ fn an_idle_guest_goes_on_with_an_interrupt_that_it_does_not_take() {
     assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, None), "interrupts are off");
     // It is still there: the guest is not idle a second time.
     assert_eq!((idle(&mut vp), vp.backend.enter()), (Next::Enter, None));
-    vp.backend.rflags = 1 << 9;
+    vp.backend.rflags = IF;
     partition.exit(&mut vp, Exit::InterruptWindow);
     assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(Event::Interrupt(0x40))));
     // It is in service: another one of its class counts, too.

@@ -69,7 +69,7 @@ fn absent_ports_read_all_ones_and_installed_ones_go_to_the_root() {
     vp.backend.gprs.rax = 0x41;
     let cs = HvSegmentRegister { base: 0, limit: u32::MAX, selector: 0x10, ..Default::default() };
     vp.backend.registers.insert(HvRegisterName::Cs.0, HvRegisterValue::from_segment(cs));
-    vp.backend.registers.insert(HvRegisterName::Efer.0, HvRegisterValue::from_u64(1 << 10));
+    vp.backend.registers.insert(HvRegisterName::Efer.0, HvRegisterValue::from_u64(efer::LMA));
     assert_eq!(partition.exit(&mut vp, access(0x3F8, 1, true)), Next::Intercept);
     assert_eq!(vp.backend.rip, rip + 2, "the root completes it");
     let message = message(&vp);

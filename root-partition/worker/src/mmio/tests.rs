@@ -7,6 +7,7 @@ use crate::memory::{GuestMemory, gpa};
 use crate::paging::{Access, Mode, PageFault};
 use crate::registers::CodeSize;
 use hv_abi::Gpa;
+use hv_abi::control::{cr0, efer, rflags};
 use hv_abi::register_page::{HvX64RegisterPage, gp, segment};
 use iced_x86::code_asm::*;
 use proptest::prelude::*;
@@ -60,8 +61,8 @@ impl Bus for Board {
 fn state() -> HvX64RegisterPage {
     let mut page = HvX64RegisterPage::new_zeroed();
     page.rip = RIP;
-    page.rflags = 2;
-    page.efer = 0x500;
+    page.rflags = rflags::ONE;
+    page.efer = efer::LMA | efer::LME;
     page.segments[segment::CS].attributes.set_long(true);
     page.gp_registers = core::array::from_fn(|i| 0x1111_1111_1111_1111 * i as u64);
     page.gp_registers[gp::RBX] = DEVICE;
@@ -192,7 +193,7 @@ fn strings_go_between_memory_and_the_device() {
     assert_eq!((page.gp_registers[gp::RSI], page.gp_registers[gp::RCX]), (0x6_000C, 0));
 
     page.rip = RIP;
-    page.rflags |= 1 << 10;
+    page.rflags |= rflags::DF;
     page.gp_registers[gp::RAX] = 0x55;
     page.gp_registers[gp::RCX] = 2;
     assert_eq!(run(&mut page, &mut board, DEVICE + 12, |a| a.rep().stosb().unwrap()), Outcome::Done);
@@ -329,7 +330,7 @@ fn strings_are_compared_until_they_differ() {
 #[test]
 fn each_element_is_a_step() {
     let (mut page, mut board) = (state(), Board::new());
-    page.rflags |= 1 << 8;
+    page.rflags |= rflags::TF;
     (page.gp_registers[gp::RDI], page.gp_registers[gp::RCX]) = (DEVICE, 2);
     assert_eq!(run(&mut page, &mut board, DEVICE, |a| a.rep().stosb().unwrap()), Outcome::Done);
     assert_eq!((page.rip, page.gp_registers[gp::RCX]), (RIP, 1));
@@ -342,7 +343,7 @@ fn a_page_table_in_no_memory_is_a_page_fault() {
     board.memory.put_u64(0x2000, 0x3003);
     board.memory.put_u64(0x3000, 0x83);
     board.memory.put_u64(0x3008, 0xF000_0003);
-    (page.cr0, page.cr3) = (1 << 31, 0x1000);
+    (page.cr0, page.cr3) = (cr0::PG, 0x1000);
     page.gp_registers[gp::RBX] = 0x20_0000;
     let mut assembler = CodeAssembler::new(64).unwrap();
     assembler.mov(dword_ptr(rbx), ecx).unwrap();
@@ -360,7 +361,7 @@ fn a_program_does_not_get_past_the_guests_own_tables() {
     for (at, entry) in [(0x1000, 0x2007), (0x2000, 0x3007), (0x3000, 0x4007), (0x4000 + 8 * 0x80, 0x8_0003)] {
         board.memory.put_u64(at, entry);
     }
-    (page.cr0, page.cr3) = (1 << 31 | 1 << 16, 0x1000);
+    (page.cr0, page.cr3) = (cr0::PG | cr0::WP, 0x1000);
     page.segments[segment::SS].attributes.set_descriptor_privilege_level(3);
     let mut assembler = CodeAssembler::new(64).unwrap();
     assembler.mov(dword_ptr(0x8_0020), eax).unwrap();

@@ -6,6 +6,7 @@ use crate::loader::LoadError;
 use crate::machine::{Machine, VpPages};
 use crate::memory::{GuestMemory, gpa};
 use crate::ports::Host;
+use hv_abi::control::{cr0, efer, rflags};
 use hv_abi::message::{
     HvMessage, HvMessageType, HvVpExecutionState, InterceptAccess, InterceptMessageHeader, IoPortAccessInfo,
     IoPortInterceptMessage, MemoryInterceptMessage,
@@ -116,8 +117,8 @@ impl Machine for FakeMachine {
 fn worker(message: HvMessage) -> (Worker<FakeMachine>, FakeMachine) {
     let mut page = HvX64RegisterPage::new_zeroed();
     page.rip = 0x5000;
-    page.rflags = 2;
-    page.efer = 0x500;
+    page.rflags = rflags::ONE;
+    page.efer = efer::LMA | efer::LME;
     page.segments[segment::CS].attributes.set_long(true);
     let machine = FakeMachine::default();
     machine.0.borrow_mut().room = 100;
@@ -188,7 +189,7 @@ fn a_port_access_goes_by_its_message_and_the_general_registers() {
 #[test]
 fn an_instruction_that_is_traced_ends_in_a_debug_exception() {
     let (mut worker, machine) = worker(port(0x3FD, InterceptAccess::READ, byte(), 0));
-    worker.vps[0].0.1.rflags |= 1 << 8;
+    worker.vps[0].0.1.rflags |= rflags::TF;
     worker.answer(0);
     assert_eq!(worker.vps[0].0.1.rip, 0x5002);
     let pending = HvPendingInterruption::new()
@@ -354,7 +355,7 @@ fn a_string_to_a_page_that_is_not_there_faults_and_loses_nothing() {
     let (mut worker, machine) = worker(port(0x3F8, InterceptAccess::READ, info, 0));
     worker.chipset.console.type_in(b"!");
     worker.chipset.feed(&machine);
-    worker.vps[0].0.1.cr0 = 1 << 31;
+    worker.vps[0].0.1.cr0 = cr0::PG;
     worker.vps[0].0.1.cr3 = 0x1000;
     worker.vps[0].0.1.gp_registers[gp::RDI] = 0x7000;
     worker.answer(0);

@@ -5,17 +5,10 @@ use super::catch::attempt;
 use super::event::{Outcome, Tried, yes};
 use super::processor::{cpuid, cr0, cr4, rdmsr, set_cr0, set_cr4, wrmsr};
 use super::{Spared, probe};
-
-const PE: u64 = 1;
-const MP: u64 = 1 << 1;
-const EM: u64 = 1 << 2;
-const TS: u64 = 1 << 3;
-const ET: u64 = 1 << 4;
-const NW: u64 = 1 << 29;
-const CD: u64 = 1 << 30;
-const PAE: u64 = 1 << 5;
-const PCIDE: u64 = 1 << 17;
-const OSXSAVE: u64 = 1 << 18;
+use hv_abi::control::cr0::{CD, EM, ET, MP, NW, PE, TS};
+use hv_abi::control::cr4::{OSXSAVE, PAE, PCIDE, VMXE};
+use hv_abi::control::efer::NXE;
+use hv_abi::msr::EFER;
 
 /// Asks.
 pub fn run(spared: Spared) {
@@ -28,7 +21,7 @@ pub fn run(spared: Spared) {
     probe!("cr0 CD keeps", "{}", yes(stays_cr0(cr0() | CD) & CD != 0));
     probe!("cr0 CLTS, LMSW", "{}", lmsw());
     probe!("cr4 PAE off in long mode", "{}", Tried(all.then(|| refused_cr4(cr4() & !PAE))));
-    probe!("cr4 VMXE", "{}", Tried(all.then(|| refused_cr4(cr4() | 1 << 13))));
+    probe!("cr4 VMXE", "{}", Tried(all.then(|| refused_cr4(cr4() | VMXE))));
     probe!("cr4 reserved bit 15", "{}", Tried(all.then(|| refused_cr4(cr4() | 1 << 15))));
     probe!("cr4 reserved bit 31", "{}", Tried(all.then(|| refused_cr4(cr4() | 1 << 31))));
     probe!("cr4 high half", "{}", Tried(all.then(|| refused_cr4(cr4() | 1 << 63))));
@@ -138,8 +131,6 @@ fn xgetbv() -> u64 {
 }
 
 fn nxe() -> &'static str {
-    const EFER: u32 = 0xC000_0080;
-    const NXE: u64 = 1 << 11;
     let before = rdmsr(EFER).unwrap_or(0);
     wrmsr(EFER, before & !NXE);
     let off = rdmsr(EFER).unwrap_or(0);

@@ -8,6 +8,8 @@ use super::page::{PRESENT, RAM, USER, WRITE, map};
 use super::probe;
 use super::processor::{cr0, cr4, set_cr0, set_cr4};
 use super::user::{self, user};
+use hv_abi::control::cr0::{AM, NE};
+use hv_abi::control::cr4::OSXMMEXCPT;
 
 /// Words whose first is where code begins.
 fn placed(instructions: extern "C" fn(*mut u64)) -> (Outcome, u64) {
@@ -115,7 +117,7 @@ fn double_faults() {
 /// Division by zero, unmasked, is reported by the next x87 instruction.
 fn x87() -> Outcome {
     let before = cr0();
-    set_cr0(before | 1 << 5);
+    set_cr0(before | NE);
     let outcome = attempt(
         body!("fninit", "push 0x37B", "fldcw [rsp]", "pop rax", "fldz", "fld1", "fdiv st, st(1)", "fwait"),
         &mut [],
@@ -128,7 +130,7 @@ fn x87() -> Outcome {
 fn sse(without: bool) -> Outcome {
     let before = cr4();
     if without {
-        set_cr4(before & !(1 << 10));
+        set_cr4(before & !OSXMMEXCPT);
     }
     let outcome = attempt(
         body!(
@@ -149,7 +151,7 @@ fn sse(without: bool) -> Outcome {
 
 fn alignment() -> Outcome {
     let before = cr0();
-    set_cr0(before | 1 << 18);
+    set_cr0(before | AM);
     // RFLAGS.AC, then a read at an odd address.
     let outcome =
         user(body!("pushfq", "bts qword ptr [rsp], 18", "popfq", "mov eax, [rsp + 1]", "int 0x80"), 2);

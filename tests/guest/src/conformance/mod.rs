@@ -33,6 +33,7 @@ use core::fmt::{Arguments, Write};
 
 use crate::serial::Serial;
 use crate::{power_off, say};
+use hv_abi::control::cr0::WP;
 
 /// The instructions of a probe, as a function: RDI points to its words, and all registers but RSP are its own.
 macro_rules! body {
@@ -107,7 +108,7 @@ pub fn run(spared: Spared) -> ! {
     page::install();
     catch::install();
     apic::enable();
-    processor::set_cr0(processor::cr0() | paging::WP);
+    processor::set_cr0(processor::cr0() | WP);
     cpuid::run();
     msr::run();
     control::run(spared);

@@ -3,22 +3,12 @@
 use super::event::{Outcome, Value, yes};
 use super::probe;
 use super::processor::{rdmsr, rdtsc, wrmsr};
+use hv_abi::control::efer::LMA;
+use hv_abi::msr::{
+    APIC_BASE, EFER, FS_BASE, KERNEL_GS_BASE, LSTAR, MCG_CAP, MTRR_CAP, MTRR_DEF_TYPE, PAT, SFMASK, STAR,
+    SYSENTER_CS, SYSENTER_ESP, TSC, TSC_AUX,
+};
 
-const TSC: u32 = 0x10;
-const APIC_BASE: u32 = 0x1B;
-const MTRR_CAP: u32 = 0xFE;
-const PAT: u32 = 0x277;
-const MTRR_DEF_TYPE: u32 = 0x2FF;
-const SYSENTER_CS: u32 = 0x174;
-const SYSENTER_ESP: u32 = 0x175;
-const MCG_CAP: u32 = 0x179;
-const EFER: u32 = 0xC000_0080;
-const STAR: u32 = 0xC000_0081;
-const LSTAR: u32 = 0xC000_0082;
-const SFMASK: u32 = 0xC000_0084;
-const FS_BASE: u32 = 0xC000_0100;
-const KERNEL_GS_BASE: u32 = 0xC000_0102;
-const TSC_AUX: u32 = 0xC000_0103;
 /// No processor has it.
 const ABSENT: u32 = 0x2000_0000;
 const NOT_CANONICAL: u64 = 1 << 63;
@@ -75,7 +65,7 @@ fn keeps(msr: u32, value: u64) -> &'static str {
 /// What is written to LMA has no effect, or is refused where it would change it.
 fn efer_lma() -> Outcome {
     let before = rdmsr(EFER).unwrap_or(0);
-    let outcome = wrmsr(EFER, before | 1 << 10);
+    let outcome = wrmsr(EFER, before | LMA);
     wrmsr(EFER, before);
     outcome
 }

@@ -7,9 +7,8 @@ use super::page::{NO_EXECUTE, PRESENT, RAM, USER, WINDOW, WRITE, entry, map, set
 use super::probe;
 use super::processor::{cpuid, cr0, cr4, set_cr0, set_cr4};
 use super::user::user;
+use hv_abi::control::cr0::WP;
 
-/// CR0.WP: the supervisor heeds read-only pages.
-pub const WP: u64 = 1 << 16;
 const SMEP: u64 = 1 << 20;
 const SMAP: u64 = 1 << 21;
 const ACCESSED: u64 = 1 << 5;

@@ -12,6 +12,7 @@ use super::probe;
 use super::processor::{cr4, rdmsr, rdmsr_now, rdtsc, set_cr4, wrmsr, wrmsr_now};
 use super::taken::{self, INTERRUPTS, NMIS, look};
 use crate::startup::{self, Stack};
+use hv_abi::control::cr4::OSXSAVE;
 
 const ICR: u32 = 0x830;
 const INIT: u64 = 1 << 32 | 0x4500;
@@ -142,7 +143,7 @@ fn monotonic() -> bool {
 
 fn vectors_are_apart() -> bool {
     let before = cr4();
-    set_cr4(before | 1 << 18);
+    set_cr4(before | OSXSAVE);
     xsetbv(0, 7);
     let mut words = [0x1234_5678_9ABC_DEF0, 0x0FED_CBA9_8765_4321, 0, 0, 0, 0, 0, 0];
     attempt(

@@ -4,6 +4,7 @@ use super::body;
 use super::catch::{Then, attempt, attempt_with};
 use super::event::{Outcome, yes};
 use super::probe;
+use hv_abi::control::rflags::TF;
 
 /// Steps over instructions from label 2 to label 9: the events with their distances from label 2.
 macro_rules! steps {
@@ -71,7 +72,7 @@ pub fn run() {
             &mut [],
             Some(|frame| {
                 if frame.vector == 3 {
-                    frame.rflags &= !(1 << 8);
+                    frame.rflags &= !TF;
                     return Then::Resume;
                 }
                 Then::Usual

@@ -7,11 +7,8 @@ use super::event::yes;
 use super::probe;
 use super::processor::{cpuid, cr4, rdmsr, set_cr4, wrmsr};
 use super::user::{user, user_with};
+use hv_abi::msr::{EFER, LSTAR, SFMASK, STAR};
 
-const EFER: u32 = 0xC000_0080;
-const STAR: u32 = 0xC000_0081;
-const LSTAR: u32 = 0xC000_0082;
-const SFMASK: u32 = 0xC000_0084;
 const TSD: u64 = 1 << 2;
 
 /// Asks.

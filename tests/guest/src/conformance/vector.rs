@@ -7,8 +7,8 @@ use super::event::yes;
 use super::probe;
 use super::processor::{cr4, rdtsc, set_cr4, wrmsr};
 use super::user::user;
+use hv_abi::control::cr4::OSXSAVE;
 
-const OSXSAVE: u64 = 1 << 18;
 /// Four words a register, sixteen registers.
 const STATE: usize = 4 * 16;
 
