@@ -68,6 +68,16 @@ pub fn fill(folder: &Path, parts: &Parts, archive: &Path, menu: &Menu<'_>) -> Re
     paths::write(&folder.join("boot/grub/grub.cfg"), menu)
 }
 
+/// The same of an image that starts Linux on the bare machine.
+pub fn fill_with_linux(folder: &Path, kernel: &Path, initrd: &Path, command_line: &str) -> Result<()> {
+    paths::make_folder(&folder.join("boot/grub"))?;
+    paths::copy(kernel, &folder.join("vmlinuz"))?;
+    paths::copy(initrd, &folder.join("initrd"))?;
+    let words = words(command_line)?;
+    let entry = format!("menuentry Linux {{\n  linux /vmlinuz{words}\n  initrd /initrd\n}}\n");
+    paths::write(&folder.join("boot/grub/grub.cfg"), format!("{CONSOLES}set timeout=0\n{entry}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +87,18 @@ mod tests {
         let text = Menu::AtOnce("a=1  b;c").text().unwrap();
         assert!(text.contains("multiboot2 /bulkhead/loader 'a=1' 'b;c'\n"), "{text}");
         assert!(Menu::AtOnce("it's").text().is_err() && Menu::AtOnce("a\nreboot").text().is_err());
+    }
+
+    #[test]
+    fn linux_is_started_with_its_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, to) = (folder.path().join("file"), folder.path().join("root"));
+        paths::write(&file, "whatever").unwrap();
+        fill_with_linux(&to, &file, &file, "console=ttyS0 quiet").unwrap();
+        let menu = String::from_utf8(paths::read(&to.join("boot/grub/grub.cfg")).unwrap()).unwrap();
+        assert!(menu.contains("  linux /vmlinuz 'console=ttyS0' 'quiet'\n  initrd /initrd\n"), "{menu}");
+        assert!(to.join("vmlinuz").exists() && to.join("initrd").exists());
+        assert!(fill_with_linux(&to, &file, &file, "a\nb").is_err());
     }
 
     #[test]

@@ -120,14 +120,10 @@ impl Run {
     }
 
     fn run(&self, cli: &mut Cli<'_>, scale: u64, requests: u64) -> Result<(String, Look)> {
-        let before = Look::take(cli, scale)?;
-        cli.enter("disk")?;
         // For the plugin.
         let (begin, end) = if requests == 1 { ("mark 2", "mark 3") } else { ("mark 4", "mark 5") };
         let command = format!("{begin}; disk /dev/sda {}; {end}", self.arguments(requests));
-        let printed = cli.shell(&command, LIMIT)?;
-        cli.leave()?;
-        Ok((printed, Look::take(cli, scale)?.since(&before)))
+        Look::during(cli, "disk", &command, LIMIT, scale)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Who had the processors, as Bulkhead itself counts it: `host top --json`. Where no plugin counts instructions this must
 //! do: a tick of the time stamp counter is one there.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use machine_tests::cli::Cli;
 use serde_json::Value;
@@ -26,6 +28,21 @@ impl Look {
         let answer = cli.run("host top --json")?;
         let line = answer.lines().find(|line| line.starts_with('{')).context("host top printed no object")?;
         Self::parse(line, scale).with_context(|| format!("host top printed: {line}"))
+    }
+
+    /// Gives a command to the shell of a VM; what it printed, and who had the processors meanwhile.
+    pub fn during(
+        cli: &mut Cli<'_>,
+        vm: &str,
+        command: &str,
+        limit: Duration,
+        scale: u64,
+    ) -> Result<(String, Self)> {
+        let before = Self::take(cli, scale)?;
+        cli.enter(vm)?;
+        let printed = cli.shell(command, limit)?;
+        cli.leave()?;
+        Ok((printed, Self::take(cli, scale)?.since(&before)))
     }
 
     fn parse(line: &str, scale: u64) -> Result<Self> {

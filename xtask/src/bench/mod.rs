@@ -23,9 +23,9 @@ use clap::{Args, ValueEnum};
 use machine_tests::kind::Kind;
 
 use crate::build::{self, Profile};
+use crate::host;
 use crate::kind::Machine;
 use crate::paths::Paths;
-use crate::{host, step};
 use figures::Figures;
 pub use size::text_size;
 use workbench::Workbench;
@@ -53,7 +53,7 @@ enum Rows {
     Vps,
     /// Exits and wake-ups beside many VMs; takes a minute, so only when it is named.
     Scale,
-    /// Parallel work; takes minutes, so only when it is named, and is on `amd` only.
+    /// Parallel work; takes minutes, so only when it is named.
     Parallel,
     /// The start, Linux's start, and its disk.
     Linux,
@@ -66,23 +66,21 @@ impl Rows {
     fn take_long(self) -> bool {
         matches!(self, Self::Scale | Self::Parallel)
     }
-
-    /// Why a machine does not have them.
-    fn why_not(self, kind: Kind) -> Option<&'static str> {
-        (self == Self::Parallel && kind != Kind::Amd).then_some(parallel::WHY_NOT)
-    }
 }
 
 /// Measures and prints the table.
 pub fn run(paths: &Paths, options: &Options) -> Result<()> {
     let kind = options.machine.kind();
-    let rows = wanted(&options.rows, kind)?;
     let emulator = if kind == Kind::Amd { host::RUN } else { host::BOCHS };
     host::require(&[host::BUILD, host::IMAGE, host::ISO, emulator])?;
     let parts = build::everything(paths, &Profile::release())?;
     let bench = Workbench::prepare(paths, &parts, kind)?;
     let mut figures = Figures::new(kind);
-    for rows in rows {
+    for &rows in Rows::value_variants() {
+        let wanted = if options.rows.is_empty() { !rows.take_long() } else { options.rows.contains(&rows) };
+        if !wanted {
+            continue;
+        }
         match rows {
             Rows::Exits => exits::measure(&bench, &mut figures)?,
             Rows::Vps => exits::measure_vps(&bench, &mut figures)?,
@@ -96,31 +94,4 @@ pub fn run(paths: &Paths, options: &Options) -> Result<()> {
     let missed = figures.missed();
     ensure!(!options.check || missed.is_empty(), "not reached: {}", missed.join("; "));
     Ok(())
-}
-
-/// The rows that are measured, of those that were named; says which of them the machine does not have.
-fn wanted(named: &[Rows], kind: Kind) -> Result<Vec<Rows>> {
-    let is_wanted = |rows: &Rows| if named.is_empty() { !rows.take_long() } else { named.contains(rows) };
-    let all = Rows::value_variants().iter().copied().filter(is_wanted);
-    let (wanted, missing): (Vec<Rows>, Vec<Rows>) = all.partition(|rows| rows.why_not(kind).is_none());
-    let missing = missing.iter().filter_map(|rows| rows.why_not(kind)).collect::<Vec<_>>().join("; ");
-    ensure!(!wanted.is_empty(), "nothing to measure on {}: {missing}", kind.name());
-    if !missing.is_empty() {
-        step::say("Leaving out", missing);
-    }
-    Ok(wanted)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rows_that_a_machine_does_not_have_are_left_out_and_are_not_all() {
-        let parallel = [Rows::Parallel];
-        assert_eq!(wanted(&parallel, Kind::Amd).unwrap(), parallel);
-        assert_eq!(wanted(&[Rows::Size, Rows::Parallel], Kind::Intel).unwrap(), [Rows::Size]);
-        assert!(wanted(&parallel, Kind::Intel).unwrap_err().to_string().contains("parallel"));
-        assert_eq!(wanted(&[], Kind::Intel).unwrap(), [Rows::Exits, Rows::Vps, Rows::Linux, Rows::Size]);
-    }
 }

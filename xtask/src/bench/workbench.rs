@@ -29,6 +29,8 @@ const DISK: &str = "memory = \"256 MiB\"\nvps = 1\nkernel = \"data:/kernels/vmli
     [[disk]]\npath = \"data:/disks/demo.vhd\"\n";
 /// The same for parallel work.
 const WORK: [(&str, u32); 3] = [("work-1", 1), ("work-2", 2), ("work-4", 4)];
+/// The command line of a Linux on the bare machine.
+const LINUX: &str = "console=ttyS0 quiet";
 /// Memory of the machine, in MiB.
 const MEMORY: u64 = 1024;
 /// The size of the data volume.
@@ -73,11 +75,12 @@ impl Workbench {
             paths::write(&file, definition)?;
             image.data().put(&file, &format!("/vms/{name}/{name}.toml"))?;
         }
-        let linux = Boot::Pvh {
-            kernel: sample.kernel.clone(),
-            module: Some(folder.join("initrd")),
-            command_line: "console=ttyS0 quiet".to_owned(),
-        };
+        let initrd = folder.join("initrd");
+        if kind != Kind::Amd {
+            iso::write_linux(paths, &folder.join("linux.iso"), &sample.kernel, &initrd, LINUX)?;
+        }
+        let linux =
+            Boot::Pvh { kernel: sample.kernel.clone(), module: Some(initrd), command_line: LINUX.to_owned() };
         let boot = Boot::Pvh {
             kernel: parts.bios_loader(),
             module: Some(parts.archive()),
@@ -95,18 +98,22 @@ impl Workbench {
     /// The same, with this much memory, in MiB.
     pub fn start_with_memory(&self, processors: u32, memory: u64) -> Result<Machine> {
         if let Some(model) = self.kind.bochs_model() {
-            let mut machine = bochs::Description::new(bochs::Boot::Cd(self.folder.join("bench.iso")));
-            machine.model = model.to_owned();
+            let mut machine = self.bochs(model, "bench.iso");
             machine.processors = processors;
             machine.memory = memory;
-            machine.disk = Some(bochs::Disk { file: self.folder.join("bench.img"), throwaway: true });
             return Machine::start_bochs(&machine);
         }
         self.start_qemu(self.boot.clone(), processors, memory)
     }
 
-    /// Starts a machine with one processor without Bulkhead; QEMU's only.
+    /// Starts a machine with one processor without Bulkhead.
     pub fn start_linux(&self) -> Result<Machine> {
+        if let Some(model) = self.kind.bochs_model() {
+            let mut machine = self.bochs(model, "linux.iso");
+            // Linux reads registers of its processor that Bochs does not have.
+            machine.extra = vec!["cpu: ignore_bad_msrs=1".to_owned()];
+            return Machine::start_bochs(&machine);
+        }
         self.start_qemu(self.linux.clone(), 1, MEMORY)
     }
 
@@ -121,6 +128,15 @@ impl Workbench {
     /// Which machine it is.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// A machine in Bochs that boots from a CD.
+    fn bochs(&self, model: &str, cd: &str) -> bochs::Description {
+        let mut machine = bochs::Description::new(bochs::Boot::Cd(self.folder.join(cd)));
+        machine.model = model.to_owned();
+        machine.memory = MEMORY;
+        machine.disk = Some(bochs::Disk { file: self.folder.join("bench.img"), throwaway: true });
+        machine
     }
 
     fn start_qemu(&self, boot: Boot, processors: u32, memory: u64) -> Result<Machine> {
