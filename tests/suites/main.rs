@@ -115,6 +115,7 @@ whole_machine! {
     amd = crate::Kind::Amd;
     shared {
         smp {
+            a_devices_interrupt_wakes_whom_it_is_for,
             guests_compute_right_on_two_processors,
             guests_compute_right_on_four_processors,
         }
@@ -164,6 +165,7 @@ whole_machine! {
     intel = crate::Kind::Intel;
     shared {
         smp {
+            a_devices_interrupt_wakes_whom_it_is_for,
             a_guest_is_right_on_two_processors,
             a_guest_is_right_on_four_processors,
             #[ignore = "takes eight minutes and more in Bochs"]

@@ -1,15 +1,18 @@
 //! Guests with several virtual processors, on machines with several processors.
 //!
 //! All guests of a QEMU machine run at once, so there are more virtual processors than processors. What they do checks its own
-//! results: Debian's stress-ng, in few operations; in Bochs, but for the night, in fewer and one guest.
+//! results: Debian's stress-ng, in few operations; in Bochs, but for the night, in fewer and one guest. And a device interrupts
+//! one of a guest's processors, of which the others hear nothing.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use machine_tests::cli::{Cli, PATIENCE};
 use machine_tests::kind::Kind;
+use serde_json::Value;
 
 use crate::machines::{Bulkhead, accepted, create_linux_with};
+use crate::shares::create;
 
 /// Processors of the guests.
 const GUESTS: [u32; 4] = [1, 2, 4, 8];
@@ -99,6 +102,28 @@ fn works(cli: &mut Cli<'_>, processes: u32, work: Work) -> Result<()> {
     let good = ["successful run completed", "stress-ng ended with 0", "0 complaints"];
     ensure!(good.iter().all(|line| said.contains(line)), "{said}");
     Ok(())
+}
+
+/// A device interrupts processor 1 fifty times, and 1 and 3 fifty times: of the others, which halt, none is woken. All are woken
+/// when they start.
+pub fn a_devices_interrupt_wakes_whom_it_is_for(on: Kind) -> Result<()> {
+    /// Wake-ups of one that starts, at most.
+    const START: u64 = 4;
+    let mut bulkhead = Bulkhead::boot_with_processors(on, 2)?;
+    let mut cli = bulkhead.cli();
+    create(&mut cli, "device", 6, "device-interrupts 6", "")?;
+    cli.0.type_line("vm start device --console")?;
+    cli.0.expect("INTERRUPTED", PATIENCE).context("interrupts are missing")?;
+    cli.leave()?;
+    let stats: Value = serde_json::from_str(cli.run("vm stats device --json")?.trim())?;
+    let vps = stats["each_vp"].as_array().context("no VPs")?;
+    let wake_ups: Option<Vec<u64>> = vps.iter().map(|vp| vp["wake_ups"].as_u64()).collect();
+    let wake_ups = wake_ups.with_context(|| format!("no wake-ups: {stats}"))?;
+    for (vp, &times) in wake_ups.iter().enumerate().skip(1) {
+        let is_interrupted = [1, 3].contains(&vp);
+        ensure!(is_interrupted == (times > START), "VP {vp} is woken {times} times: {wake_ups:?}");
+    }
+    accepted(&mut cli, "vm kill device")
 }
 
 fn has_processors(cli: &mut Cli<'_>, vps: u32) -> Result<()> {

@@ -132,6 +132,21 @@ pub struct AssertVirtualInterrupt {
 }
 const _: () = assert!(size_of::<AssertVirtualInterrupt>() == 32);
 
+/// The VPs below `count` whose APICs a destination names; an APIC's id is its VP's index. A logical id names those in its
+/// cluster (31:16) whose bits (15:0) are set (SDM vol. 3A 11.12.10.2); all ones are every one.
+#[inline]
+pub fn destinations(logical: bool, address: u32, count: u32) -> impl Iterator<Item = u32> {
+    let (first, end, mask) = if address == u32::MAX {
+        (0, count, u32::MAX)
+    } else if logical {
+        let first = (address >> 16) << 4;
+        (first, first.saturating_add(16), address & 0xFFFF)
+    } else {
+        (address, address.saturating_add(1), u32::MAX)
+    };
+    (first..end.min(count)).filter(move |id| mask == u32::MAX || mask & (1 << (id & 15)) != 0)
+}
+
 /// `HvCallClearVirtualInterrupt`, 0x56, simple: takes back a not yet acknowledged external interrupt.
 ///
 /// | | Field | Offset |
@@ -154,5 +169,21 @@ mod tests {
         let c = InterruptControl::new().with_interrupt_type(InterruptType::NMI).with_level_triggered(true);
         assert_eq!(u64::from(c), 0x1_0000_0004);
         assert_eq!(u64::from(InterruptControl::new().with_logical_dest_mode(true)), 1 << 33);
+    }
+
+    #[test]
+    fn a_destination_names_its_vps_and_no_others() {
+        let named = |logical, address, vps: &[u32]| {
+            assert!(destinations(logical, address, 36).eq(vps.iter().copied()), "{logical} {address:#x}");
+        };
+        named(false, 5, &[5]);
+        named(false, 36, &[]);
+        named(true, 0b1010, &[1, 3]);
+        named(true, 0x1_8001, &[16, 31]);
+        named(true, 0x2_FFFF, &[32, 33, 34, 35]);
+        named(true, 0xFFFF_0001, &[]);
+        for logical in [false, true] {
+            assert!(destinations(logical, u32::MAX, 36).eq(0..36));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The interrupt command register, and whom it reaches (SDM vol. 3A 11.6 and 11.12.9, 11.12.10).
 
-use hv_abi::interrupt::{InterruptControl, InterruptType};
+use hv_abi::interrupt::{InterruptControl, InterruptType, destinations};
 
 use super::{Fault, hazard, posted::Posted};
 
@@ -122,21 +122,14 @@ impl Ipi {
 }
 
 /// The ids below `count` that `destination` names, seen from `sender`.
+#[inline]
 pub fn targets(destination: Destination, sender: u32, count: u32) -> impl Iterator<Item = u32> {
-    let (first, end, mask) = match destination {
-        Destination::Physical(u32::MAX)
-        | Destination::Logical(u32::MAX)
-        | Destination::All
-        | Destination::Others => (0, count, u32::MAX),
-        Destination::Physical(id) => (id, id.saturating_add(1), u32::MAX),
-        Destination::Logical(id) => {
-            let first = (id >> 16) << 4;
-            (first, first.saturating_add(16), id & 0xFFFF)
-        }
-        Destination::ToSelf => (sender, sender.saturating_add(1), u32::MAX),
+    let (logical, address) = match destination {
+        Destination::Physical(id) => (false, id),
+        Destination::Logical(id) => (true, id),
+        Destination::ToSelf => (false, sender),
+        Destination::All | Destination::Others => (false, u32::MAX),
     };
     let skip = matches!(destination, Destination::Others).then_some(sender);
-    (first..end.min(count))
-        .filter(move |id| mask == u32::MAX || mask & (1 << (id & 15)) != 0)
-        .filter(move |id| skip != Some(*id))
+    destinations(logical, address, count).filter(move |id| skip != Some(*id))
 }

@@ -12,6 +12,7 @@
 //! | `hostile [SEED]` | executes what no guest should, prints `HOSTILE SURVIVED`, and powers off |
 //! | `work [N]` | counts steps on N virtual processors; an empty line is answered with their number |
 //! | `clocks N SECONDS` | reads all clocks on N virtual processors for so long, says how often and what went back, and powers off |
+//! | `device-interrupts N` | has a device interrupt two of N virtual processors, of which all but the first halt |
 //! | `flood-interrupts [N]` | wakes up N - 1 halted virtual processors without end |
 //! | `flood-hypercalls [N]` | makes hypercalls without end on N virtual processors |
 //! | `flood-disk` | has the host take commands from its ring, and move its channel, without end |
@@ -31,6 +32,7 @@ mod bench;
 mod bus;
 mod clocks;
 mod conformance;
+mod device;
 mod entry;
 mod flood_disk;
 mod gate;
@@ -75,6 +77,7 @@ extern "C" fn main(start_info: u32) -> ! {
         Some("hostile") => hostile::run(words.next().and_then(|word| word.parse().ok()).unwrap_or(1)),
         Some("work") => neighbour::work(number(words.next())),
         Some("clocks") => clocks::run(number(words.next()), number(words.next())),
+        Some("device-interrupts") => device::interrupts(number(words.next())),
         Some("flood-interrupts") => neighbour::flood_interrupts(number(words.next())),
         Some("flood-hypercalls") => neighbour::flood_hypercalls(number(words.next())),
         Some("flood-disk") => flood_disk::run(),

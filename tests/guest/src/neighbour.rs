@@ -91,7 +91,8 @@ pub fn work(count: usize) -> ! {
     }
 }
 
-extern "C" fn victim() -> ! {
+/// Halts, again and again.
+pub extern "C" fn victim() -> ! {
     begin_with_interrupts();
     loop {
         // SAFETY: the interrupt table is loaded.

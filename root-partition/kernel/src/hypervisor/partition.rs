@@ -5,6 +5,7 @@ use super::pool::{refused, with_deposits, withdraw, withdraw_own};
 use alloc::boxed::Box;
 use hv_abi::interrupt::{
     AssertVirtualInterrupt, InstallIntercept, InterceptType, InterruptControl, InterruptType, access,
+    destinations,
 };
 use hv_abi::memory::{MapGpaFlags, MapGpaPages, UnmapGpaPages};
 use hv_abi::partition::{
@@ -238,16 +239,22 @@ impl Partition {
         VpRegisters { partition_id: self.id, vp_index: HvVpIndex(vp), ..VpRegisters::default() }
     }
 
-    /// Asserts an interrupt on the local APICs.
+    /// Asserts an interrupt on the local APICs. Answers which of the partition's `vps` VPs it is for: the hypervisor does not
+    /// say whose halt it ends.
     ///
     /// # Errors
     /// `InvalidArgument`.
-    pub fn interrupt(&self, request: &InterruptRequest) -> Result<(), Error> {
+    pub fn interrupt(
+        &self,
+        request: &InterruptRequest,
+        vps: u32,
+    ) -> Result<impl Iterator<Item = u32> + use<>, Error> {
         const LOGICAL: u32 = 1;
         const LEVEL: u32 = 2;
+        let logical = request.flags & LOGICAL != 0;
         let control = InterruptControl::new()
             .with_interrupt_type(InterruptType(request.delivery_mode))
-            .with_logical_dest_mode(request.flags & LOGICAL != 0)
+            .with_logical_dest_mode(logical)
             .with_level_triggered(request.flags & LEVEL != 0);
         let input = AssertVirtualInterrupt {
             partition_id: self.id,
@@ -256,7 +263,8 @@ impl Partition {
             requested_vector: request.vector,
             ..AssertVirtualInterrupt::default()
         };
-        call::simple(CallCode::ASSERT_VIRTUAL_INTERRUPT, &input).map_err(|_| Error::InvalidArgument)
+        call::simple(CallCode::ASSERT_VIRTUAL_INTERRUPT, &input).map_err(|_| Error::InvalidArgument)?;
+        Ok(destinations(logical, request.destination, vps))
     }
 
     /// Makes an intercept of every access to a port, and of the end of a level-triggered interrupt.

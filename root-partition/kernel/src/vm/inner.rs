@@ -191,9 +191,9 @@ impl Inner {
         None
     }
 
-    /// An interrupt or a signal was delivered that any VP may have waited for.
-    pub fn unblock_all(&self) {
-        for vp in &self.vps {
+    /// Something was brought to a VP that may have waited for it.
+    pub fn unblock(&self, index: u32) {
+        if let Some(vp) = self.vp(index) {
             vp.unblock();
         }
     }
@@ -203,8 +203,6 @@ impl Inner {
 impl Receiver for Inner {
     fn message(&self, _payload: &[u8]) {}
     fn signaled(&self, number: u32) {
-        if let Some(vp) = self.vp(number) {
-            vp.unblock();
-        }
+        self.unblock(number);
     }
 }

@@ -143,13 +143,13 @@ impl Vm {
         run::next_event(&self.inner, channel, deadline).await
     }
 
-    /// Asserts an interrupt on the local APICs.
+    /// Asserts an interrupt on the local APICs. Of the VPs that are halted, none but those wake that it is for.
     ///
     /// # Errors
     /// `InvalidArgument`.
     pub fn interrupt(&self, request: &InterruptRequest) -> Result<(), Error> {
-        self.inner.partition().interrupt(request)?;
-        self.inner.unblock_all();
+        let vps = self.inner.vps().len() as u32;
+        self.inner.partition().interrupt(request, vps)?.for_each(|vp| self.inner.unblock(vp));
         Ok(())
     }
 

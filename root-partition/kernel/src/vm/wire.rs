@@ -94,7 +94,7 @@ impl Wire for VmWire {
         if call::simple(CallCode::POST_MESSAGE_DIRECT, &input) == Err(HvStatus::INSUFFICIENT_BUFFERS) {
             return Err(NoRoom);
         }
-        self.unblock(vp);
+        self.inner.unblock(vp.0);
         Ok(())
     }
 
@@ -109,7 +109,7 @@ impl Wire for VmWire {
         let [low, high]: [u64; 2] = zerocopy::transmute!(input);
         // As above.
         let _ = call::fast(CallCode::SIGNAL_EVENT_DIRECT, low, high);
-        self.unblock(vp);
+        self.inner.unblock(vp.0);
     }
 
     fn connect(&self, relid: u32) -> Result<(), Error> {
@@ -130,13 +130,5 @@ impl Wire for VmWire {
     fn reference_time(&self) -> u64 {
         // A partition that has none is gone.
         self.inner.partition().reference_time().unwrap_or(0)
-    }
-}
-
-impl VmWire {
-    fn unblock(&self, vp: HvVpIndex) {
-        if let Some(vp) = self.inner.vp(vp.0) {
-            vp.unblock();
-        }
     }
 }
