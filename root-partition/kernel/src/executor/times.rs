@@ -2,7 +2,7 @@
 
 use super::local::LOCAL;
 use crate::hypervisor::ProcessorPage;
-use crate::time;
+use crate::time::{self, Stopwatch};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 use hv_abi::stats::LogicalProcessorStats;
@@ -13,10 +13,8 @@ use syscall::ProcessorTimes;
 pub(super) struct Times {
     /// Since when it has had an executor.
     started: AtomicU64,
-    /// For how long it has been idle.
-    idle: AtomicU64,
-    /// Since when it is idle; 0: it is not.
-    idle_since: AtomicU64,
+    /// Runs while it is idle.
+    idle: Stopwatch,
     /// What the hypervisor counts for it.
     page: Once<Option<ProcessorPage>>,
     /// What that said when the executor started.
@@ -27,8 +25,7 @@ impl Times {
     pub(super) const fn new() -> Self {
         Self {
             started: AtomicU64::new(0),
-            idle: AtomicU64::new(0),
-            idle_since: AtomicU64::new(0),
+            idle: Stopwatch::new(),
             page: Once::new(),
             before: [const { AtomicU64::new(0) }; 2],
         }
@@ -47,12 +44,9 @@ impl Times {
 
     /// Counts the time of `halt`.
     pub(super) fn idle(&self, halt: impl FnOnce()) {
-        let since = time::now();
-        self.idle_since.store(since, Ordering::Relaxed);
+        self.idle.start(time::now());
         halt();
-        self.idle_since.store(0, Ordering::Relaxed);
-        let idle = self.idle.load(Ordering::Relaxed) + time::now().saturating_sub(since);
-        self.idle.store(idle, Ordering::Relaxed);
+        self.idle.stop(time::now());
     }
 
     fn counted(&self) -> LogicalProcessorStats {
@@ -67,9 +61,7 @@ impl Times {
             time::of_ticks(ticks.saturating_sub(before.load(Ordering::Relaxed)))
         };
         let (guest, hypervisor) = (since(guest, guest_before), since(hypervisor, hypervisor_before));
-        let idle_since = self.idle_since.load(Ordering::Relaxed);
-        let idles = if idle_since == 0 { 0 } else { now.saturating_sub(idle_since) };
-        let idle = self.idle.load(Ordering::Relaxed) + idles;
+        let idle = self.idle.time(now);
         let all = now.saturating_sub(self.started.load(Ordering::Relaxed));
         // What is left.
         let root = all.saturating_sub(guest).saturating_sub(hypervisor).saturating_sub(idle);
