@@ -39,7 +39,7 @@
 //! | end of a VM | `executor::gone` | leaf lock; told when the last owner of its memory lets go of that |
 //! | events for a worker | `vm::inner` | leaf lock, taken alone |
 //! | a VM's bus | `vmbus::bus` | `host` and each port under their locks; effects by whoever has the pump, others leave a mark; models under loom |
-//! | address spaces | `memory::address_space` | tables under the process's lock, taken alone; freed when no processor has them loaded |
+//! | address spaces | `memory::address_space` | tables under the process's lock, taken alone; freed when no processor has them loaded (`memory::gone`); models under loom |
 //! | kernel's half of the tables | `memory::device` | only grows, under one lock; never unmapped, so nothing is to be flushed |
 //! | frames, heap | `memory::frames`, `memory::heap` | leaf locks; the heap's before the frames' |
 //! | handles, channels, fates of processes | [`process`] | a lock each, taken alone |

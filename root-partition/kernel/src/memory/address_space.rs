@@ -1,20 +1,20 @@
 //! The address space of a process.
 //!
 //! A processor keeps the address space that it used last until it needs another, and may use its tables at any time to fill
-//! its TLB. So the tables of an address space that is gone are freed only when no processor has it any more ([`GONE`]): whoever
+//! its TLB. So the tables of an address space that is gone are freed only when no processor has it any more ([`Gone`]): whoever
 //! leaves one frees them, and whoever has such a one is told to leave it ([`leave_gone`]). Nothing of a process is unmapped
 //! before; a processor that comes back to an address space can only lack what was mapped meanwhile, and looks.
 #![expect(unsafe_code, reason = "switches page tables")]
 
+use super::gone::Gone;
 use super::kernel::TablesAt;
 use super::{DIRECT_MAP, PAGE_SIZE, direct_map, give_back, take};
 use crate::arch::{PerProcessor, per_processor};
 use crate::executor;
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use hv_abi::{Gva, Spa, SpaPage};
 use paging::{Attributes, FrameAllocator, Host, InputPage, PageSize, PageTable, Progress, TableMemory};
-use spin::{Mutex, Once};
+use spin::Once;
 use x86_64::PhysAddr;
 use x86_64::registers::control::{Cr3, Cr3Flags};
 use x86_64::structures::paging::PhysFrame;
@@ -28,11 +28,8 @@ static KERNEL: Once<PageTable<Host>> = Once::new();
 
 /// The root table that each processor has loaded. Only the processor itself writes its own; who frees tables reads it.
 static LOADED: PerProcessor<AtomicU64> = per_processor!(AtomicU64::new(0));
-/// Address spaces that are gone, but for processors that have them. Taken before the allocator of frames.
-static GONE: Mutex<Vec<PageTable<Host>>> = Mutex::new(Vec::new());
-/// How many there are. Whoever adds one counts it, then looks at `LOADED`; whoever loads another table says so in `LOADED`,
-/// then looks here: one of the two frees it.
-static GONE_COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Address spaces that are gone, but for processors that have them loaded.
+static GONE: Gone<PageTable<Host>> = Gone::new();
 
 /// The tables that the kernel runs on when no process is.
 pub(super) fn kernel_table() -> Option<&'static PageTable<Host>> {
@@ -174,8 +171,7 @@ impl Drop for AddressSpace {
         if LOADED.this().load(Ordering::Relaxed) == root {
             activate_kernel();
         }
-        GONE.lock().push(PageTable::from_root(self.table.root()));
-        GONE_COUNT.fetch_add(1, Ordering::SeqCst);
+        GONE.put(PageTable::from_root(self.table.root()));
         free_gone();
         for (processor, _) in LOADED.all().filter(|(_, loaded)| loaded.load(Ordering::SeqCst) == root) {
             executor::poke(processor);
@@ -186,12 +182,11 @@ impl Drop for AddressSpace {
 /// Leaves the address space that this processor has, if it is gone. Called when the processor is poked.
 #[inline]
 pub(crate) fn leave_gone() {
-    if GONE_COUNT.load(Ordering::SeqCst) == 0 {
+    if !GONE.any() {
         return;
     }
     let loaded = LOADED.this().load(Ordering::Relaxed);
-    let is_gone = GONE.lock().iter().any(|table| root_of(table) == loaded);
-    if is_gone {
+    if GONE.has(|table| root_of(table) == loaded) {
         activate_kernel();
     }
 }
@@ -199,17 +194,11 @@ pub(crate) fn leave_gone() {
 /// Frees the tables that no processor has any more.
 #[cold]
 fn free_gone() {
-    loop {
-        let table = {
-            let mut gone = GONE.lock();
-            let is_free = |table: &PageTable<Host>| {
-                let root = root_of(table);
-                LOADED.all().all(|(_, loaded)| loaded.load(Ordering::SeqCst) != root)
-            };
-            let Some(index) = gone.iter().position(is_free) else { return };
-            gone.swap_remove(index)
-        };
-        GONE_COUNT.fetch_sub(1, Ordering::SeqCst);
+    let is_loaded = |table: &PageTable<Host>| {
+        let root = root_of(table);
+        LOADED.all().any(|(_, loaded)| loaded.load(Ordering::SeqCst) == root)
+    };
+    while let Some(table) = GONE.take(is_loaded) {
         free(&table);
     }
 }
@@ -240,8 +229,7 @@ fn load(root: u64) {
     let frame = PhysFrame::containing_address(PhysAddr::new_truncate(root));
     // SAFETY: a root table whose upper half is the kernel's, which all running code and data lie in.
     unsafe { Cr3::write(frame, Cr3Flags::empty()) };
-    LOADED.this().store(root, Ordering::SeqCst);
-    if GONE_COUNT.load(Ordering::SeqCst) != 0 {
+    if GONE.show(LOADED.this(), root) {
         free_gone();
     }
 }

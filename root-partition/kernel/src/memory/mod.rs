@@ -4,6 +4,7 @@
 //! [`DEVICES`] on; the kernel's image in the last 2 GiB. The upper half is the same in every address space.
 
 pub mod buddy;
+mod gone;
 pub mod mmio;
 
 #[cfg(not(test))]
