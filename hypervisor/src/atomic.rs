@@ -15,7 +15,11 @@ pub trait Word {
     /// As the atomics have it.
     fn fetch_add(&self, value: u64, order: Ordering) -> u64;
     /// As the atomics have it.
+    fn fetch_sub(&self, value: u64, order: Ordering) -> u64;
+    /// As the atomics have it.
     fn fetch_or(&self, value: u64, order: Ordering) -> u64;
+    /// As the atomics have it.
+    fn compare_exchange(&self, old: u64, new: u64, success: Ordering, failure: Ordering) -> Result<u64, u64>;
 }
 
 macro_rules! word {
@@ -34,8 +38,22 @@ macro_rules! word {
                 self.fetch_add(value, order)
             }
             #[inline]
+            fn fetch_sub(&self, value: u64, order: Ordering) -> u64 {
+                self.fetch_sub(value, order)
+            }
+            #[inline]
             fn fetch_or(&self, value: u64, order: Ordering) -> u64 {
                 self.fetch_or(value, order)
+            }
+            #[inline]
+            fn compare_exchange(
+                &self,
+                old: u64,
+                new: u64,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<u64, u64> {
+                self.compare_exchange(old, new, success, failure)
             }
         }
     };
@@ -85,6 +103,15 @@ mod model {
                 ) -> Result<$value, $value> {
                     self.0.fetch_update(success, failure, f).inspect(|_| fence_of(success))
                 }
+                pub fn compare_exchange(
+                    &self,
+                    old: $value,
+                    new: $value,
+                    success: Ordering,
+                    failure: Ordering,
+                ) -> Result<$value, $value> {
+                    self.0.compare_exchange(old, new, success, failure).inspect(|_| fence_of(success))
+                }
                 $(pub fn $change(&self, value: $value, order: Ordering) -> $value {
                     let before = self.0.$change(value, order);
                     fence_of(order);
@@ -97,7 +124,7 @@ mod model {
     atomics! {
         AtomicBool bool: swap;
         AtomicU32 u32: swap fetch_or fetch_and;
-        AtomicU64 u64: swap fetch_or fetch_and fetch_add;
+        AtomicU64 u64: swap fetch_or fetch_and fetch_add fetch_sub;
     }
 
     fn fence_of(order: Ordering) {
