@@ -4,13 +4,14 @@
 //! space, then the root's, then a pool. A page that leaves a space is used for something else only after
 //! [`crate::processor::Processors::shoot_down`].
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::AtomicU64;
 
 use hv_abi::{Gpa, GpaPage, HvResult, HvStatus, PAGE_SIZE, SpaPage};
 use paging::{Attributes, InputPage, PageTable};
 use spin::mutex::{TicketMutex, TicketMutexGuard};
 
 use crate::backend::VirtualProcessorBackend;
+use crate::guest_mode::Generation;
 use crate::machine::{Machine, Page};
 use crate::pool::Tables;
 
@@ -35,7 +36,8 @@ impl<M: Machine> Space<M> {
 /// A second-level table, its lock, and the number of its last removal.
 pub struct GpaSpace<M: Machine> {
     space: TicketMutex<Space<M>>,
-    generation: AtomicU64,
+    /// Of its translations.
+    pub generation: Generation<AtomicU64>,
     /// What the hypervisor may touch for the owner of this space.
     needed: Attributes,
 }
@@ -47,24 +49,13 @@ impl<M: Machine> GpaSpace<M> {
         Self {
             needed,
             space: TicketMutex::new(Space { table: None, mapped: 0 }),
-            generation: AtomicU64::new(0),
+            generation: Generation(AtomicU64::new(0)),
         }
     }
 
     /// Takes the lock.
     pub fn lock(&self) -> TicketMutexGuard<'_, Space<M>> {
         self.space.lock()
-    }
-
-    /// Changes whenever a translation was taken away: who sees another value than before flushes.
-    #[inline]
-    pub fn generation(&self) -> u64 {
-        self.generation.load(Ordering::SeqCst)
-    }
-
-    /// Says that a translation was taken away.
-    pub fn next_generation(&self) {
-        self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Shows a page of this space to `f` while nobody can take it away. None: not mapped, or not writable when `write`.

@@ -21,13 +21,11 @@ pub use handoff::MAX_PROCESSORS;
 /// The root has a VP for each.
 const _: () = assert!(MAX_PROCESSORS <= MAX_VPS as usize);
 
-/// One processor. Only it writes `space` and `last_guest`.
+/// One processor. Only it writes `mode` and `last_guest`.
 #[derive(Debug, Default)]
 pub struct Processor {
-    /// Whether it is in guest mode.
+    /// Whether it is in guest mode, and through which space it translates there ([`identity`]).
     pub mode: GuestMode<AtomicU64>,
-    /// Identity of the space it translates through ([`identity`]).
-    space: AtomicU64,
     /// The guest that was dispatched here last.
     last_guest: AtomicU64,
     /// What has arrived for its root VP.
@@ -43,15 +41,7 @@ impl Processor {
     /// then is up to date): flush and try again.
     #[inline]
     pub fn enter<M: Machine>(&self, space: &GpaSpace<M>, seen: &mut u64) -> bool {
-        self.space.store(identity(space), Ordering::Relaxed);
-        self.mode.enter();
-        let generation = space.generation();
-        if generation == *seen {
-            return true;
-        }
-        *seen = generation;
-        self.mode.leave();
-        false
+        self.mode.enter_with(identity(space), &space.generation, seen)
     }
     /// Notes that `guest` is dispatched here. True: the last one was another.
     #[inline]
@@ -103,11 +93,13 @@ impl Processors {
     /// Makes every processor forget the translations of `space` before this returns. The caller is outside guest mode
     /// and flushes when it next enters, as `generation` tells it.
     pub fn shoot_down<M: Machine>(&self, machine: &M, space: &GpaSpace<M>) {
-        space.next_generation();
+        space.generation.next();
         let me = machine.processor();
         for (number, processor) in (0_u32..).zip(self.0.iter().map_while(Once::get)) {
-            let Some(stay) = processor.mode.stay().filter(|_| number != me) else { continue };
-            if processor.space.load(Ordering::Relaxed) == identity(space) {
+            if number == me {
+                continue;
+            }
+            if let Some(stay) = processor.mode.stay_with(identity(space)) {
                 machine.kick(number);
                 processor.mode.wait(stay, || machine.kick(number));
             }
@@ -132,7 +124,7 @@ mod tests {
         let guest = || {
             PROCESSOR.set(1);
             let me = hv.processors.get(1).unwrap();
-            let (mut seen, mut cached) = (space.generation(), None);
+            let (mut seen, mut cached) = (space.generation.get(), None);
             while !done.load(Ordering::Relaxed) {
                 while !me.enter(space, &mut seen) {
                     cached = None;

@@ -199,7 +199,7 @@ impl<M: Machine> Hypervisor<M> {
             let stats = Stats(StatePage::new(machine, pool, place(VpPage::Stats))?);
             let mut backend = M::Backend::new(control, Some(apic), Kind::Guest);
             backend.set_second_level_root(root);
-            let seen_generation = partition.memory.generation();
+            let seen_generation = partition.memory.generation.get();
             let platform = VpPlatform::new(index);
             let state = VpState { backend, platform, registers, message, seen_generation };
             let value = Vp {

@@ -53,7 +53,7 @@ impl<'a, M: Machine> RootVp<'a, M> {
         let mut backend = M::Backend::new(control, None, Kind::Root);
         backend.set_second_level_root(hv.root.memory.lock().table?.root());
         backend.reset(Reset::LongMode(entry));
-        let seen_generation = hv.root.memory.generation();
+        let seen_generation = hv.root.memory.generation.get();
         Some(Self { hv, number, processor, backend, msrs, seen_generation, times })
     }
 

@@ -57,10 +57,10 @@ fn a_deposited_page_leaves_the_root_until_it_is_withdrawn() {
     let mut root = Root::new();
     let page = root.page();
     root.hv.machine.memory.physical(SpaPage::new(page).unwrap()).write(9, 0xDEAD);
-    let generation = root.hv.root.memory.generation();
+    let generation = root.hv.root.memory.generation.get();
     let id = root.guest(10);
     assert_eq!(deposit(&mut root, id, page), HvStatus::SUCCESS);
-    assert_ne!(root.hv.root.memory.generation(), generation, "translations are taken back");
+    assert_ne!(root.hv.root.memory.generation.get(), generation, "translations are taken back");
     assert!(!root_sees(&root, page));
     assert_eq!(deposit(&mut root, id, page), HvStatus::OPERATION_DENIED);
     assert_eq!(root.end(id), 11);
@@ -156,9 +156,9 @@ fn what_was_mapped_is_replaced_and_flushed() {
     let id = root.guest(DEPOSIT);
     let (a, b) = (root.page(), root.page());
     assert_eq!(map(&mut root, id, 5, &[a], MapGpaFlags::RAM).status(), HvStatus::SUCCESS);
-    let generation = root.hv.partitions.get(root.hv.machine, id).unwrap().memory.generation();
+    let generation = root.hv.partitions.get(root.hv.machine, id).unwrap().memory.generation.get();
     assert_eq!(map(&mut root, id, 5, &[b], MapGpaFlags::RAM).status(), HvStatus::SUCCESS);
-    assert_ne!(root.hv.partitions.get(root.hv.machine, id).unwrap().memory.generation(), generation);
+    assert_ne!(root.hv.partitions.get(root.hv.machine, id).unwrap().memory.generation.get(), generation);
     assert_eq!(deposit(&mut root, id, b), HvStatus::OPERATION_DENIED);
     assert_eq!(deposit(&mut root, id, a), HvStatus::SUCCESS);
     root.end(id);
