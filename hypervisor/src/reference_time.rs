@@ -1,7 +1,8 @@
 //! A partition's reference time: 100 ns since it was made, from the time stamp counter (TLFS 12.4, 12.7).
 //!
 //! `time = ((tsc * scale) >> 64) + offset`, in the hypervisor as in the page that the guest reads, so both agree to the
-//! last bit. While frozen it stands still.
+//! last bit. While frozen it stands still. What says so, the offset and the sequence change one after the other: the root
+//! stops a guest before it changes its time, so the guest never reads a mixture.
 
 use hv_abi::synic::HvReferenceTscPage;
 

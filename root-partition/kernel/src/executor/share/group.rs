@@ -31,7 +31,9 @@ impl Shares {
     }
 }
 
-/// A group. Any processor may charge it at any time, and change what it is to get.
+/// A group. Any processor may charge it at any time; one program changes what it is to get.
+///
+/// That is changed field by field: who charges meanwhile goes by old and new for this one slice, and by all new from the next.
 #[derive(Debug)]
 pub struct Group {
     weight: AtomicU32,
