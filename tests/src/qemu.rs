@@ -12,9 +12,11 @@ const FIRMWARE: [&str; 2] = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF
 /// Where GRUB is in the folder of a TFTP server.
 pub const NETWORK_BOOT_FILE: &str = "boot/grub/i386-pc/core.0";
 
-/// QEMU's model of a processor with AMD-V, without what its emulation lacks and would warn of.
+/// QEMU's model of a processor with AMD-V, without what its emulation lacks and would warn of, and without CMPXCHG16B: TCG (7.2)
+/// mistakes for flags what the comparison before it compared with. A Linux that is interrupted right behind it (each kernel
+/// allocates memory with it) goes on with TF, NT or DF in RFLAGS, and dies.
 pub const MODEL: &str = "EPYC-Rome,+svm,+npt,-rdseed,-sha-ni,-rdpid,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,\
-                     -perfctr-core,-clzero,-xsaveerptr,-wbnoinvd,-ibpb,-amd-stibp,-nrip-save,-xsavec,-xsaves";
+                     -perfctr-core,-clzero,-xsaveerptr,-wbnoinvd,-ibpb,-amd-stibp,-nrip-save,-xsavec,-xsaves,-cx16";
 
 /// QEMU's `-accel` without hardware: one thread takes turns for all processors. With one for each, TCG (7.2) corrupts the state
 /// of the first: whenever another restores an FPU's state, `cpu_clear_ignne` changes a word of it, without a lock, that

@@ -77,6 +77,8 @@ pub fn run() {
         attempt(body!("pushfq", "bts qword ptr [rsp], 14", "popfq", "iretq"), &mut [])
     );
     probe!("exception popf of reserved flags", "{:#x}", flags());
+    let (outcome, flags) = compare_and_exchange();
+    probe!("exception cmpxchg16b, and the flags behind it", "{outcome}, {flags:#x}");
     user_gates();
 }
 
@@ -179,6 +181,35 @@ fn flags() -> u64 {
     let mut words = [0];
     attempt(body!("mov rax, 0x8028", "push rax", "popfq", "pushfq", "pop rax", "mov [rdi], rax"), &mut words);
     words[0]
+}
+
+/// CMPXCHG16B that finds what it compares with: ZF is one, and CF and AF are those of the comparison before it.
+fn compare_and_exchange() -> (Outcome, u64) {
+    let mut words = [0];
+    let outcome = attempt(
+        body!(
+            "mov r8, rsp",
+            "and rsp, -16",
+            "push 0",
+            "push 0",
+            "push 2",
+            "popfq",
+            "xor eax, eax",
+            "xor ebx, ebx",
+            "xor ecx, ecx",
+            "xor edx, edx",
+            "xor r9d, r9d",
+            "mov r10, -1",
+            "cmp r9, r10",
+            "cmpxchg16b [rsp]",
+            "pushfq",
+            "pop rax",
+            "mov rsp, r8",
+            "mov [rdi], rax"
+        ),
+        &mut words,
+    );
+    (outcome, words[0])
 }
 
 /// What user mode may not.
