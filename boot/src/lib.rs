@@ -318,6 +318,31 @@ impl HandOff {
         self.modules().iter().find(|module| module.name() == name)
     }
 
+    /// Adds a file of `length` bytes that is at `base`, or says what there is no room for.
+    ///
+    /// # Errors
+    /// There are [`MAX_MODULES`], or the name has no place in [`Module::name`].
+    pub fn add_module(&mut self, name: &str, base: u64, length: u64) -> Result<(), &'static str> {
+        let mut module = Module { base, length, ..Module::NONE };
+        let place = module.name.get_mut(..name.len()).ok_or("its name is longer than 32 bytes")?;
+        place.copy_from_slice(name.as_bytes());
+        let free = self.modules.get_mut(self.module_count as usize).ok_or("more than 8 files")?;
+        *free = module;
+        self.module_count += 1;
+        Ok(())
+    }
+
+    /// Sets the command line, or says that it is too long.
+    ///
+    /// # Errors
+    /// It is longer than [`MAX_COMMAND_LINE`].
+    pub fn set_command_line(&mut self, text: &str) -> Result<(), &'static str> {
+        let place = self.command_line.get_mut(..text.len());
+        place.ok_or("the command line is longer than 1024 bytes")?.copy_from_slice(text.as_bytes());
+        self.command_line_length = text.len() as u32;
+        Ok(())
+    }
+
     /// The command line; empty where it is not UTF-8.
     #[must_use]
     pub fn command_line(&self) -> &str {
@@ -333,6 +358,8 @@ impl Default for HandOff {
 }
 
 const _: () = {
+    // What `add_module` and `set_command_line` say.
+    assert!(MAX_MODULES == 8 && MAX_COMMAND_LINE == 1024 && size_of_val(&Module::NONE.name) == 32);
     assert!(size_of::<Region>() == 24);
     assert!(size_of::<Module>() == 48);
     assert!(size_of::<Image>() == 48);
@@ -342,6 +369,7 @@ const _: () = {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
     use super::*;
 
     #[test]
@@ -368,10 +396,25 @@ mod tests {
     #[test]
     fn a_module_is_found_by_its_whole_name() {
         let mut hand_off = HandOff::new();
-        hand_off.modules[0].name[..4].copy_from_slice(b"vmms");
-        hand_off.modules[0].base = 0x1000;
-        hand_off.module_count = 1;
+        hand_off.add_module("vmms", 0x1000, 1).unwrap();
         assert_eq!(hand_off.module("vmms").map(|module| module.base), Some(0x1000));
         assert!(hand_off.module("vmm").is_none());
+    }
+
+    #[test]
+    fn what_has_no_room_is_refused_and_changes_nothing() {
+        let mut hand_off = HandOff::new();
+        let text = std::string::String::from_utf8(std::vec![b'a'; MAX_COMMAND_LINE + 1]).unwrap();
+        hand_off.set_command_line(&text[1..]).unwrap();
+        assert!(hand_off.set_command_line(&text).is_err());
+        assert_eq!(hand_off.command_line(), &text[1..]);
+        hand_off.set_command_line("quiet").unwrap();
+        assert_eq!(hand_off.command_line(), "quiet");
+        assert!(hand_off.add_module(&text[..33], 0, 1).is_err());
+        for _ in 0..MAX_MODULES {
+            hand_off.add_module(&text[..32], 0, 1).unwrap();
+        }
+        assert!(hand_off.add_module("ninth", 0, 1).is_err());
+        assert_eq!(hand_off.modules().len(), MAX_MODULES);
     }
 }

@@ -157,18 +157,27 @@ pub fn processors_that_lack_something_are_refused() -> Result<()> {
         (format!("{MODEL},-nx"), "no NX"),
         ("qemu64".to_owned(), "no nested paging"),
     ];
-    let artifacts = Artifacts::find()?;
     for (model, why) in cases {
-        let mut description = Description::new(artifacts.pvh(""), Serial::Pipes);
-        description.model.clone_from(&model);
-        description.processors = 1;
-        let mut machine = Machine::start(description)?;
-        machine.console().expect("Bulkhead: ", PATIENCE).with_context(|| model.clone())?;
-        let line = machine.console().expect("\n", PATIENCE)?;
-        ensure!(line.contains(why), "{model}: {line}");
-        machine.console().expect_not("Bulkhead: ", Duration::from_millis(300))?;
+        expect_refusal(&model, "", why)?;
     }
     Ok(())
+}
+
+/// A command line without room is refused by the loader, and not cut.
+pub fn a_command_line_that_is_too_long_is_refused() -> Result<()> {
+    expect_refusal(MODEL, &"x".repeat(1025), "the command line is longer than 1024 bytes")
+}
+
+/// On this processor, with this command line, the boot ends with one line that says why.
+fn expect_refusal(model: &str, command_line: &str, why: &str) -> Result<()> {
+    let mut description = Description::new(Artifacts::find()?.pvh(command_line), Serial::Pipes);
+    description.model = model.to_owned();
+    description.processors = 1;
+    let mut machine = Machine::start(description)?;
+    machine.console().expect("Bulkhead: ", PATIENCE).with_context(|| model.to_owned())?;
+    let line = machine.console().expect("\n", PATIENCE)?;
+    ensure!(line.contains(why), "{model}: {line}");
+    machine.console().expect_not("Bulkhead: ", Duration::from_millis(300))
 }
 
 pub fn a_missing_or_damaged_file_is_named_and_the_firmware_goes_on() -> Result<()> {

@@ -11,7 +11,7 @@ mod memory;
 mod multiboot2;
 mod pvh;
 
-use handoff::{HandOff, Image, MAX_COMMAND_LINE, MAX_MODULES, Module, RegionKind};
+use handoff::{HandOff, Image, RegionKind};
 use loader::enter::{self, has_no_execute};
 use loader::{PAGE, PhysicalMemory, cpio, image, machine, memory_map};
 
@@ -71,12 +71,6 @@ fn set_memory_map(hand_off: &mut HandOff, map: impl Iterator<Item = (u64, u64, R
     memory_map::reserve(hand_off, own, length, RegionKind::LOADER);
 }
 
-fn set_command_line(hand_off: &mut HandOff, text: &str) {
-    let length = text.len().min(MAX_COMMAND_LINE);
-    hand_off.command_line[..length].copy_from_slice(&text.as_bytes()[..length]);
-    hand_off.command_line_length = length as u32;
-}
-
 /// Loads the image `name`; `None` when the archive does not have it.
 fn load(
     archive: &'static [u8],
@@ -95,16 +89,16 @@ fn load(
 /// Copies every other file to pages of its own.
 fn copy_modules(archive: &'static [u8], memory: &mut Memory<'_>) -> Result<(), Failure> {
     let others = cpio::files(archive).filter(|(name, _)| !matches!(*name, "hypervisor" | "kernel"));
-    for (name, range) in others.take(MAX_MODULES) {
+    for (name, range) in others {
         let content = &archive[range];
         let length = content.len() as u64;
         let base = memory.allocate(length.max(1).next_multiple_of(PAGE), PAGE);
         let base = base.ok_or(failure("", "not enough memory for the modules"))?;
         memory.bytes(base, length).copy_from_slice(content);
-        let mut module = Module { base, length, ..Module::default() };
-        let name = &name.as_bytes()[..name.len().min(module.name.len())];
-        module.name[..name.len()].copy_from_slice(name);
-        memory.add_module(module);
+        memory.hand_off().add_module(name, base, length).map_err(|problem| {
+            say!("Bulkhead: {name}: {problem}");
+            failure("the archive", " can not be handed over")
+        })?;
     }
     Ok(())
 }

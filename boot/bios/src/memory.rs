@@ -3,7 +3,7 @@
 
 use core::cell::UnsafeCell;
 
-use handoff::{HandOff, MAX_MODULES, Module, RegionKind};
+use handoff::{HandOff, RegionKind};
 use loader::{PhysicalMemory, memory_map};
 
 /// What the loader's own identity map covers.
@@ -43,13 +43,9 @@ impl<'a> Memory<'a> {
         Self { hand_off, kind }
     }
 
-    /// Adds a module to the hand-off; beyond the last it is left out.
-    pub fn add_module(&mut self, module: Module) {
-        let count = self.hand_off.modules().len();
-        if count < MAX_MODULES {
-            self.hand_off.modules[count] = module;
-            self.hand_off.module_count += 1;
-        }
+    /// The hand-off, to write into.
+    pub fn hand_off(&mut self) -> &mut HandOff {
+        self.hand_off
     }
 
     /// The hand-off, with everything marked that was allocated.

@@ -16,7 +16,7 @@ pub fn read(address: u32, hand_off: &mut HandOff) -> Result<&'static [u8], Failu
     // SAFETY: the boot protocol gives that many bytes; nobody writes them once they are reserved, below.
     let information = unsafe { bytes(address, size) };
     let information = Information::new(information).ok_or(failure("", "damaged boot information"))?;
-    crate::set_command_line(hand_off, information.command_line());
+    hand_off.set_command_line(information.command_line()).map_err(|problem| failure("", problem))?;
     hand_off.framebuffer = information.framebuffer();
     crate::set_memory_map(hand_off, information.memory_map());
     memory_map::reserve(hand_off, address.into(), size.into(), RegionKind::LOADER);

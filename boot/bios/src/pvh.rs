@@ -47,7 +47,7 @@ struct MemoryEntry {
 pub fn read(address: u32, hand_off: &mut HandOff) -> Result<&'static [u8], Failure> {
     let info = StartInfo::read(address).ok_or(failure("", "started by neither Multiboot2 nor PVH"))?;
     hand_off.rsdp = info.rsdp;
-    crate::set_command_line(hand_off, info.command_line());
+    hand_off.set_command_line(info.command_line()).map_err(|problem| failure("", problem))?;
     crate::set_memory_map(hand_off, info.memory_map());
     let (start, archive) = info.archive().ok_or(failure("", "no modules: give the archive with -initrd"))?;
     memory_map::reserve(hand_off, start, archive.len() as u64, RegionKind::LOADER);

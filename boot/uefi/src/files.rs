@@ -4,7 +4,6 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use handoff::Module;
 use loader::{PAGE, PhysicalMemory};
 use uefi::fs::{Error, FileSystem, PathBuf};
 use uefi::{CString16, Status, boot};
@@ -40,8 +39,8 @@ impl Files {
         })
     }
 
-    /// A file in pages of its own, to hand over.
-    pub fn module(&mut self, name: &str) -> Result<Module, String> {
+    /// A file in pages of its own, to hand over: where it is, and how long.
+    pub fn module(&mut self, name: &str) -> Result<(u64, u64), String> {
         let content = self.read(name)?;
         if !content.starts_with(b"\x7FELF") {
             return Err(format!("{}: not an ELF file", path(name)));
@@ -51,9 +50,7 @@ impl Files {
         let base = memory.allocate(length.next_multiple_of(PAGE), PAGE);
         let base = base.ok_or_else(|| format!("{}: not enough free memory", path(name)))?;
         memory.bytes(base, length).copy_from_slice(&content);
-        let mut module = Module { base, length, ..Module::NONE };
-        module.name[..name.len()].copy_from_slice(name.as_bytes());
-        Ok(module)
+        Ok((base, length))
     }
 
     /// The command line; empty when there is no such file.

@@ -14,7 +14,7 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
 
-use handoff::{HandOff, Image, MAX_COMMAND_LINE};
+use handoff::Image;
 use loader::enter::{enter, has_no_execute};
 use loader::{image, machine};
 use uefi::prelude::*;
@@ -60,11 +60,10 @@ fn start() -> Result<core::convert::Infallible, String> {
     hand_off.hypervisor = load(&mut files, "hypervisor", identity, &mut memory)?;
     hand_off.root = load(&mut files, "kernel", identity, &mut memory)?;
     for name in PROGRAMS {
-        let module = files.module(name)?;
-        hand_off.modules[hand_off.module_count as usize] = module;
-        hand_off.module_count += 1;
+        let (base, length) = files.module(name)?;
+        hand_off.add_module(name, base, length)?;
     }
-    set_command_line(hand_off, files.command_line()?.trim());
+    hand_off.set_command_line(files.command_line()?.trim())?;
     hand_off.rsdp = firmware::rsdp();
     hand_off.framebuffer = firmware::framebuffer();
     say!("Bulkhead: leaving the firmware");
@@ -78,10 +77,4 @@ fn load(files: &mut Files, name: &str, identity: u64, memory: &mut Memory) -> Re
     let file = files.read(name)?;
     image::load(&file, identity, has_no_execute(), memory)
         .map_err(|error| format!("{}: {error}", files::path(name)))
-}
-
-fn set_command_line(hand_off: &mut HandOff, text: &str) {
-    let length = text.len().min(MAX_COMMAND_LINE);
-    hand_off.command_line[..length].copy_from_slice(&text.as_bytes()[..length]);
-    hand_off.command_line_length = length as u32;
 }
