@@ -120,7 +120,6 @@ whole_machine! {
             guests_compute_right_on_four_processors,
         }
         affinity {
-            #[ignore = "takes minutes, and QEMU's clock of instructions, which it needs, may stand still in an idle machine"]
             who_may_run_where_is_fair_on_four_processors,
         }
     }
@@ -136,6 +135,7 @@ whole_machine! {
             an_nvme_disk_that_does_not_answer_is_given_up,
             an_ide_disk_that_does_not_answer_is_given_up,
             processors_that_lack_something_are_refused,
+            a_command_line_that_is_too_long_is_refused,
             a_missing_or_damaged_file_is_named_and_the_firmware_goes_on,
         }
         soak {

@@ -68,7 +68,7 @@ enum Command {
     },
     /// Boots Bulkhead in an emulated machine, with its console on this terminal.
     Run(run::Options),
-    /// Runs every check and test.
+    /// Runs checks and tests: all that do not take long, or with --nightly those that do.
     Test(test::Options),
     /// Measures, in instructions, and prints a table.
     Bench(bench::Options),

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check that there is, and a last line that counts.
+//! `cargo xtask test`: checks and tests, and a last line that counts.
 
 mod counts;
 mod fuzz;
@@ -40,8 +40,8 @@ pub struct Options {
     /// Whole machines of this kind only.
     #[arg(long)]
     machine: Option<Machine>,
-    /// Only the tests that take long: the soak, shares on four processors, and stress-ng in guests with 1, 2, 4 and 8
-    /// processors on VT-x.
+    /// Only the tests that take long: the soak; on VT-x shares on four processors, and stress-ng in guests with 1, 2, 4
+    /// and 8 processors.
     #[arg(long, conflicts_with = "stages")]
     nightly: bool,
     /// Only this of them: everything at once and at random in one machine.
