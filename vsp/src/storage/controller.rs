@@ -4,7 +4,7 @@
 
 use super::disk::Disk;
 use super::scsi::Unit;
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering, fence};
 use spin::Once;
 
 /// Logical units of a controller.
@@ -49,6 +49,8 @@ impl<D: Disk> Controller<D> {
         // Not called where the unit is taken: the disk is still there then.
         let _ = slot.try_call_once(|| new.take().ok_or(()));
         let attached = new.is_none();
+        // Either this sees that the driver is ready, or the driver, when it looks for disks, sees this one: `set_ready`.
+        fence(Ordering::SeqCst);
         if attached && self.is_ready() {
             self.must_announce.store(true, Ordering::Relaxed);
         }
@@ -72,6 +74,8 @@ impl<D> Controller<D> {
 
     pub(super) fn set_ready(&self, is_ready: bool) {
         self.is_ready.store(is_ready, Ordering::Relaxed);
+        // What a driver that is ready reads of the disks is read behind that: `attach`.
+        fence(Ordering::SeqCst);
         if !is_ready {
             self.announced();
         }
