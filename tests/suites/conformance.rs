@@ -19,7 +19,9 @@ const LONG: Duration = Duration::from_secs(600);
 const END: &str = "CONFORMANCE DONE";
 
 pub fn a_guest_gets_the_processor_of_the_manuals(on: Kind) -> Result<()> {
-    conforms(Bulkhead::boot(on)?, on)
+    // A virtual processor that waits for another with interrupts off has the whole of a processor there.
+    let bulkhead = if on == Kind::Ryzen { Bulkhead::boot_with_processors(on, 4) } else { Bulkhead::boot(on) };
+    conforms(bulkhead?, on)
 }
 
 /// What the guest prints on `bulkhead` is right.

@@ -192,7 +192,7 @@ whole_machine! {
     own {}
 }
 
-// Bochs again: the boot and the story only, since QEMU has AMD-V too, and is quicker.
+// Bochs again: the boot, the story and the probes only, since QEMU has AMD-V too, and is quicker.
 machine! {
     ryzen = crate::Kind::Ryzen;
     shared {
@@ -201,6 +201,9 @@ machine! {
         }
         bios {
             a_cd_boots,
+        }
+        conformance {
+            a_guest_gets_the_processor_of_the_manuals,
         }
     }
     own {}
