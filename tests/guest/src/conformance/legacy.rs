@@ -34,7 +34,7 @@ static LEGACY_PDPT: Page = Page::new();
 mod trip;
 
 /// Makes the tables of the modes that are visited.
-fn prepare(steps: bool) {
+fn prepare() {
     for vector in 0..32 {
         let handler = (&raw const trip::legacy_gates).addr() as u64 + 16 * vector as u64;
         let gate = (handler & 0xFFFF) | u64::from(CODE_32) << 16 | 0x8E00 << 32 | (handler >> 16) << 48;
@@ -56,7 +56,7 @@ fn prepare(steps: bool) {
     for entry in 0..3 {
         LEGACY_PDPT.set(entry, page::directory(entry) | PRESENT);
     }
-    trip::copy(REAL_CODE, steps);
+    trip::copy(REAL_CODE);
     let mut table = [trip::offset(&raw const trip::real_stray); VECTORS];
     for (vector, handler) in [
         (0, &raw const trip::real_de),
@@ -91,9 +91,9 @@ fn event(word: u32) -> Event {
 }
 
 /// Asks.
-pub fn run(steps: bool) {
+pub fn run() {
     compatibility();
-    prepare(steps);
+    prepare();
     probe!("modes there and back", "{}", attempt(trip::legacy_trip, &mut []));
     catch::load(4095);
     let protected = |index| result((&raw const trip::legacy_results).addr(), index);
@@ -125,9 +125,7 @@ pub fn run(steps: bool) {
     probe!("real mode port", "{:#x}", real(9));
     probe!("real mode rep insb", "{:#x}", real(10));
     probe!("real mode interrupt ends hlt", "{}", real(11));
-    if steps {
-        probe!("real mode steps", "{}", real(12));
-    }
+    probe!("real mode steps", "{}", real(12));
     probe!("unreal mode reads above a mebibyte", "{:#x}", real(13));
     probe!("unreal mode absent memory", "{:#x}", real(14));
     probe!("real mode no vector that was not asked for", "{}", real(15));

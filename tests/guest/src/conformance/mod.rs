@@ -78,8 +78,6 @@ pub struct Spared {
     /// An interrupt may be taken with a later exit only: VMRUN of QEMU's TCG ignores the interrupt shadow, so the
     /// hypervisor holds the window back when an interrupt of the machine fell into one. Asked again where none came.
     pub late_interrupts: bool,
-    /// Single-step: Bochs carries the trap of an instruction that ends in #VMEXIT over to the host.
-    pub steps: bool,
     /// CR0.PG without CR0.PE: Bochs ends when it is in an AMD-V guest in long mode.
     pub paged_real: bool,
 }
@@ -93,7 +91,6 @@ impl Spared {
                 "no-reserved" => spared.reserved = true,
                 "no-priority" => spared.priority = true,
                 "late-interrupts" => spared.late_interrupts = true,
-                "no-steps" => spared.steps = true,
                 "no-paged-real" => spared.paged_real = true,
                 _ => say!("conformance: what is {word}?"),
             }
@@ -116,16 +113,14 @@ pub fn run(spared: Spared) -> ! {
     forbidden::run();
     paging::run();
     ports::run();
-    if !spared.steps {
-        step::run();
-    }
+    step::run();
     debug::run();
     apic::run();
     interrupts::run(spared);
     hyperv::run();
     system::run();
     vector::run();
-    legacy::run(!spared.steps);
+    legacy::run();
     second::run();
     several::run();
     say!("CONFORMANCE DONE");

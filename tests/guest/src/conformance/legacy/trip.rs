@@ -34,16 +34,14 @@ pub fn offset(label: *const u8) -> u16 {
     (label.addr() - (&raw const real_begin).addr()) as u16
 }
 
-/// Copies the code of 16 bits to `to`, clears the page behind it, and says there whether to single-step.
-pub fn copy(to: usize, steps: bool) {
+/// Copies the code of 16 bits to `to` and clears the page behind it.
+pub fn copy(to: usize) {
     let length = usize::from(offset(&raw const real_end));
     let target = core::ptr::with_exposed_provenance_mut::<u8>(to);
     // SAFETY: conventional memory that nobody uses.
     unsafe { target.copy_from_nonoverlapping(&raw const real_begin, length) };
     // SAFETY: as above.
     unsafe { target.add(0x1000).write_bytes(0, 0x1000) };
-    // SAFETY: as above.
-    unsafe { target.add(0x1408).write(u8::from(steps)) };
 }
 
 global_asm!(
@@ -371,8 +369,6 @@ after_11:  put_16 6
     movzx eax, word ptr [0x404]
     put_16 11
     mov word ptr [0x404], 0
-    cmp word ptr [0x408], 0
-    je real_no_steps
     pushf
     pop bx
     or bx, 0x100
@@ -390,7 +386,6 @@ after_11:  put_16 6
     popf
     movzx eax, word ptr [0x404]
     put_16 12
-real_no_steps:
     mov esi, 0x9000
     add esi, 4
     mov dword ptr fs:[esi + 0x1F6FFC], 0x600DF00D
