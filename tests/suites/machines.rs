@@ -35,6 +35,13 @@ enum Place {
     Bochs(&'static str),
 }
 
+impl Place {
+    /// Where machines of a kind are, with the disk that they have there.
+    fn of(kind: Kind) -> Self {
+        kind.bochs_model().map_or(Self::Qemu(Bus::Nvme), Self::Bochs)
+    }
+}
+
 /// A machine with Bulkhead on a disk of its own, at the prompt.
 pub struct Bulkhead {
     machine: Machine,
@@ -51,33 +58,28 @@ impl Bulkhead {
 
     /// The same; QEMU's machine is as `adjust` has it.
     pub fn boot_as(kind: Kind, adjust: fn(&mut Description)) -> Result<Self> {
-        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
-        Off { adjust, ..Off::new(place)? }.boot()
+        Off { adjust, ..Off::new(Place::of(kind))? }.boot()
     }
 
     /// Boots it with so many processors.
     pub fn boot_with_processors(kind: Kind, processors: u32) -> Result<Self> {
-        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
-        Off { processors: Some(processors), ..Off::new(place)? }.boot()
+        Off { processors: Some(processors), ..Off::new(Place::of(kind))? }.boot()
     }
 
     /// The same; in QEMU time goes with what the machine runs, as it does in Bochs, whatever else the host does meanwhile.
     pub fn boot_in_its_own_time(kind: Kind, processors: u32) -> Result<Self> {
-        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
         let adjust = |machine: &mut Description| machine.count_time();
-        Off { processors: Some(processors), adjust, ..Off::new(place)? }.boot()
+        Off { processors: Some(processors), adjust, ..Off::new(Place::of(kind))? }.boot()
     }
 
     /// Boots it with so many processors; in Bochs a second has few instructions, so that waiting takes less of the host's.
     pub fn boot_to_wait(kind: Kind, processors: u32) -> Result<Self> {
-        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
-        Off { processors: Some(processors), speed: Some(SLOW), ..Off::new(place)? }.boot()
+        Off { processors: Some(processors), speed: Some(SLOW), ..Off::new(Place::of(kind))? }.boot()
     }
 
     /// The same as [`Self::boot_with_processors`], with so many MiB of memory in Bochs, whose machine has less than QEMU's.
     pub fn boot_with_processors_and_memory(kind: Kind, processors: u32, memory: u64) -> Result<Self> {
-        let place = kind.bochs_model().map_or(Place::Qemu(Bus::Nvme), Place::Bochs);
-        Off { processors: Some(processors), memory: Some(memory), ..Off::new(place)? }.boot()
+        Off { processors: Some(processors), memory: Some(memory), ..Off::new(Place::of(kind))? }.boot()
     }
 
     /// Boots it in Bochs with another processor.
