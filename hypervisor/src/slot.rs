@@ -146,6 +146,12 @@ mod loom_tests {
         slot.guard().map(|object| object.with(|content| unsafe { *content }))
     }
 
+    /// Another processor that looks it up.
+    fn user(slot: &Arc<Tried>) -> thread::JoinHandle<()> {
+        let slot = slot.clone();
+        thread::spawn(move || assert_ne!(look(&slot), Some(GONE)))
+    }
+
     fn end(slot: &Tried, users: u32) -> bool {
         slot.clear(users).inspect(|object| write(*object, GONE)).is_some()
     }
@@ -155,10 +161,7 @@ mod loom_tests {
         loom::model(|| {
             let slot = empty();
             fill(&slot, pages(), 1);
-            let user = {
-                let slot = slot.clone();
-                thread::spawn(move || assert_ne!(look(&slot), Some(GONE)))
-            };
+            let user = user(&slot);
             let gone = end(&slot, 0);
             user.join().unwrap();
             assert_ne!(gone, end(&slot, 0), "nobody is counted who does not use it");
@@ -169,10 +172,7 @@ mod loom_tests {
     fn who_finds_nothing_is_not_counted() {
         loom::model(|| {
             let slot = empty();
-            let user = {
-                let slot = slot.clone();
-                thread::spawn(move || assert_ne!(look(&slot), Some(GONE)))
-            };
+            let user = user(&slot);
             fill(&slot, pages(), 1);
             assert_eq!(look(&slot), Some(1));
             user.join().unwrap();
@@ -185,10 +185,7 @@ mod loom_tests {
         loom::model(|| {
             let slot = empty();
             fill(&slot, pages(), 1);
-            let user = {
-                let slot = slot.clone();
-                thread::spawn(move || assert_ne!(look(&slot), Some(GONE)))
-            };
+            let user = user(&slot);
             let own = slot.guard();
             assert!(own.is_some());
             let gone = end(&slot, 1);
