@@ -15,7 +15,7 @@ use crate::startup::{self, Stack};
 use hv_abi::control::cr4::OSXSAVE;
 
 const ICR: u32 = 0x830;
-const INIT: u64 = 1 << 32 | 0x4500;
+const INIT: u64 = 1 << 32 | startup::INIT;
 const TO_SECOND: u64 = 1 << 32;
 
 /// What it is to do, or [`IDLE`] when it has.

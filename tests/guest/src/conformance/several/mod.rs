@@ -159,7 +159,7 @@ pub fn run() {
     flushes::run();
     storm::run();
     probe!("several stop with INIT at once", "{}", {
-        send(TO_OTHERS | 0x4500);
+        send(TO_OTHERS | startup::INIT);
         took(0, TO_OTHERS)
     });
     // SAFETY: it was loaded before.
