@@ -1,4 +1,5 @@
-//! The time that a guest's virtual processors see never goes back, whichever of them looks, and wherever it runs.
+//! The time that a guest's virtual processors see never goes back, whichever of them looks, and wherever it runs; and no
+//! timer is missed by a guest that halts for it.
 
 use anyhow::{Context, Result, ensure};
 use machine_tests::cli::PATIENCE;
@@ -30,6 +31,16 @@ pub fn none_goes_back_for_a_minute(on: Kind) -> Result<()> {
     ensure!(tsc == 0 && time == 0, "a clock went back: {line}");
     let each = READINGS / u64::from(VPS) / 2;
     ensure!(seconds >= SECONDS && readings >= READINGS && least >= each, "too little was looked at: {line}");
+    cli.ready()?;
+    Ok(())
+}
+
+pub fn a_timer_that_runs_out_around_sti_ends_the_halt_behind_it(on: Kind) -> Result<()> {
+    let mut bulkhead = Bulkhead::boot_in_its_own_time(on, PROCESSORS)?;
+    let mut cli = bulkhead.cli();
+    create(&mut cli, "halts", 1, "around-sti", "")?;
+    cli.0.type_line("vm start halts --console")?;
+    cli.0.expect("AROUND STI: yes", PATIENCE)?;
     cli.ready()?;
     Ok(())
 }

@@ -69,6 +69,7 @@ macro_rules! whole_machine {
                 }
                 clocks {
                     none_goes_back_for_a_minute,
+                    a_timer_that_runs_out_around_sti_ends_the_halt_behind_it,
                 }
                 conformance {
                     a_guest_gets_the_processor_of_the_manuals,

@@ -3,6 +3,7 @@
 use crate::arch::svm::processor::SvmProcessor;
 use crate::backend::Event;
 use extension::event::PendingEvent;
+use extension::svm::length::Opcode;
 use extension::svm::vmcb::{CleanBits, Intercepts};
 
 /// Whether the guest is in an NMI handler.
@@ -28,6 +29,14 @@ impl NmiState {
 }
 
 const SHADOW: u64 = 1;
+
+/// An entry in a shadow, in QEMU's TCG.
+#[derive(Clone, Copy)]
+pub(super) struct Shadow {
+    rip: u64,
+    /// There was an interrupt window.
+    window: bool,
+}
 
 impl SvmProcessor {
     /// No shadow, nothing pending.
@@ -60,17 +69,29 @@ impl SvmProcessor {
         control.clean.remove(CleanBits::INTERCEPTS);
     }
 
-    /// The shadow of STI is over with an exit in QEMU's TCG, whose VMRUN does not look at it:
-    /// an interrupt window that waits for its end would come before the HLT behind it. It is held back until the next exit.
+    /// VMRUN of QEMU's TCG does not look at the shadow of STI. An interrupt window would come in it, before the HLT that
+    /// the shadow is for: it is held back until the next exit.
     #[cold]
-    pub(super) fn hold_window(&mut self) -> bool {
-        let control = &mut self.vmcb.control;
-        let held = self.tcg && control.interrupt_control.v_irq();
-        if held {
-            control.interrupt_control.set_v_irq(false);
-            control.clean.remove(CleanBits::INTERRUPTS);
+    pub(super) fn enter_shadow(&mut self) -> Shadow {
+        let window = self.vmcb.control.interrupt_control.v_irq();
+        self.set_window(false);
+        Shadow { rip: self.vmcb.save.rip, window }
+    }
+
+    /// After the exit: the shadow is over, but before an HLT that was not reached, as the machine had another interrupt
+    /// pending. (Another instruction may have jumped to itself, and does not wait for the interrupt that came too early.)
+    #[cold]
+    pub(super) fn leave_shadow(&mut self, before: Shadow) {
+        self.set_window(before.window);
+        if before.rip == self.vmcb.save.rip && self.length_at_rip(Opcode::Hlt).is_some() {
+            self.vmcb.control.interrupt_shadow = SHADOW;
         }
-        held
+    }
+
+    fn set_window(&mut self, on: bool) {
+        let control = &mut self.vmcb.control;
+        control.interrupt_control.set_v_irq(on);
+        control.clean.remove(CleanBits::INTERRUPTS);
     }
 
     /// Asks for an exit when the guest can take `vector`: a virtual interrupt of its priority, whose delivery is

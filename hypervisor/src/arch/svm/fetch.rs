@@ -23,16 +23,20 @@ impl SvmProcessor {
 
     #[cold]
     fn fetch_length(&mut self, opcode: Opcode) -> u8 {
-        let (bytes, count) = self.fetch();
-        let bytes = bytes.get(..count).unwrap_or_default();
         // Bytes that are no longer there, or other ones: the guest changes its code under itself.
-        let Some(length) = instruction_length(bytes, opcode, self.in_64_bit_mode()) else {
+        let Some(length) = self.length_at_rip(opcode) else {
             return opcode.length();
         };
         if self.vmcb.save.cpl != 3 {
             self.lengths.put(self.vmcb.save.rip, opcode, length);
         }
         length
+    }
+
+    /// The length of the instruction `opcode` at RIP. `None`: it is not there.
+    pub(super) fn length_at_rip(&self, opcode: Opcode) -> Option<u8> {
+        let (bytes, count) = self.fetch();
+        instruction_length(bytes.get(..count)?, opcode, self.in_64_bit_mode())
     }
 
     /// Up to [`LONGEST`] bytes at RIP, and how many.

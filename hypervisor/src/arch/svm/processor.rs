@@ -102,7 +102,7 @@ impl SvmProcessor {
         }
         self.vmcb.save.rax = self.outside.gprs.rax;
         self.vmcb.save.rsp = self.outside.gprs.rsp;
-        let held = self.vmcb.control.interrupt_shadow != 0 && self.hold_window();
+        let shadow = (self.tcg && self.vmcb.control.interrupt_shadow != 0).then(|| self.enter_shadow());
         if self.tcg && self.vmcb.control.eventinj.is_interrupt() {
             local_apic::send(this.apic_id, Message::Nmi);
         }
@@ -118,14 +118,13 @@ impl SvmProcessor {
         }
         control.tlb_control = tlb_control::NOTHING;
         control.clean = self.clean;
-        if held {
-            control.interrupt_control.set_v_irq(true);
-            control.clean.remove(CleanBits::INTERRUPTS);
-        }
         if control.exitintinfo.is_valid() {
             control.eventinj = control.exitintinfo.put_back();
         } else {
             control.eventinj = PendingEvent::NONE;
+        }
+        if let Some(shadow) = shadow {
+            self.leave_shadow(shadow);
         }
         self.exit()
     }

@@ -97,6 +97,13 @@ pub fn run(spared: Spared) {
                 "sti",
                 "nop",
                 "nop",
+                "cli",
+                // Where a window is seen late, as it is at IF.
+                "sti",
+                "nop",
+                "nop",
+                "cli",
+                "sti",
                 "nop",
                 "nop",
                 "cli"
@@ -183,6 +190,34 @@ fn deadline_ends_hlt() -> Outcome {
     let outcome = attempt(body!("sti", "hlt", "cli"), &mut []);
     wrmsr(0x832, 1 << 16);
     outcome
+}
+
+/// The deadline moves, in small steps, over the time at which STI is reached: its shadow ends behind HLT only. An interrupt
+/// that came before HLT would leave it waiting for good.
+pub fn deadline_around_sti() -> bool {
+    const STEPS: u64 = 2_500;
+    // Instructions, where time goes with them.
+    const STEP: u64 = 16;
+    wrmsr(0x832, 0x4_0045);
+    let mut words = [0];
+    let all = (0..STEPS).all(|step| {
+        wrmsr(0x6E0, rdtsc() + step * STEP);
+        // HLT is written anew: QEMU's TCG then looks for interrupts in between.
+        let body = body!(
+            "lea rax, [rip + 3f]",
+            "mov [rdi], rax",
+            "mov byte ptr [rip + 2f], 0xF4",
+            "sti",
+            "2:",
+            "hlt",
+            "3:",
+            "cli"
+        );
+        let outcome = attempt(body, &mut words);
+        outcome.events().len() == 1 && outcome.first().vector == 0x45 && outcome.first().rip == words[0]
+    });
+    wrmsr(0x832, 1 << 16);
+    all
 }
 
 const NMI_TO_SELF: u64 = 0x400;

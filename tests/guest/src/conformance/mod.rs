@@ -99,12 +99,23 @@ impl Spared {
     }
 }
 
-/// Runs the probes.
-pub fn run(spared: Spared) -> ! {
+fn install() {
     descriptor::install();
     page::install();
     catch::install();
     apic::enable();
+}
+
+/// Says whether a timer ends HLT that runs out anywhere around the STI before it.
+pub fn around_sti() -> ! {
+    install();
+    say!("AROUND STI: {}", event::yes(interrupts::deadline_around_sti()));
+    power_off()
+}
+
+/// Runs the probes.
+pub fn run(spared: Spared) -> ! {
+    install();
     processor::set_cr0(processor::cr0() | WP);
     cpuid::run();
     msr::run();
