@@ -102,10 +102,16 @@ pub fn utc() -> u64 {
 /// Makes this processor's timer's interrupt come at `deadline` at the latest. It may come earlier: whoever armed it looks again.
 #[inline]
 pub fn arm(deadline: u64) {
-    if TIMERS.this().armed.load(Ordering::Relaxed) <= deadline {
-        return;
+    if !is_armed(deadline) {
+        arm_now(deadline);
     }
-    arm_now(deadline);
+}
+
+/// Whether it comes by then anyway.
+#[inline]
+#[must_use]
+pub fn is_armed(deadline: u64) -> bool {
+    TIMERS.this().armed.load(Ordering::Relaxed) <= deadline
 }
 
 #[cold]

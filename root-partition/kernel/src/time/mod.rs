@@ -11,7 +11,7 @@ mod clock;
 #[cfg(not(test))]
 pub(crate) use calibrate::{calibrate, calibrate_apic};
 #[cfg(not(test))]
-pub use clock::{Sleep, arm, at, expire, now, of_ticks, sleep, sleep_until, tsc_hz, utc};
+pub use clock::{Sleep, arm, at, expire, is_armed, now, of_ticks, sleep, sleep_until, tsc_hz, utc};
 #[cfg(not(test))]
 pub(crate) use clock::{Source, set_utc, start};
 

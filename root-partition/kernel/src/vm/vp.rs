@@ -175,13 +175,23 @@ impl Vp {
         turn
     }
 
+    /// Has the run end at `slice_end`, or when its next timer is due. One that is already runs out at the entry: an
+    /// interrupt for it would end the run at once.
+    #[cold]
+    fn arm(&self, slice_end: u64) {
+        let next_timer = self.next_timer();
+        time::arm(if next_timer > time::now() { slice_end.min(next_timer) } else { slice_end });
+    }
+
     #[inline]
     fn dispatch_until_done(&self, start: u64, mine: State) -> (Turn, u64) {
         let mut since = start;
         self.recalled.store(false, Ordering::Relaxed);
         loop {
             let slice_end = since + self.account.slice_left().min(self.account.group().longest());
-            time::arm(slice_end.min(self.next_timer()));
+            if !time::is_armed(slice_end.min(self.next_timer())) {
+                self.arm(slice_end);
+            }
             // What came before is in the VP already.
             self.state.forget_nudges();
             let (status, output) = call::dispatch(self.target, slice_end);
