@@ -86,14 +86,15 @@ impl SvmProcessor {
 
     /// Enters the guest; why it left.
     ///
-    /// QEMU's TCG (7.2) has two faults that are worked around here. Both end guests, or let them stand still, where its
-    /// threads are held up:
+    /// QEMU's TCG (7.2) has three faults that are worked around here. All of them end guests, or let them stand still; the
+    /// first two where its threads are held up:
     /// * VMRUN that injects an interrupt leaves a note to deliver it, which a kick from another thread, before the guest's
     ///   next exit or exception, follows: the guest takes the interrupt twice, whether it can or not. An NMI that waits for
     ///   the VMRUN exits first, and strikes that out.
     /// * VMRUN with a virtual interrupt notes that, without a lock, in a word in which other threads note interrupts, which
     ///   may be lost. The local APIC still knows them, and looks again at the exit; and so that there is one, PAUSE exits
     ///   too.
+    /// * VMRUN does not look at the shadow of STI: see [`enter_shadow`](Self::enter_shadow).
     #[inline]
     pub fn run(&mut self) -> Exit {
         let this = per_cpu::this();
