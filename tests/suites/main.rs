@@ -200,6 +200,9 @@ machine! {
         story {
             a_guest_keeps_what_it_wrote,
         }
+        clocks {
+            a_timer_that_runs_out_around_sti_ends_the_halt_behind_it,
+        }
         bios {
             a_cd_boots,
         }
