@@ -143,9 +143,9 @@ impl LocalApic {
         Ok(Effect::Timer)
     }
 
-    /// WRMSR to TSC_DEADLINE; `offset` is the guest's counter less the host's.
-    pub fn write_deadline(&mut self, value: u64, offset: u64) {
-        self.timer.set_deadline(value, offset, self.lvt.timer_mode());
+    /// WRMSR to TSC_DEADLINE at host time `now`; `offset` is the guest's counter less the host's.
+    pub fn write_deadline(&mut self, value: u64, offset: u64, now: u64) {
+        self.timer.set_deadline(value, offset, now, self.lvt.timer_mode());
     }
 
     /// Logical destination register: cluster and bit of the id.

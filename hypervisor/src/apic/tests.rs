@@ -212,16 +212,19 @@ fn periodic_timer_keeps_its_phase_and_never_bursts() {
 #[test]
 fn tsc_deadline_timer() {
     let (mut apic, posted) = enabled(0);
-    apic.write_deadline(500, 0);
+    apic.write_deadline(500, 0, 0);
     assert_eq!(apic.timer.due(), u64::MAX, "not in this mode");
     apic.write(LVT_TIMER, 2 << 17 | 0x40, 0, &posted).unwrap();
     apic.write(INITIAL, 5, 0, &posted).unwrap();
     assert_eq!(apic.timer.due(), u64::MAX, "the count is ignored");
-    apic.write_deadline(1_500, 1_000);
+    apic.write_deadline(1_500, 1_000, 400);
     assert_eq!((apic.timer.due(), apic.timer.deadline()), (500, 1_500));
     assert!(apic.expire_timer(500, &posted));
     assert_eq!((apic.timer.due(), apic.timer.deadline()), (u64::MAX, 0));
-    apic.write_deadline(7, 0);
+    apic.write_deadline(7, 1_000, 600);
+    assert_eq!(apic.timer.due(), 600, "long passed by the guest's counter");
+    apic.write_deadline(1_650, 0_u64.wrapping_sub(50), 600);
+    assert_eq!(apic.timer.due(), 1_700, "the guest's counter is behind");
     apic.write(LVT_TIMER, 0x40, 0, &posted).unwrap();
     assert_eq!(apic.timer.due(), u64::MAX, "another mode disarms it");
 }

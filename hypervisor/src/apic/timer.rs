@@ -74,19 +74,14 @@ impl ApicTimer {
         (self.due.saturating_sub(now) >> self.shift()) as u32
     }
     /// Writes TSC_DEADLINE; `offset` is the guest's counter less the host's. Nothing in the other modes.
-    pub const fn set_deadline(&mut self, value: u64, offset: u64, mode: TimerMode) {
+    pub const fn set_deadline(&mut self, value: u64, offset: u64, now: u64, mode: TimerMode) {
         if !matches!(mode, TimerMode::TscDeadline) {
             return;
         }
         self.deadline = value;
-        self.due = match value {
-            0 => u64::MAX,
-            // The host's counter never reaches the top, so a deadline that has passed is not taken for "never".
-            value => match value.wrapping_sub(offset) {
-                u64::MAX => u64::MAX - 1,
-                due => due,
-            },
-        };
+        // The guest's counter may be far ahead of the host's: what it has passed is due now.
+        let left = value.saturating_sub(now.wrapping_add(offset));
+        self.due = if value == 0 { u64::MAX } else { now.saturating_add(left) };
     }
     /// Another mode: between TSC-deadline and the others the timer stops.
     pub fn mode_changed(&mut self, from: TimerMode, to: TimerMode) {

@@ -71,13 +71,23 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
                 self.set_synthetic(number, value)
             }
             msr::TSC_DEADLINE => {
-                let offset = self.tsc_offset(self.env.tsc());
-                self.vp.platform.apic.write_deadline(value, offset);
-                self.vp.platform.update_next_timer(&self.env.platform().time, self.env.tsc());
+                self.set_deadline(value);
+                Ok(Followup::None)
+            }
+            msr::TSC => {
+                self.write_architectural(number, value)?;
+                self.set_deadline(self.vp.platform.apic.timer.deadline());
                 Ok(Followup::None)
             }
             _ => self.write_architectural(number, value).map(|()| Followup::None),
         }
+    }
+
+    fn set_deadline(&mut self, value: u64) {
+        let tsc = self.env.tsc();
+        let offset = self.tsc_offset(tsc);
+        self.vp.platform.apic.write_deadline(value, offset, tsc);
+        self.vp.platform.update_next_timer(&self.env.platform().time, tsc);
     }
 
     /// Writes a register of the APIC and does what follows.

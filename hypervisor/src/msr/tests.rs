@@ -1,6 +1,7 @@
 //! What a kernel does with MSRs, and what every other access gets.
 
 extern crate std;
+use crate::backend::Event;
 use crate::exit::Next;
 use crate::fake::{FakeVp, Partition, TICKS};
 use hv_abi::control::{cr0, efer};
@@ -152,6 +153,26 @@ fn exactly_these_can_be_read() {
     let syscall = [0x80, 0x81, 0x82, 0x83, 0x84, 0x100, 0x101, 0x102, 0x103].map(|msr| 0xC000_0000 + msr);
     assert_eq!(there(0xC000_0000..0xC000_0800, &mut vp), syscall);
     assert_eq!(there(0xC001_0000..0xC001_2000, &mut vp), [0xC001_0015]);
+}
+
+#[test]
+fn a_deadline_is_one_of_the_counter_as_it_is() {
+    let (partition, mut vp) = guest();
+    for (msr, value) in [(0x1B, 0xFEE0_0D00), (0x80F, 0x1FF), (0x832, 2 << 17 | 0x40)] {
+        partition.wrmsr(&mut vp, msr, value).unwrap();
+    }
+    partition.wrmsr(&mut vp, 0x6E0, 1 << 40).unwrap();
+    let due = vp.platform.next_timer();
+    assert!(due > partition.now.get());
+    // The counter passes it.
+    partition.wrmsr(&mut vp, 0x10, 1 << 41).unwrap();
+    assert_eq!(vp.platform.next_timer(), partition.now.get());
+    assert_eq!(partition.rdmsr(&mut vp, 0x6E0), Some(1 << 40));
+    partition.before(&mut vp);
+    assert_eq!(
+        (vp.backend.enter(), partition.rdmsr(&mut vp, 0x6E0)),
+        (Some(Event::Interrupt(0x40)), Some(0))
+    );
 }
 
 #[test]
