@@ -182,13 +182,14 @@ impl<M: Machine> Dispatch<'_, M> {
         loop {
             let now = self.around.tsc();
             // First the timers: a dispatch whose deadline was that of a timer still lets it run out.
-            if let Some(end) = Self::ends(guest.before_entry(now)) {
+            let next = guest.before_entry(now);
+            if let Some(end) = Self::ends(next) {
                 return end;
             }
             if let Some(end) = self.must_end(now) {
                 return end;
             }
-            if self.timer_is_early(guest.vp.platform.next_timer()) {
+            if next == Next::Recalled || self.timer_is_early(guest.vp.platform.next_timer()) {
                 return End::READY;
             }
             while !self.processor.enter(&self.partition.memory, seen_generation) {

@@ -19,7 +19,7 @@ pub enum Next {
     Blocked,
     /// The intercept-message page holds what the root has to answer.
     Intercept,
-    /// [`hazard::RECALL`]: look whether the VP may go on.
+    /// [`hazard::RECALL`]: the dispatch ends, the next finds out whether the VP may go on.
     Recalled,
 }
 
@@ -123,13 +123,9 @@ impl<B: VirtualProcessorBackend, E: Surroundings> Guest<'_, B, E> {
         Next::Enter
     }
 
-    /// HLT: [`Guest::before_entry`] finds out whether an interrupt ends it at once. The exception behind it of a guest
-    /// that traces does.
+    /// HLT: [`Guest::before_entry`] finds out whether something ends it at once.
     fn halt(&mut self) {
         self.vp.backend.advance();
-        if self.vp.backend.pending().interruption_pending() {
-            return;
-        }
         self.vp.platform.activity = Activity::Halted;
         self.vp.inbox.posted.raise(hazard::INTERRUPT);
     }

@@ -124,9 +124,15 @@ fn reconsider<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
 /// knows CR8.
 fn deliver_interrupt<B: VirtualProcessorBackend>(vp: &mut Running<'_, B>) {
     let posted = &vp.inbox.posted;
-    if vp.platform.activity == Activity::Idle && posted.irr.highest().is_some() {
+    let ends_halt = match vp.platform.activity {
         // Whether it can take the interrupt does not matter: a guest that waits for a lock in a handler is woken by an
         // interrupt of the same class.
+        Activity::Idle if posted.irr.highest().is_some() => true,
+        // The exception behind the instruction of a guest that traces.
+        Activity::Idle | Activity::Halted => vp.backend.pending().interruption_pending(),
+        _ => false,
+    };
+    if ends_halt {
         vp.platform.activity = Activity::Running;
     }
     let Some(vector) = vp.platform.apic.candidate(posted) else {

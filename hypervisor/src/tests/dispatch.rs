@@ -187,6 +187,22 @@ fn a_running_vp_is_neither_read_nor_deleted() {
 }
 
 #[test]
+fn a_vp_that_somebody_deletes_comes_back_even_if_it_halts() {
+    let mut root = Root::new();
+    let id = guest(&mut root);
+    let hv = root.hv;
+    let delete = move || hv.delete_vp(&hv.partitions.get(hv.machine, id).unwrap(), 0);
+    script(move |_| {
+        assert_eq!(delete(), Err(HvStatus::OBJECT_IN_USE));
+        Exit::Halt
+    });
+    script(|_| panic!("runs on"));
+    let out = dispatch(&mut root, id, NEVER).unwrap();
+    assert_eq!((out.state, out.event), (DispatchState::READY, DispatchEvent::NONE));
+    assert_eq!(delete(), Ok(()));
+}
+
+#[test]
 fn what_cannot_be_dispatched_says_so() {
     let mut root = Root::new();
     let id = guest(&mut root);

@@ -88,18 +88,6 @@ fn halt_blocks_until_an_interrupt() {
 }
 
 #[test]
-fn halt_does_not_hold_back_what_is_pending() {
-    let partition = Partition::new(1);
-    let mut vp = running(&partition, 0);
-    vp.backend.rflags = 0;
-    // The fake does not trace: its exception is pending before.
-    let step = Event::Exception { vector: 1, error_code: None };
-    vp.backend.inject(step);
-    assert_eq!(partition.exit(&mut vp, Exit::Halt), Next::Enter);
-    assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(step)));
-}
-
-#[test]
 fn an_nmi_waits_without_keeping_the_vp_busy() {
     let partition = Partition::new(1);
     let mut vp = running(&partition, 0);
@@ -139,6 +127,20 @@ fn an_idle_guest_goes_on_with_an_interrupt_that_it_does_not_take() {
     assert_eq!(idle(&mut vp), Next::Blocked);
     partition.inboxes[0].posted.raise(hazard::NMI);
     assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(Event::Nmi)));
+}
+
+#[test]
+fn halt_does_not_hold_back_the_exception_of_a_guest_that_traces() {
+    const DEBUG: Event = Event::Exception { vector: 1, error_code: None };
+    const GUEST_IDLE: u32 = 0x4000_00F0;
+    let partition = Partition::new(1);
+    let mut vp = running(&partition, 0);
+    for exit in [Exit::Halt, Exit::MsrRead] {
+        vp.backend.gprs.rcx = u64::from(GUEST_IDLE);
+        partition.exit(&mut vp, exit);
+        vp.backend.inject(DEBUG);
+        assert_eq!((partition.before(&mut vp), vp.backend.enter()), (Next::Enter, Some(DEBUG)));
+    }
 }
 
 #[test]
