@@ -1,10 +1,10 @@
 //! Delivering events: interrupts, NMIs, exceptions, and the windows for them.
 
 use crate::arch::svm::processor::SvmProcessor;
-use crate::backend::Event;
+use crate::backend::{Event, Kind};
 use extension::event::PendingEvent;
 use extension::svm::length::Opcode;
-use extension::svm::vmcb::{CleanBits, Intercepts};
+use extension::svm::vmcb::{CleanBits, Intercepts, exit_code};
 
 /// Whether the guest is in an NMI handler.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,7 +30,7 @@ impl NmiState {
 
 const SHADOW: u64 = 1;
 
-/// An entry in a shadow, in QEMU's TCG.
+/// An entry in the shadow of STI, in QEMU's TCG.
 #[derive(Clone, Copy)]
 pub(super) struct Shadow {
     rip: u64,
@@ -70,20 +70,30 @@ impl SvmProcessor {
     }
 
     /// VMRUN of QEMU's TCG does not look at the shadow of STI. An interrupt window would come in it, before the HLT that
-    /// the shadow is for: it is held back until the next exit.
+    /// the shadow is for: it is held back until the next exit. The root's interrupts are the machine's own, and nothing
+    /// holds them back: its HLT is passed over, after which it looks whether there is something to do.
     #[cold]
     pub(super) fn enter_shadow(&mut self) -> Shadow {
+        if self.outside.kind == Kind::Root
+            && let Some(length) = self.length_at_rip(Opcode::Hlt)
+        {
+            self.outside.length = length;
+            self.advance();
+        }
         let window = self.vmcb.control.interrupt_control.v_irq();
         self.set_window(false);
         Shadow { rip: self.vmcb.save.rip, window }
     }
 
-    /// After the exit: the shadow is over, but before an HLT that was not reached, as the machine had another interrupt
-    /// pending. (Another instruction may have jumped to itself, and does not wait for the interrupt that came too early.)
+    /// After the exit: the shadow goes on before an HLT that was not reached, as the machine had something else first.
+    /// (What is no HLT may have jumped to itself, and does not wait for an interrupt that comes too early. That of MOV SS,
+    /// which is not told from STI's, is lost.)
     #[cold]
     pub(super) fn leave_shadow(&mut self, before: Shadow) {
         self.set_window(before.window);
-        if before.rip == self.vmcb.save.rip && self.length_at_rip(Opcode::Hlt).is_some() {
+        let control = &self.vmcb.control;
+        let reached = before.rip != self.vmcb.save.rip || control.exitcode == exit_code::HLT;
+        if !reached && self.length_at_rip(Opcode::Hlt).is_some() {
             self.vmcb.control.interrupt_shadow = SHADOW;
         }
     }
