@@ -121,7 +121,7 @@ impl<const WORDS: usize> IdleSet<WORDS> {
         }
     }
 
-    /// Takes one of `affinity` out, to be poked.
+    /// Takes one of `affinity` out. It is to be poked, whatever comes of it: until it has looked nobody finds it.
     pub fn take(&self, affinity: ProcessorSet) -> Option<u32> {
         let mut words = (0..).step_by(64).zip(&self.0).zip(affinity.words());
         words.find_map(|((first, word), mask)| take_from(word, mask).map(|bit| first + bit))

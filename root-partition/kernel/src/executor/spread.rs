@@ -34,7 +34,11 @@ fn find_idle(local: &Local) {
 #[cold]
 pub(super) fn place(account: &Account) -> u32 {
     let group = account.group();
-    let idle = IDLE.take(group.affinity()).filter(|&processor| group.allows(processor));
+    let mut idle = IDLE.take(group.affinity());
+    if let Some(processor) = idle.take_if(|processor| !group.allows(*processor)) {
+        // It is among the idle ones again once it has looked.
+        poke(processor);
+    }
     let allowed = || (0..count()).filter(|&processor| group.allows(processor));
     let home =
         idle.or_else(|| allowed().min_by_key(|&processor| LOCAL.of(processor).ready.lock().sharing.len()));
@@ -96,8 +100,9 @@ fn make_room(local: &Local, nearest: Option<u32>) {
     let Some(to) = IDLE.take(could) else { return };
     if let Some((account, task)) = local.change(|ready| ready.sharing.steal(to, time::now(), None)) {
         hand_over(LOCAL.of(to), to, account, task);
-        poke(to);
     }
+    // Also if somebody else was faster: it is among the idle ones again once it has looked.
+    poke(to);
     if let Some(nearest) = nearest
         && local.shown.first() == u64::MAX
     {
