@@ -31,7 +31,7 @@ pub fn conforms(mut bulkhead: Bulkhead, on: Kind) -> Result<()> {
     let spared = match on {
         Kind::Amd => " no-reserved no-priority late-interrupts",
         Kind::Intel => "",
-        Kind::Ryzen => " no-paged-real",
+        Kind::Ryzen => " no-paged-real late-windows",
     };
     let kernel = "--memory 32MiB --vps 4 --kernel data:/kernels/test-guest";
     accepted(&mut cli, &format!("vm create conformance {kernel} --cmdline \"conformance{spared}\""))?;

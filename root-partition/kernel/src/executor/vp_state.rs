@@ -117,6 +117,7 @@ mod tests {
         state
     }
 
+    #[cfg(not(loom))]
     #[test]
     fn whatever_was_brought_before_a_dispatch_ends_no_halt_after_it() {
         let state = ready();
