@@ -9,7 +9,7 @@
 //! | `bench-vps` | the same of up to four that run beside each other |
 //! | `idle` | halts for good |
 //! | `conformance [no-…]` | prints what the processor does, a line a probe, and powers off |
-//! | `around-sti STEP` | halts often, with a timer that runs out STEP ticks later each time, says when it came, and powers off |
+//! | `around-sti STEP` | halts often, with a timer that runs out STEP ticks later each time, says how often that did not end it, and powers off |
 //! | `hostile [SEED]` | executes what no guest should, prints `HOSTILE SURVIVED`, and powers off |
 //! | `work [N]` | counts steps on N virtual processors; an empty line is answered with their number |
 //! | `clocks N SECONDS` | reads all clocks on N virtual processors for so long, says how often and what went back, and powers off |
