@@ -78,7 +78,8 @@ pub struct Spared {
     /// An interrupt may be taken with a later exit only: VMRUN of QEMU's TCG ignores the interrupt shadow, so the
     /// hypervisor holds the window back when an interrupt of the machine fell into one. Asked again where none came.
     pub late_interrupts: bool,
-    /// Bochs' AMD-V looks for an interrupt window when IF changes: there is one more for each interrupt.
+    /// Bochs' AMD-V looks for interrupts when IF changes: for those of the machine too, and a window in which one of them
+    /// comes is missed. Asked again, and there is one more for each interrupt.
     pub late_windows: bool,
     /// CR0.PG without CR0.PE: Bochs ends when it is in an AMD-V guest in long mode.
     pub paged_real: bool,
